@@ -1,0 +1,366 @@
+"""From the lanes of a finished campaign to records: intervals, ratios, ranks, verdicts. Nothing is timed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.cells import Cell
+from bench.contract import Answer, FloatArray, IntArray, Role
+from bench.load.lanes import Lane
+from bench.payloads import PayloadBook, PayloadPress
+from bench.probe import canned_answer
+from bench.records import Record, Samples, Verdict
+from bench.statistics import (
+    Effects,
+    Interval,
+    Slices,
+    bootstrap_effects,
+    effect_halves,
+    latency_percentile,
+    outliers,
+    ranks,
+    ratios,
+    throughput,
+    throughput_halves,
+)
+from bench.verdicts import Evidence, decide
+from bench.verify import Verification, Verifier
+
+_RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
+_HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable
+
+
+FloatArray64 = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class CellRun:
+    """One cell with the lanes that measured it and the payloads that they sent."""
+
+    cell: Cell
+    book: PayloadBook
+    measure: Lane
+    same: Lane | None = None
+    fresh: Lane | None = None
+    again: str = ""
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """All lanes of this cell."""
+        return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A record and the raw samples behind it."""
+
+    record: Record
+    samples: Samples
+
+
+def records_of(
+    runs: Sequence[CellRun],
+    press: PayloadPress,
+    *,
+    ratio_to: Callable[[Sequence[Cell]], Cell | None],
+    server_cpus: int,
+    seed: int,
+    interrupted: bool = False,
+) -> list[Outcome]:
+    """One outcome a run, in the same order."""
+    lanes = [lane for run in runs for lane in run.lanes]
+    place = {id(lane): index for index, lane in enumerate(lanes)}
+    slices = slices_of(lanes)
+    effects = bootstrap_effects(slices, len(lanes), seed=seed)
+    halves = _halves(lanes, slices, seed)
+    foreign_wait = _foreign_wait(runs)
+    records = []
+    for run in runs:
+        index = place[id(run.measure)]
+        ceiling = next((place[id(other.measure)] for other in runs if _is_ceiling_of(other, run)), None)
+        fraction = ratios(effects, ceiling)[index] if ceiling is not None else None
+        same_over_fresh = ratios(effects, place[id(run.fresh)])[place[id(run.same)]] if run.same and run.fresh else None
+        held = Held(
+            ceiling_fraction=fraction.value if fraction else None,
+            same_sample_speedup=same_over_fresh,
+            halves_ratio=halves[index],
+            runnable_threads=_runnable(run.measure, foreign_wait),
+            server_cpus=server_cpus,
+            interrupted=interrupted and not run.measure.finished,
+        )
+        records.append(_record(run, press, held, seed))
+    records = _with_ratios(runs, records, effects, place, ratio_to)
+    records = _with_ranks(runs, records, effects, place)
+    return [Outcome(record, _samples(run)) for run, record in zip(runs, records, strict=True)]
+
+
+def _halves(lanes: Sequence[Lane], slices: Slices, seed: int) -> list[Interval | None]:
+    """Each lane's second half over its first; with nothing to compare with, by its throughput."""
+    if sum(bool(lane.booked) for lane in lanes) > 1:
+        return effect_halves(slices, len(lanes), seed=seed, level=_HALVES_LEVEL)
+    return [_throughput_halves(lane, seed) for lane in lanes]
+
+
+def _throughput_halves(lane: Lane, seed: int) -> Interval | None:
+    if len({booked.round_index for booked in lane.booked}) < 2:
+        return None
+    images, seconds, rounds = _sums(lane, batch_size=1)
+    return throughput_halves(images, seconds, rounds, seed=seed, level=_HALVES_LEVEL)
+
+
+def pass_outcome(run: CellRun, press: PayloadPress) -> Outcome:
+    """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
+    lane = run.measure
+    verification = verification_of(run, press)
+    verdict, reason = decide(_evidence(lane.warm_up_s, run.lanes, verification))
+    record = blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
+    record = replace(_with_answers(record, run, verification, press), exchanges=len(lane.warm_up_s))
+    rounds = np.zeros(len(lane.warm_up_s), dtype=np.int64)
+    return Outcome(record, Samples(duration_s=np.array(lane.warm_up_s, dtype=np.float64), round_index=rounds))
+
+
+def slices_of(lanes: Sequence[Lane]) -> Slices:
+    """The books of all lanes as arrays, in the order in which the slices ran."""
+    rows = sorted((booked.position, index, booked) for index, lane in enumerate(lanes) for booked in lane.booked)
+    return Slices(
+        cell=np.array([index for _, index, _ in rows], dtype=np.int64),
+        position=np.array([position for position, _, _ in rows], dtype=np.int64),
+        round_index=np.array([booked.round_index for _, _, booked in rows], dtype=np.int64),
+        log_latency=np.log(np.array([booked.median_s for _, _, booked in rows], dtype=np.float64)),
+    )
+
+
+def _is_ceiling_of(other: CellRun, run: CellRun) -> bool:
+    same_wire = other.cell.endpoint.protocol == run.cell.endpoint.protocol and bool(other.measure.booked)
+    return same_wire and other.cell.backend.role is Role.CEILING and run.cell.backend.role is Role.SERVER
+
+
+def _foreign_wait(runs: Sequence[CellRun]) -> float:
+    """Seconds waited for each second of CPU by null, whose one thread can only wait for work that is not its own."""
+    booked = [b for run in runs if run.cell.backend.role is Role.CEILING for b in run.measure.booked]
+    cpu_s = sum(b.cpu_s or 0.0 for b in booked)
+    return sum(b.wait_s or 0.0 for b in booked) / cpu_s if cpu_s else 0.0
+
+
+def verification_of(run: CellRun, press: PayloadPress) -> Verification:
+    """Every answer of every lane of this cell against the reference; null's against what it was told to say."""
+    names, images = press.dataset.class_names, len(press.dataset)
+    if run.cell.backend.role is Role.CEILING:
+        return _verify_canned(run, images)
+    parts = []
+    for lane in run.lanes:
+        answers = [Answer(index, body) for index, body in lane.answers]
+        expected: Sequence[FloatArray] = run.book.expected
+        if lane is run.fresh:
+            expected = press.fresh_expected(list(lane.feed.payloads))
+        parts.append(Verifier(run.book.codec, lane.feed.payloads, expected, names).verify(answers, images))
+    main = parts[0]
+    diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
+    return replace(
+        main,
+        answers=sum(part.answers for part in parts),
+        wrong=sum(part.wrong for part in parts),
+        first_wrong=next((part.first_wrong for part in parts if part.first_wrong), ""),
+        max_abs_diff=max(diffs) if diffs else None,
+    )
+
+
+def _verify_canned(run: CellRun, images: int) -> Verification:
+    told = canned_answer(run.book)
+    wrong = sum(body != told for _, body in run.measure.answers)
+    return Verification(
+        answers=len(run.measure.answers),
+        wrong=wrong,
+        first_wrong="an answer of null is not the one that it was given" if wrong else "",
+        agreement=None,
+        max_abs_diff=None,
+        predicted=np.full(images, -1, dtype=np.int64),
+        decode_s=None,
+    )
+
+
+def accuracy_of(predicted: IntArray, labels: IntArray) -> float | None:
+    """Top-1 accuracy over all images; None unless every image was answered."""
+    if (predicted < 0).any():
+        return None
+    return float((predicted == labels).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a cell is held against, beside its own answers; see `Evidence` and `Record` for the words."""
+
+    ceiling_fraction: float | None
+    same_sample_speedup: Interval | None
+    halves_ratio: Interval | None
+    runnable_threads: float | None
+    server_cpus: int
+    interrupted: bool
+
+
+def _record(run: CellRun, press: PayloadPress, held: Held, seed: int) -> Record:
+    lane, cell = run.measure, run.cell
+    verification = verification_of(run, press)
+    evidence = replace(
+        _evidence(lane.duration_s, run.lanes, verification),
+        ceiling_fraction=held.ceiling_fraction,
+        same_sample_speedup=held.same_sample_speedup,
+        halves_ratio=held.halves_ratio,
+        runnable_threads=held.runnable_threads,
+        server_cpus=held.server_cpus,
+        throttled=sum(booked.throttled for booked in lane.booked),
+        interrupted=held.interrupted,
+    )
+    verdict, reason = decide(evidence)
+    record = blank_record(cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
+    record = replace(
+        _with_answers(record, run, verification, press),
+        ceiling_fraction=held.ceiling_fraction,
+        same_sample_speedup=held.same_sample_speedup.value if held.same_sample_speedup else None,
+        same_sample_speedup_low=held.same_sample_speedup.low if held.same_sample_speedup else None,
+        server_threads=lane.threads,
+        runnable_threads=held.runnable_threads,
+        server_cpu_s_per_image=_cpu_s_per_image(lane, cell.scenario.batch_size),
+    )
+    return _with_figures(record, lane, cell.scenario.batch_size, seed) if lane.duration_s else record
+
+
+def _evidence(duration_s: Sequence[float], lanes: Sequence[Lane], verification: Verification) -> Evidence:
+    errors = [error for lane in lanes for error in lane.errors]
+    return Evidence(
+        exchanges=len(duration_s),
+        errors=len(errors),
+        first_error=f"{type(errors[0]).__name__}: {errors[0]}" if errors else "",
+        retired=next((lane.retired for lane in lanes if lane.retired), ""),
+        answers=verification.answers,
+        wrong=verification.wrong,
+        first_wrong=verification.first_wrong,
+    )
+
+
+def _with_answers(record: Record, run: CellRun, verification: Verification, press: PayloadPress) -> Record:
+    lane = run.measure
+    return replace(
+        record,
+        errors=sum(len(each.errors) for each in run.lanes),
+        reconnects=sum(each.reconnects for each in run.lanes),
+        answers_verified=verification.answers,
+        agreement=verification.agreement,
+        max_abs_diff=_finite(verification.max_abs_diff),
+        accuracy=accuracy_of(verification.predicted, press.dataset.labels),
+        encode_s=run.book.encode_s,
+        decode_s=verification.decode_s,
+        request_bytes=round(float(np.mean([len(payload.body) for payload in run.book.payloads]))),
+        answer_bytes=len(lane.answers[0][1]) if lane.answers else None,
+        first_exchange_s=lane.warm_up_s[0] if lane.warm_up_s else None,
+    )
+
+
+def _with_figures(record: Record, lane: Lane, batch_size: int, seed: int) -> Record:
+    durations = np.array(lane.duration_s)
+    rate = throughput(*_sums(lane, batch_size), seed=seed)
+    return replace(
+        record,
+        images_per_s=rate.value,
+        images_per_s_low=rate.low,
+        images_per_s_high=rate.high,
+        exchanges=len(durations),
+        rounds=len(lane.booked),
+        outliers=outliers(durations),
+        measured_s=float(durations.sum()),
+        latency_mean_s=float(durations.mean()),
+        latency_p50_s=latency_percentile(durations, 0.5),
+        latency_p90_s=latency_percentile(durations, 0.9),
+        latency_p95_s=latency_percentile(durations, 0.95),
+        latency_p99_s=latency_percentile(durations, 0.99),
+        latency_p999_s=latency_percentile(durations, 0.999),
+    )
+
+
+def _sums(lane: Lane, batch_size: int) -> tuple[FloatArray64, FloatArray64, IntArray]:
+    """Images, seconds and round of each slice of the lane."""
+    return (
+        np.array([booked.exchanges * batch_size for booked in lane.booked], dtype=np.float64),
+        np.array([booked.seconds for booked in lane.booked], dtype=np.float64),
+        np.array([booked.round_index for booked in lane.booked], dtype=np.int64),
+    )
+
+
+def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: str, again: str) -> Record:
+    """A record that names the cell and its verdict, and claims nothing else."""
+    return Record(
+        backend=cell.backend.name,
+        endpoint=cell.endpoint.name,
+        protocol=cell.endpoint.protocol,
+        runtime=cell.backend.runtime,
+        role=str(cell.backend.role),
+        scenario=cell.scenario.name,
+        batch_size=cell.scenario.batch_size,
+        engine=engine,
+        verdict=verdict,
+        reason=reason,
+        again=again,
+    )
+
+
+def _cpu_s_per_image(lane: Lane, batch_size: int) -> float | None:
+    known = [booked for booked in lane.booked if booked.cpu_s is not None]
+    images = sum(booked.answered for booked in known) * batch_size
+    return sum(booked.cpu_s or 0.0 for booked in known) / images if images else None
+
+
+def _runnable(lane: Lane, foreign_wait: float) -> float | None:
+    """Threads of the server that wanted a CPU, on average over the time in which it was asked."""
+    known = [booked for booked in lane.booked if booked.cpu_s is not None and booked.wait_s is not None]
+    asked_s = sum(booked.seconds * booked.answered / booked.exchanges for booked in known)
+    if not asked_s:
+        return None
+    cpu_s = sum(booked.cpu_s or 0.0 for booked in known)
+    wait_s = sum(booked.wait_s or 0.0 for booked in known)
+    return (cpu_s + max(0.0, wait_s - foreign_wait * cpu_s)) / asked_s
+
+
+def _with_ratios(
+    runs: Sequence[CellRun],
+    records: Sequence[Record],
+    effects: Effects,
+    place: dict[int, int],
+    ratio_to: Callable[[Sequence[Cell]], Cell | None],
+) -> list[Record]:
+    measured = [run.cell for run in runs if run.measure.booked]
+    base = ratio_to(measured)
+    if base is None:
+        return list(records)
+    base_index = next(place[id(run.measure)] for run in runs if run.cell is base)
+    found = []
+    speeds = ratios(effects, base_index)
+    for run, record in zip(runs, records, strict=True):
+        ratio = speeds[place[id(run.measure)]] if run.measure.booked else None
+        if ratio is not None:
+            record = replace(record, ratio=ratio.value, ratio_low=ratio.low, ratio_high=ratio.high, ratio_to=base.endpoint.id)
+        found.append(record)
+    return found
+
+
+def _with_ranks(runs: Sequence[CellRun], records: Sequence[Record], effects: Effects, place: dict[int, int]) -> list[Record]:
+    eligible = [False] * len(place)
+    for run, record in zip(runs, records, strict=True):
+        eligible[place[id(run.measure)]] = run.cell.backend.role is Role.SERVER and record.verdict in _RANKED
+    order = ranks(effects, eligible)
+    return [replace(record, rank=order[place[id(run.measure)]]) for run, record in zip(runs, records, strict=True)]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _samples(run: CellRun) -> Samples:
+    return Samples(
+        duration_s=np.array(run.measure.duration_s, dtype=np.float64),
+        round_index=np.array(run.measure.round_index, dtype=np.int64),
+    )

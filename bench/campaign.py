@@ -1,0 +1,164 @@
+"""Runs each scenario once for all selected cells: starts the backends, builds the lanes, measures, hands out results."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bench.analysis import CellRun, blank_record, pass_outcome, records_of
+from bench.cells import Cell, CellResult
+from bench.contract import Dataset, Fleet, Model, Role, SystemUnderTest
+from bench.host import pinned
+from bench.load.interleave import Campaign, Progress, Settings
+from bench.load.lanes import CyclingFeed, Feed, FreshFeed, Lane, Part, Prepare
+from bench.payloads import PayloadPress
+from bench.probe import Probe, open_transport
+from bench.protocols import codec
+from bench.ratio import RatioTo
+from bench.records import Record, Samples, Verdict
+from bench.scenarios import ACCURACY, Scenario
+
+AUDIT_SHARE = 0.15  # of a cell's measuring time, for each of the two audit lanes
+AUDIT_SLICES = 12  # at least, so that slow cells are audited too
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the session asked for, and where results go as they come."""
+
+    cells: Sequence[Cell]
+    settings: Settings
+    client_cpu: int
+    ratio_to: RatioTo
+    strict: bool
+    smoke: bool
+    again: Callable[[Cell], str]
+    progress: Callable[[str], Callable[[Progress], None]]
+    say: Callable[[str], None]
+    emit_run: Callable[[Mapping[str, Mapping[str, object]]], None]
+    emit: Callable[[Record, Samples | None], None]
+
+
+class Campaigns:
+    """The session's campaigns; `result` runs a cell's scenario on first use, for all its selected cells at once."""
+
+    def __init__(self, plan: Plan, fleet: Fleet, dataset: Dataset, model: Model) -> None:
+        self._plan = plan
+        self._fleet = fleet
+        self._press = PayloadPress(dataset, model.predictor)
+        self._results: dict[str, CellResult] = {}
+
+    def result(self, cell: Cell) -> CellResult:
+        """The cell's result, measured now if its scenario was not yet."""
+        if cell.id not in self._results:
+            self._run(cell.scenario)
+        return self._results[cell.id]
+
+    def _run(self, scenario: Scenario) -> None:
+        cells = [cell for cell in self._plan.cells if cell.scenario == scenario]
+        sizes = sorted({cell.scenario.batch_size for cell in self._plan.cells})
+        self._fleet.start([cell.backend.name for cell in self._plan.cells], Probe(self._press, sizes))
+        self._plan.emit_run({name: dict(system.facts) for name, system in self._fleet.running.items()})
+        for cell in cells:
+            if cell.backend.name in self._fleet.absent:
+                self._book_absent(cell)
+        present = [cell for cell in cells if cell.backend.name in self._fleet.running]
+        runs = [self._prepare(cell) for cell in present]
+        if not runs:
+            return
+        with pinned(self._plan.client_cpu):
+            if self._plan.smoke:
+                self._smoke(runs)
+            elif scenario == ACCURACY:
+                self._accuracy(runs)
+            else:
+                self._throughput(scenario, runs)
+
+    def _book_absent(self, cell: Cell) -> None:
+        absence = self._fleet.absent[cell.backend.name]
+        verdict = Verdict.FAILED if absence.failed else Verdict.NOT_MEASURED
+        again = self._plan.again(cell)
+        record = blank_record(cell, engine=None, verdict=verdict, reason=absence.reason, again=again)
+        self._book(cell, record, None, ())
+
+    def _book(self, cell: Cell, record: Record, samples: Samples | None, duration_s: Sequence[float]) -> None:
+        self._results[cell.id] = CellResult(record, duration_s, samples, strict=self._plan.strict)
+        if not self._plan.smoke:
+            self._plan.emit(record, samples)
+
+    def _prepare(self, cell: Cell) -> CellRun:
+        system = self._fleet.running[cell.backend.name]
+        size = cell.scenario.batch_size
+        book = self._press.book(codec(cell.endpoint.protocol), size, wrap=cell.scenario != ACCURACY)
+        run = CellRun(
+            cell=cell,
+            book=book,
+            measure=self._lane(cell, system, Part.MEASURE, partial(CyclingFeed, book.payloads)),
+            again=self._plan.again(cell),
+        )
+        if cell.backend.role is Role.SERVER and cell.scenario != ACCURACY and not self._plan.smoke:
+            run.same = self._lane(cell, system, Part.SAME, partial(CyclingFeed, book.payloads[:1]))
+            run.fresh = self._lane(cell, system, Part.FRESH, partial(FreshFeed, self._press.fresh(book.codec, size)))
+        return run
+
+    def _lane(self, cell: Cell, system: SystemUnderTest, part: Part, feed: Callable[[Prepare], Feed]) -> Lane:
+        transport = open_transport(system, system.endpoints[cell.endpoint.name])
+        audits = part is not Part.MEASURE
+        return Lane(
+            part=part,
+            system=system,
+            transport=transport,
+            feed=feed(transport.prepare),
+            goal_s=(AUDIT_SHARE if audits else 1.0) * self._plan.settings.max_time_s,
+            least_slices=AUDIT_SLICES if audits else 1,
+        )
+
+    def _smoke(self, runs: Sequence[CellRun]) -> None:
+        Campaign([run.measure for run in runs], self._plan.settings, _silent).pass_once(exchanges=1)
+        for run in runs:
+            self._book_pass(run)
+
+    def _accuracy(self, runs: Sequence[CellRun]) -> None:
+        lanes = [run.measure for run in runs]
+        random.Random(self._plan.settings.seed).shuffle(lanes)  # noqa: S311 - an order, not a secret
+        Campaign(lanes, self._plan.settings, self._plan.progress(ACCURACY.name)).pass_once()
+        for run in runs:
+            self._book_pass(run)
+
+    def _book_pass(self, run: CellRun) -> None:
+        outcome = pass_outcome(run, self._press)
+        self._book(run.cell, outcome.record, outcome.samples, run.measure.warm_up_s)
+
+    def _throughput(self, scenario: Scenario, runs: Sequence[CellRun]) -> None:
+        lanes = [lane for run in runs for lane in run.lanes]
+        campaign = Campaign(lanes, self._plan.settings, self._plan.progress(scenario.name))
+        interrupted = True
+        try:
+            campaign.run()
+            interrupted = False
+        finally:
+            # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short.
+            if any(lane.duration_s for lane in lanes):
+                self._book_throughput(runs, interrupted)
+        self._plan.say(
+            f"{scenario.name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
+            f"{campaign.exchange_share():.0%} of it inside timed exchanges"
+        )
+
+    def _book_throughput(self, runs: Sequence[CellRun], interrupted: bool) -> None:
+        outcomes = records_of(
+            runs,
+            self._press,
+            ratio_to=self._plan.ratio_to,
+            server_cpus=len(self._fleet.server_cpus),
+            seed=self._plan.settings.seed,
+            interrupted=interrupted,
+        )
+        for run, outcome in zip(runs, outcomes, strict=True):
+            self._book(run.cell, outcome.record, outcome.samples, run.measure.duration_s)
+
+
+def _silent(progress: Progress) -> None:
+    """A campaign without a line to show."""

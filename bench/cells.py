@@ -1,0 +1,80 @@
+"""Cells and their results: what a test is parametrised with, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from bench.contract import Backend, Endpoint
+from bench.records import Record, Samples, Verdict
+from bench.scenarios import Scenario
+
+_EXTRA_INFO = (
+    "verdict",
+    "reason",
+    "images_per_s",
+    "images_per_s_low",
+    "images_per_s_high",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "ratio_to",
+    "rank",
+    "latency_p50_s",
+    "latency_p90_s",
+    "latency_p95_s",
+    "latency_p99_s",
+    "latency_p999_s",
+    "accuracy",
+    "agreement",
+    "max_abs_diff",
+    "ceiling_fraction",
+    "server_cpu_s_per_image",
+    "batch_size",
+    "protocol",
+    "runtime",
+    "engine",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One backend endpoint in one scenario."""
+
+    backend: Backend
+    endpoint: Endpoint
+    scenario: Scenario
+
+    @property
+    def id(self) -> str:
+        """`<backend>-<endpoint>-<scenario>`."""
+        return f"{self.endpoint.id}-{self.scenario.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of a cell; `strict` makes a cell that could not be measured a failure instead of a skip."""
+
+    record: Record
+    duration_s: Sequence[float]
+    samples: Samples | None
+    strict: bool = False
+
+    def require_measured(self) -> None:
+        """End the running test here if there is nothing to replay."""
+        if self.record.verdict is Verdict.NOT_MEASURED and not self.strict:
+            pytest.skip(f"{self.record.id} was not measured: {self.record.reason}")
+        if self.record.verdict is Verdict.NOT_MEASURED or not self.duration_s:
+            pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
+
+    def require_right(self) -> None:
+        """Fail the running test if the server failed or answered wrongly; any other verdict is a remark, not a failure."""
+        if self.record.verdict in (Verdict.FAILED, Verdict.WRONG_ANSWERS):
+            pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
+
+    def extra_info(self) -> dict[str, object]:
+        """What pytest-benchmark's JSON carries beside the durations."""
+        values = self.record.as_dict()
+        return {name: values[name] for name in _EXTRA_INFO}

@@ -1,0 +1,311 @@
+"""The seams between measuring, preparing and explaining: what each side may know of the others, and the errors.
+
+The exception tree:
+
+    ServebenchError
+    ├── BadInput               what a person gave is wrong: an option, a file, a backend.toml; ends the session with exit code 4
+    ├── BackendUnavailable     a backend cannot be had here (no engine, no image, build failed): its cells are NOT_MEASURED
+    ├── BackendFailed          a backend was had, but did not start, become ready or stay alive: its cells are FAILED
+    └── ExchangeError          one exchange went wrong; counted, never invented
+        ├── ConnectionLost     the connection could not be opened, or ended before the answer did
+        ├── ExchangeTimeout    no complete answer within the deadline
+        ├── ErrorStatus        an answer that says that it is an error
+        └── MalformedAnswer    bytes that are not the protocol's
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+"""Images [n, 784] in 0..1, or scores [n, classes]; float32, C order."""
+
+IntArray = npt.NDArray[np.int64]
+
+Request = TypeVar("Request")
+"""What a transport sends: a bytes object, an array; only the transport itself looks into it."""
+
+
+class ServebenchError(Exception):
+    """Base of all errors of this project: its text is a complete message for a person."""
+
+
+class BadInput(ServebenchError):
+    """What a person gave is wrong; the message names the thing, the expected, the seen and the remedy."""
+
+
+class BackendUnavailable(ServebenchError):
+    """A backend cannot be had on this machine; the message is the reason shown in its row."""
+
+
+class BackendFailed(ServebenchError):
+    """A backend did not start, did not become ready in time, or died; the message carries its log's tail."""
+
+
+class ExchangeError(ServebenchError):
+    """One exchange went wrong."""
+
+
+class ConnectionLost(ExchangeError):
+    """The connection could not be opened, or ended before the answer was complete."""
+
+
+class ExchangeTimeout(ExchangeError):
+    """No complete answer within the deadline."""
+
+
+class ErrorStatus(ExchangeError):
+    """The answer says that it is an error (HTTP status, gRPC code)."""
+
+
+class MalformedAnswer(ExchangeError):
+    """The answer's bytes are not what the protocol prescribes."""
+
+
+class Role(StrEnum):
+    """What a backend is there for: to be compared, to show the client's ceiling, or to be the truth."""
+
+    SERVER = "server"
+    CEILING = "ceiling"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One protocol of one backend; `host` and the real `port` are known once the backend runs."""
+
+    backend: str
+    name: str
+    protocol: str
+    path: str = "/"
+    port: int = 0
+    host: str | None = None
+
+    @property
+    def id(self) -> str:
+        """`<backend>-<endpoint>`, as it stands in test names and tables."""
+        return f"{self.backend}-{self.name}"
+
+    def located(self, host: str, port: int) -> Endpoint:
+        """The same endpoint of a running backend."""
+        return replace(self, host=host, port=port)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What is known of a backend before anything starts; read from its backend.toml."""
+
+    name: str
+    summary: str
+    runtime: str
+    endpoints: tuple[Endpoint, ...]
+    role: Role = Role.SERVER
+    sets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One request's body as it goes over the wire, built before the clock.
+
+    `indices` [batch] are the rows of the dataset that it carries, in order.
+    """
+
+    body: bytes
+    content_type: str
+    indices: tuple[int, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def batch_size(self) -> int:
+        """Images in this payload."""
+        return len(self.indices)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The raw bytes that answered one payload, kept for verification after the clock."""
+
+    payload_index: int
+    body: bytes
+
+
+class Codec(Protocol):
+    """One wire protocol: pure functions between arrays and bytes; knows no connection."""
+
+    name: str
+    transport: str  # "http", "grpc" or "in-process": which transport carries it
+
+    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+        """Images [n, width] float32 -> (body, content type, further request headers)."""
+        ...
+
+    def decode(self, body: bytes) -> FloatArray:
+        """An answer's bytes -> scores [n, classes] float32, all finite; raises MalformedAnswer."""
+        ...
+
+    def encode_answer(self, scores: FloatArray) -> bytes:
+        """Scores [n, classes] -> the bytes with which a server of this protocol would answer (null, stand-ins, tests)."""
+        ...
+
+
+class Transport(Protocol[Request]):
+    """One kept connection to one endpoint. Only `exchange` runs inside the clock.
+
+    `spent`: the connection cannot carry another exchange before `ensure_connected`; a plain attribute, read between exchanges.
+    """
+
+    spent: bool
+
+    def prepare(self, payload: Payload) -> Request:
+        """All that can be done before the clock: the very object that `exchange` sends."""
+        ...
+
+    def connect(self) -> None:
+        """Open the connection; raises ConnectionLost."""
+        ...
+
+    def ensure_connected(self) -> bool:
+        """Reopen the connection if the server closed it meanwhile; True if it did. Called outside the clock."""
+        ...
+
+    def exchange(self, request: Request) -> bytes:
+        """First byte out to last byte in; the answer's body. Raises ExchangeError."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+        ...
+
+
+Predictor = Callable[[FloatArray], FloatArray]
+"""The model run in this process: images [n, width] float32 -> scores [n, classes] float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counters of a backend's whole process tree since it started; differences of two readings are what counts.
+
+    `cpu_s` seconds on a CPU, `wait_s` seconds runnable but waiting for one (None where the kernel does not tell),
+    `throttled` periods in which a cgroup's quota stopped it, `threads` alive now.
+    """
+
+    cpu_s: float
+    wait_s: float | None
+    throttled: int
+    threads: int
+
+
+class SystemUnderTest(Protocol):
+    """A started backend, as the measuring side sees it."""
+
+    @property
+    def backend(self) -> Backend:
+        """What it is."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """`docker`, `process` or `in-process`."""
+        ...
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Its endpoints by name, located."""
+        ...
+
+    @property
+    def predictor(self) -> Predictor | None:
+        """The model itself where it runs in this process, else None."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """What the report says of it: image digest or venv, size in bytes, start-up seconds, versions."""
+        ...
+
+    def usage(self) -> Usage | None:
+        """Counters now, or None where they cannot be read (a remote engine)."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether its first process still runs."""
+        ...
+
+    def log_tail(self) -> str:
+        """The last lines that it logged."""
+        ...
+
+
+Probe = Callable[[SystemUnderTest], None]
+"""Asks every endpoint of a backend for one real prediction and checks it; raises ExchangeError while not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why a selected backend does not run: `failed` if it was had but did not work, else it could not be had."""
+
+    reason: str
+    failed: bool = False
+
+
+class Fleet(Protocol):
+    """Starts, keeps and stops the selected backends; one backend's failure is its own row."""
+
+    def start(self, names: Collection[str], probe: Probe) -> None:
+        """Start those of `names` that neither run nor are known to be absent; each is ready when `probe` returns."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """`docker` or `process`."""
+        ...
+
+    @property
+    def server_cpus(self) -> tuple[int, ...]:
+        """The CPUs that every backend is held to."""
+        ...
+
+    @property
+    def running(self) -> Mapping[str, SystemUnderTest]:
+        """By name, those that run."""
+        ...
+
+    @property
+    def absent(self) -> Mapping[str, Absence]:
+        """By name, those that could not be started, and why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The images that all backends are asked about: `images` [n, width] float32, `labels` [n] int64, both read-only."""
+
+    name: str
+    images: FloatArray
+    labels: IntArray
+    class_names: tuple[str, ...]
+    sha256: str
+    synthetic: bool
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The classifier that all backends serve; `predictor` is the reference (ONNX Runtime, one thread, in process)."""
+
+    name: str
+    path: str
+    sha256: str
+    input_width: int
+    classes: int
+    predictor: Predictor
+    metrics: Mapping[str, object] = field(default_factory=dict)

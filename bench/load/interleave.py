@@ -1,0 +1,167 @@
+"""The campaign: decides whose turn it is. All lanes are up at once and idle; rounds of short, shuffled slices.
+
+The host's speed drifts within tenths of a second, so what is compared must be near in time. In every round each lane earns
+one slice's worth of time and spends it as soon as it has it, at least one exchange at a time: a lane of slow exchanges takes
+part in every few rounds, and all end in about the same round.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from bench.host import StealClock
+from bench.load.closed_loop import Slice, run_slice
+from bench.load.lanes import Lane, Part
+
+_OPENER_BELOW = 0.25  # of a slice: an exchange faster than this is "fast", and its slice opens with an untimed one
+_PROGRESS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How long and in which order: times in seconds; `min_rounds`, `precision`, `confidence` as in pytest-benchmark."""
+
+    max_time_s: float
+    slice_s: float = 0.02
+    min_rounds: int = 5
+    precision: float | None = None
+    confidence: float = 0.99
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.max_time_s <= 0 or self.slice_s <= 0:
+            raise ValueError("max_time_s and slice_s must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a campaign stands, for the line that a person sees; `step` is `warm-up` or `measure`."""
+
+    step: str
+    round_index: int
+    active: int
+    lanes: int
+    done_fraction: float
+    left_s: float
+
+
+class Campaign:
+    """Runs the lanes to their goals; afterwards each lane holds what it brought."""
+
+    def __init__(self, lanes: list[Lane], settings: Settings, report: Callable[[Progress], None]) -> None:
+        self._lanes = lanes
+        self._settings = settings
+        self._report = report
+        self._random = random.Random(settings.seed)  # noqa: S311 - an order of slices, not a secret
+        self._started_at = 0.0
+        self._reported_at = -math.inf
+        self.rounds = 0
+        self.wall_s = 0.0
+
+    def run(self) -> None:
+        """Warm up every lane, then go round until all are finished or retired; connections are closed in any case."""
+        try:
+            self._warm_up_all()
+            self._go_round()
+        finally:
+            self._close()
+
+    def pass_once(self, exchanges: int | None = None) -> None:
+        """Only the warm-up's pass over each lane's payloads, or over its first `exchanges`: accuracy, and the smoke test."""
+        try:
+            self._warm_up_all(exchanges)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for lane in self._lanes:
+            lane.transport.close()
+
+    def _warm_up_all(self, exchanges: int | None = None) -> None:
+        self._started_at = perf_counter()
+        for number, lane in enumerate(self._lanes):
+            self._warm_up(lane, exchanges)
+            self._tell("warm-up", (number + 1) / len(self._lanes), number + 1)
+
+    def exchange_share(self) -> float:
+        """Part of the measuring's wall time that was spent inside timed exchanges."""
+        return sum(lane.measured_s for lane in self._lanes) / self.wall_s if self.wall_s else 0.0
+
+    @staticmethod
+    def _warm_up(lane: Lane, exchanges: int | None) -> None:
+        """The measuring lane's payloads once each, which answers every image of the dataset; an audit lane's first two."""
+        count = exchanges or (len(lane.feed.payloads) if lane.part is Part.MEASURE else 2)
+        feed = lane.feed.sendings(count)
+        for _ in range(count):
+            # one exchange a slice, so that an error costs that exchange only
+            done = run_slice(lane.transport, feed, slice_s=0.0, opener=False, most=1)
+            lane.book_warm_up(done)
+            if done.error is not None:
+                lane.note_error(done.error, lane.system.is_alive())
+            if lane.retired:
+                return
+
+    def _go_round(self) -> None:
+        start, steal = perf_counter(), StealClock()
+        for lane in self._lanes:
+            # What a lane earns a round, so that all end in about the same one; an audit needs less time than a measurement.
+            needs_s = max(lane.goal_s, lane.least_slices * max(lane.typical_s, self._settings.slice_s))
+            lane.rate = min(1.0, needs_s / self._settings.max_time_s) if lane.part is not Part.MEASURE else 1.0
+        position = 0
+        try:
+            while active := [lane for lane in self._lanes if not lane.finished and not lane.retired]:
+                self._random.shuffle(active)
+                for lane in active:
+                    lane.credit_s += self._settings.slice_s * lane.rate
+                    if lane.credit_s > 0:
+                        self._one_slice(lane, position, steal)
+                        position += 1
+                self.rounds += 1
+                self.wall_s = perf_counter() - start
+                goal_s = sum(lane.goal_s for lane in self._lanes if not lane.retired) or 1.0
+                self._tell("measure", min(1.0, sum(min(la.measured_s, la.goal_s) for la in self._lanes) / goal_s), len(active))
+        finally:
+            self.wall_s = perf_counter() - start
+            steal.close()
+
+    def _one_slice(self, lane: Lane, position: int, steal: StealClock) -> None:
+        slice_s = self._settings.slice_s
+        fast = lane.typical_s < slice_s * _OPENER_BELOW
+        expected = 1 if lane.typical_s >= slice_s else math.ceil(1.5 * slice_s / max(lane.typical_s, 1e-6)) + fast
+        feed = lane.feed.sendings(expected)
+        steal_before, before = steal.now(), lane.system.usage()
+        done = run_slice(lane.transport, feed, slice_s=slice_s, opener=fast)
+        after, steal_after = lane.system.usage(), steal.now()
+        stolen = steal_after - steal_before if steal_before is not None and steal_after is not None else None
+        lane.book(done, self.rounds, position, before, after, stolen)
+        lane.credit_s -= self._spent(done)
+        if done.error is not None:
+            lane.note_error(done.error, lane.system.is_alive())
+        lane.finished = self._reached(lane)
+
+    def _spent(self, done: Slice) -> float:
+        return max(sum(done.duration_s), self._settings.slice_s)
+
+    def _reached(self, lane: Lane) -> bool:
+        count, settings = len(lane.duration_s), self._settings
+        if lane.part is not Part.MEASURE:
+            return lane.measured_s >= lane.goal_s and len(lane.booked) >= lane.least_slices
+        if count < settings.min_rounds:
+            return False
+        if lane.measured_s >= lane.goal_s:
+            return True
+        return settings.precision is not None and lane.relative_margin(settings.confidence) <= settings.precision
+
+    def _tell(self, step: str, fraction: float, active: int) -> None:
+        now = perf_counter()
+        if now - self._reported_at < _PROGRESS_EVERY_S and fraction < 1.0:
+            return
+        self._reported_at = now
+        # Retired lanes leave the sum, so the fraction can jump; what is left is an estimate from the wall time so far.
+        spent_s = self.wall_s if step == "measure" else now - self._started_at
+        left_s = spent_s / fraction - spent_s if fraction > 0 else math.nan
+        self._report(Progress(step, self.rounds, active, len(self._lanes), fraction, left_s))

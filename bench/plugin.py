@@ -1,0 +1,238 @@
+"""The measuring side's pytest plugin: options, what is collected, the `campaign` fixture, the bridge to pytest-benchmark."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench import hooks
+from bench.campaign import Campaigns, Plan
+from bench.cells import Cell
+from bench.contract import Backend, BadInput, Dataset, Fleet, Model, Role
+from bench.environment import environment, warnings_about
+from bench.host import client_cpu
+from bench.load.interleave import Settings
+from bench.options import add_flag, add_option, get_flag, get_option
+from bench.progress import ProgressLine, uncaptured
+from bench.ratio import RatioTo, checked_ratio_to
+from bench.records import Record, Run, Samples
+from bench.replay import Replay, ReplayClock
+from bench.scenarios import ACCURACY, Scenario
+
+
+@dataclass(slots=True)
+class _Session:
+    """What this plugin knows of the session from its start on."""
+
+    smoke: bool
+    benchmarks_only: bool
+    client_cpu: int
+    run_id: str
+    started_utc: str
+    backends: Sequence[Backend] = ()
+    ratio_to: RatioTo | None = None
+
+
+_SESSION = pytest.StashKey[_Session]()
+_CLOCK = pytest.StashKey[ReplayClock]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options that say how to measure."""
+    add_option(parser, "--client-cpu", metavar="N", help="CPU that the client is pinned to; the last usable one if not given")
+    add_option(
+        parser,
+        "--ratio-to",
+        metavar="NAME",
+        help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
+    )
+    add_option(parser, "--seed", metavar="N", default="42", help="seed of the order of slices and of the bootstrap")
+    add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make the hooks known through which fixtures and reports take part."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle what kind of session this is, before pytest-benchmark does."""
+    config.addinivalue_line("markers", "scenarios(*scenarios): the traffic patterns that a benchmark is parametrised with")
+    only, disable = bool(config.getoption("benchmark_only")), bool(config.getoption("benchmark_disable"))
+    if only and disable:
+        # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
+        config.option.benchmark_only = False
+    try:
+        cpu = client_cpu(get_option(config, "--client-cpu"))
+        _seed(config)
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from error
+    now = datetime.now(UTC)
+    config.stash[_SESSION] = _Session(
+        smoke=disable,
+        benchmarks_only=only,
+        client_cpu=cpu,
+        run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
+        started_utc=now.isoformat(timespec="seconds"),
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without paths on the command line: the benchmarks with --benchmark-only, the suite's own tests without it."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return None
+    other = "tests" if config.stash[_SESSION].benchmarks_only else "bench"
+    return True if collection_path == config.rootpath / other else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrise `cell` over the selected backends' endpoints and the test's scenarios."""
+    if "cell" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("scenarios")
+    if marker is None:
+        return
+    cells = [cell for scenario in marker.args for cell in _cells(metafunc.config, scenario)]
+    names = [cell.endpoint.id if cell.scenario == ACCURACY else cell.id for cell in cells]
+    metafunc.parametrize("cell", cells, ids=names)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every benchmark its replay clock and its group in pytest-benchmark's table."""
+    for item in items:
+        cell = _cell_of(item)
+        if cell is not None:
+            clock = item.stash[_CLOCK] = ReplayClock()
+            item.add_marker(pytest.mark.benchmark(timer=clock.now, group=_group(cell.scenario)))
+
+
+@pytest.fixture
+def replay(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Replay:
+    """Hands this test's durations to pytest-benchmark."""
+    return Replay(benchmark, request.node.stash[_CLOCK])
+
+
+@pytest.fixture(scope="session")
+def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Campaigns:
+    """All measuring of this session; measures a scenario when its first cell is asked for."""
+    config, session = request.config, request.config.stash[_SESSION]
+    write = uncaptured(config)
+    return Campaigns(
+        Plan(
+            cells=_selected_cells(request.session.items, config),
+            settings=_settings(config),
+            client_cpu=session.client_cpu,
+            ratio_to=session.ratio_to or RatioTo(None),
+            strict=get_flag(config, "--strict-backends"),
+            smoke=session.smoke,
+            again=lambda cell: _again(config, cell),
+            progress=lambda name: ProgressLine(name, write, live=sys.stderr.isatty()),
+            say=lambda text: write(f"\nservebench {text}\n"),
+            emit_run=lambda facts: _emit_run(config, fleet, emnist, model, facts),
+            emit=lambda record, samples: _emit(config, record, samples),
+        ),
+        fleet,
+        emnist,
+        model,
+    )
+
+
+def _seed(config: pytest.Config) -> int:
+    text = get_option(config, "--seed") or "0"
+    if not text.isdigit() or int(text) >= 2**32:
+        raise BadInput(f"--seed {text}: expected a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _settings(config: pytest.Config) -> Settings:
+    return Settings(
+        max_time_s=float(config.getoption("benchmark_max_time")),
+        min_rounds=int(config.getoption("benchmark_min_rounds")),
+        precision=config.getoption("benchmark_precision"),
+        confidence=float(config.getoption("benchmark_confidence")),
+        seed=_seed(config),
+    )
+
+
+def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
+    session = config.stash[_SESSION]
+    if not session.backends:
+        session.backends = config.hook.pytest_servebench_backends(config=config) or ()
+        try:
+            session.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), session.backends)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+    backends = [backend for backend in session.backends if scenario != ACCURACY or backend.role is not Role.CEILING]
+    return [Cell(backend, endpoint, scenario) for backend in backends for endpoint in backend.endpoints]
+
+
+def _cell_of(item: pytest.Item) -> Cell | None:
+    if not isinstance(item, pytest.Function) or "replay" not in item.fixturenames:
+        return None
+    cell = item.callspec.params["cell"]
+    return cell if isinstance(cell, Cell) else None
+
+
+def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
+    """The cells of the collected tests, and the ceilings and the reference that they are held against."""
+    chosen = [cell for cell in map(_cell_of, items) if cell is not None]
+    known = {cell.id for cell in chosen}
+    wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER}
+    for scenario in dict.fromkeys(cell.scenario for cell in chosen):
+        for cell in _cells(config, scenario):
+            needed = cell.backend.role is Role.REFERENCE or (cell.endpoint.protocol, scenario) in wires
+            if cell.backend.role is not Role.SERVER and needed and cell.id not in known:
+                chosen.append(cell)
+    return chosen
+
+
+def _group(scenario: Scenario) -> str:
+    if scenario == ACCURACY:
+        return "accuracy: one pass over all images, 128 a request, not interleaved"
+    return f"{scenario.name}: seconds an exchange of {scenario.batch_size} image{'s' if scenario.batch_size > 1 else ''}"
+
+
+def _again(config: pytest.Config, cell: Cell) -> str:
+    """The command that measures this cell again, as this session did."""
+    kept = [
+        word for word in config.invocation_params.args if str(word).startswith(("--emnist", "--model", "--engine", "--server"))
+    ]
+    words = ["pytest", "--benchmark-only", "--backend", cell.backend.name, "-k", cell.id, *map(str, kept)]
+    return shlex.join(words)
+
+
+def _emit_run(
+    config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, Mapping[str, object]]
+) -> None:
+    """Tell the reports what this run is; called again when more is known of the backends."""
+    session = config.stash[_SESSION]
+    machine = environment(session.client_cpu, fleet.server_cpus)
+    warnings = list(warnings_about(machine))
+    if dataset.synthetic:
+        warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
+    run = Run(
+        id=session.run_id,
+        started_utc=session.started_utc,
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        engine=fleet.engine,
+        environment=machine,
+        dataset={"name": dataset.name, "n": len(dataset), "sha256": dataset.sha256, "synthetic": dataset.synthetic},
+        model={"name": model.name, "sha256": model.sha256, "input_width": model.input_width, "classes": model.classes},
+        options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
+        backends=facts,
+        warnings=tuple(warnings),
+    )
+    config.hook.pytest_servebench_run(config=config, run=run)
+
+
+def _emit(config: pytest.Config, record: Record, samples: Samples | None) -> None:
+    config.hook.pytest_servebench_record(config=config, record=record, samples=samples)

@@ -1,0 +1,128 @@
+"""What a run leaves behind: one Record a cell, one Run a session, as plain frozen data with a versioned schema.
+
+Schema history
+    1  2026-11-22  first version
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SCHEMA_VERSION = 1
+
+
+class Verdict(StrEnum):
+    """May this cell be believed, and if not, why not; the worst that holds is the one shown."""
+
+    VALID = "VALID"
+    UNSTABLE = "UNSTABLE"
+    CLIENT_BOUND = "CLIENT_BOUND"
+    OVERSUBSCRIBED = "OVERSUBSCRIBED"
+    CACHED = "CACHED"
+    WRONG_ANSWERS = "WRONG_ANSWERS"
+    FAILED = "FAILED"
+    NOT_MEASURED = "NOT_MEASURED"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One cell (backend endpoint x scenario) and all that is said of it; None means not measured or not supported by n.
+
+    Units are in the names; `ratio` is this cell's speed over that of `ratio_to`, from paired slices; `rank` is shared by
+    ties within the scenario and None for instruments (null, reference) and for cells that may not be ranked.
+    """
+
+    backend: str
+    endpoint: str
+    protocol: str
+    runtime: str
+    role: str
+    scenario: str
+    batch_size: int
+    engine: str | None
+    verdict: Verdict
+    reason: str = ""
+    images_per_s: float | None = None
+    images_per_s_low: float | None = None
+    images_per_s_high: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    ratio_to: str | None = None
+    rank: int | None = None
+    exchanges: int = 0
+    errors: int = 0
+    reconnects: int = 0
+    outliers: int = 0
+    rounds: int = 0
+    measured_s: float = 0.0
+    latency_mean_s: float | None = None
+    latency_p50_s: float | None = None
+    latency_p90_s: float | None = None
+    latency_p95_s: float | None = None
+    latency_p99_s: float | None = None
+    latency_p999_s: float | None = None
+    first_exchange_s: float | None = None
+    accuracy: float | None = None
+    agreement: float | None = None
+    max_abs_diff: float | None = None
+    answers_verified: int = 0
+    ceiling_fraction: float | None = None
+    same_sample_speedup: float | None = None
+    same_sample_speedup_low: float | None = None
+    encode_s: float | None = None
+    decode_s: float | None = None
+    request_bytes: int | None = None
+    answer_bytes: int | None = None
+    server_cpu_s_per_image: float | None = None
+    server_threads: int | None = None
+    runnable_threads: float | None = None
+    again: str = ""
+
+    @property
+    def id(self) -> str:
+        """`<backend>-<endpoint>-<scenario>`."""
+        return f"{self.backend}-{self.endpoint}-{self.scenario}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values, keys in the schema's order."""
+        return {**asdict(self), "verdict": str(self.verdict)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Record:
+        """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown verdict."""
+        return cls(**{**values, "verdict": Verdict(values["verdict"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The raw durations behind a record: `duration_s` [exchanges] in the order measured, `round_index` [exchanges]."""
+
+    duration_s: npt.NDArray[np.float64]
+    round_index: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a session measured on: everything that stands beside the cells in results.json."""
+
+    id: str
+    started_utc: str
+    command: str
+    engine: str
+    environment: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    model: Mapping[str, Any]
+    options: Mapping[str, Any]
+    backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
+        return {**asdict(self), "warnings": list(self.warnings)}

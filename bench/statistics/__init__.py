@@ -1,0 +1,33 @@
+"""What numbers may be said of the samples, and how sure they are; knows no cell's name, no clock and no file.
+
+percentiles   latencies that n supports, outliers counted
+bootstrap     blocks of rounds, their length, and the calibration that makes 95 % mean 95 %
+throughput    images a second with its interval
+additive      latency of a slice = cell + drift of the host
+comparison    ratios, ranks with ties, halves that disagree
+"""
+
+from bench.statistics.additive import Effects, Slices, bootstrap_effects, fit_effects
+from bench.statistics.bootstrap import MIN_ROUNDS, Interval
+from bench.statistics.comparison import effect_halves, pairwise_faster, ranks, ratios
+from bench.statistics.percentiles import latency_percentile, min_samples, outliers, supported_percentile
+from bench.statistics.throughput import throughput, throughput_halves
+
+__all__ = [
+    "MIN_ROUNDS",
+    "Effects",
+    "Interval",
+    "Slices",
+    "bootstrap_effects",
+    "effect_halves",
+    "fit_effects",
+    "latency_percentile",
+    "min_samples",
+    "outliers",
+    "pairwise_faster",
+    "ranks",
+    "ratios",
+    "supported_percentile",
+    "throughput",
+    "throughput_halves",
+]

@@ -1,0 +1,249 @@
+"""The additive model of a campaign: log latency of a slice = what its cell costs + what the host adds at that moment.
+
+Neighbouring slices see the same host, so the difference of two is a difference of cells plus noise. One number a cell
+is fitted to all those differences with least absolute deviations, so that every cell helps to cancel the drift for all
+others and stolen time counts as one more outlier instead of as a mean. Uncertainty: the fit is repeated on bootstrap
+campaigns, drawn in blocks of rounds.
+
+Solved by iteratively reweighted least squares on |r| smoothed to sqrt(r^2 + s^2): each step is one small weighted
+Laplacian (Holland and Welsch 1977), taken one and a half times: that is still a descent, since the function that a step
+minimises lies above the smoothed one and is quadratic, and halves the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.statistics.bootstrap import MIN_ROUNDS, Floats, Ints, block_counts, block_length, round_places, stretch
+
+REACH = 4
+"""Slices at most so many positions apart are compared."""
+
+SMOOTHING = 0.1
+"""s in units of the median |r|: residuals below it count as squares."""
+
+_STEP = 1.5
+_MOST_STEPS = 500
+_REPLICATE_STEPS = 12  # from the point estimate, one standard error away: leaves less than 1 % of it
+_BATCH_ELEMENTS = 250_000  # replicates x pairs worked on at once: stays in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """The slices of all cells of a campaign, each array [slices], in any order.
+
+    `cell` 0 to cells - 1, `position` in the order of the campaign (no two alike), `round_index`, and `log_latency`:
+    the natural logarithm of the slice's median seconds an exchange. Raises ValueError where they do not fit together.
+    """
+
+    cell: Ints
+    position: Ints
+    round_index: Ints
+    log_latency: Floats
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.cell), len(self.position), len(self.round_index), len(self.log_latency)}
+        if len(lengths) != 1:
+            raise ValueError(f"all arrays are one number a slice: expected equal lengths, seen {sorted(lengths)}")
+        if len(np.unique(self.position)) != len(self.position):
+            raise ValueError("two slices have the same position: positions count the slices of the whole campaign")
+        if not np.all(np.isfinite(self.log_latency)):
+            raise ValueError("log_latency must be finite: leave out slices without an answered exchange")
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> Slices:
+        """Those slices that are `chosen` [slices]."""
+        return Slices(self.cell[chosen], self.position[chosen], self.round_index[chosen], self.log_latency[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What each cell costs, in log latency, and how sure that is.
+
+    `value` [cells] sums to 0 over the cells that can be compared; NaN for those that no chain of neighbours connects to
+    the rest. `replicates` [replicates, cells] are the same of bootstrap campaigns, calibrated, so that their middle
+    95 % is the interval; NaN where a replicate lacks the cell, and for cells with fewer than MIN_ROUNDS rounds.
+    """
+
+    value: Floats
+    replicates: Floats
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """[cells] whether a cell has an interval, and may therefore be ranked."""
+        seen = np.isfinite(self.replicates).sum(axis=0)
+        return np.isfinite(self.value) & (seen > 0) & (2 * seen >= len(self.replicates))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Neighbouring slices of different cells, sorted by which two cells; `first` < `second` [kinds] name the cells.
+
+    Pairs of kind k are `start[k]` to `start[k + 1]`; `difference` [pairs] is log latency second - first; `place`
+    [pairs] that of the earlier slice.
+    """
+
+    cells: int
+    first: Ints
+    second: Ints
+    start: Ints
+    difference: Floats
+    place: Ints
+
+
+def fit_effects(slices: Slices, cells: int, *, smoothing: float = SMOOTHING) -> Floats:
+    """What each cell costs: [cells] in log latency, sum 0; NaN for cells that no chain of neighbours connects to the rest.
+
+    exp(difference of two) is the ratio of the cells' typical latencies, freed from the host's drift. Deterministic.
+    """
+    pairs = _neighbours(slices, round_places(slices.round_index)[0], cells)
+    return _centred(_fit(pairs, slices, smoothing)[0][None], _connected(pairs, np.ones((1, len(pairs.difference)))))[0]
+
+
+def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int = 400) -> Effects:
+    """The fit, and the fit of `replicates` campaigns whose rounds are drawn in blocks (circular block bootstrap).
+
+    A pair belongs to the round of its earlier slice. The length of the blocks is the median of what the cells' scores
+    ask for; each cell's deviations are stretched by what the bootstrap lacks for its own series (see `bootstrap`).
+    """
+    place, places = round_places(slices.round_index)
+    pairs = _neighbours(slices, place, cells)
+    everything = np.ones((1, len(pairs.difference)))
+    start, smoothing = _fit(pairs, slices, SMOOTHING)
+    value = _centred(start[None], _connected(pairs, everything))[0]
+    unknown = Effects(value, np.full((replicates, cells), np.nan))
+    rounds = [np.unique(place[slices.cell == cell]) for cell in range(cells)]
+    measured = np.array([len(seen) >= MIN_ROUNDS for seen in rounds]) & np.isfinite(value)
+    if not measured.any() or not len(pairs.difference):
+        return unknown
+    rng = np.random.default_rng(seed)
+    scores = _scores(pairs, start, smoothing, places)
+    usable = np.flatnonzero(measured)
+    block = int(np.median([block_length(scores[rounds[cell], cell]) for cell in usable]))
+    counts = block_counts(rng, places, block, replicates)
+    drawn = np.concatenate([_refit(pairs, batch, start, smoothing) for batch in _batches(counts, len(pairs.difference))])
+    for cell in usable:
+        share = max(1, round(block * len(rounds[cell]) / places))
+        drawn[:, cell] = value[cell] + stretch(scores[rounds[cell], cell], share, rng) * (drawn[:, cell] - value[cell])
+    return Effects(value, np.where(measured, drawn, np.nan))
+
+
+def _neighbours(slices: Slices, place: Ints, cells: int) -> _Pairs:
+    """All pairs of slices of different cells at most REACH positions apart."""
+    order = np.argsort(slices.position)
+    cell, position, place, latency = slices.cell[order], slices.position[order], place[order], slices.log_latency[order]
+    near = []
+    for apart in range(1, min(REACH, len(order) - 1) + 1):
+        earlier = np.arange(len(order) - apart)
+        fits = (position[apart:] - position[:-apart] <= REACH) & (cell[apart:] != cell[:-apart])
+        near.append(np.stack([earlier, earlier + apart])[:, fits])
+    earlier, later = np.concatenate(near, axis=1) if near else np.empty((2, 0), dtype=np.int64)
+    turn = np.where(cell[earlier] < cell[later], 1.0, -1.0)
+    kind = np.minimum(cell[earlier], cell[later]) * cells + np.maximum(cell[earlier], cell[later])
+    by_kind = np.argsort(kind, kind="stable")
+    kinds, start = np.unique(kind[by_kind], return_index=True)
+    difference = (turn * (latency[later] - latency[earlier]))[by_kind]
+    return _Pairs(cells, kinds // cells, kinds % cells, start, difference, place[earlier][by_kind])
+
+
+def _fit(pairs: _Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float]:
+    """The effects [cells] of all pairs, and the s that they were smoothed with: it shrinks until it fits the residuals."""
+    effects = np.zeros(pairs.cells)
+    for cell in np.unique(slices.cell):
+        effects[cell] = np.median(slices.log_latency[slices.cell == cell])
+    s = np.inf
+    for _ in range(_MOST_STEPS if len(pairs.difference) else 0):
+        typical = float(np.median(np.abs(_residuals(pairs, effects[None]))))
+        s = max(min(s, smoothing * typical), 1e-12)
+        step = _step(pairs, np.ones((1, len(pairs.difference))), effects[None], s)[0]
+        effects = effects - _STEP * step
+        if np.abs(step).max() < 1e-10:
+            break
+    return effects, s
+
+
+def _refit(pairs: _Pairs, counts: Floats, start: Floats, smoothing: float) -> Floats:
+    """The effects [replicates, cells] of campaigns in which each place counts so often [replicates, places]."""
+    weight = counts[:, pairs.place]
+    effects = np.repeat(start[None], len(counts), axis=0)
+    for _ in range(_REPLICATE_STEPS):
+        effects -= _STEP * _step(pairs, weight, effects, smoothing)
+    return _centred(effects, _connected(pairs, weight))
+
+
+def _batches(counts: Floats, pairs: int) -> Iterator[Floats]:
+    size = max(1, _BATCH_ELEMENTS // max(pairs, 1))
+    return (counts[first : first + size] for first in range(0, len(counts), size))
+
+
+def _residuals(pairs: _Pairs, effects: Floats) -> Floats:
+    """Fitted - seen: [replicates, pairs]."""
+    fitted = effects[:, pairs.second] - effects[:, pairs.first]
+    sizes = np.diff(pairs.start, append=len(pairs.difference))
+    return np.repeat(fitted, sizes, axis=1) - pairs.difference
+
+
+def _step(pairs: _Pairs, weight: Floats, effects: Floats, smoothing: float) -> Floats:
+    """How far the weighted least squares solution is from `effects`: [replicates, cells], to be subtracted."""
+    residual = _residuals(pairs, effects)
+    pull = weight / np.sqrt(residual**2 + smoothing**2)
+    laplacian = _laplacian(pairs, np.add.reduceat(pull, pairs.start, axis=1))
+    slope = _divergence(pairs, np.add.reduceat(pull * residual, pairs.start, axis=1))
+    return np.linalg.solve(_grounded(laplacian), slope[..., None])[..., 0]
+
+
+def _laplacian(pairs: _Pairs, pull: Floats) -> Floats:
+    """[replicates, cells, cells] of the graph whose edges pull so hard [replicates, kinds]."""
+    laplacian = np.zeros((len(pull), pairs.cells, pairs.cells))
+    laplacian[:, pairs.first, pairs.second] = laplacian[:, pairs.second, pairs.first] = -pull
+    diagonal = np.arange(pairs.cells)
+    laplacian[:, diagonal, diagonal] = -laplacian.sum(axis=2)
+    return laplacian
+
+
+def _grounded(laplacian: Floats) -> Floats:
+    """The Laplacian made invertible: a shift common to connected cells is left as it is."""
+    size = laplacian.shape[-1]
+    trace = np.trace(laplacian, axis1=1, axis2=2)[:, None, None]
+    return np.asarray(laplacian + np.eye(size) * (1e-9 * trace / size + np.finfo(np.float64).tiny))
+
+
+def _divergence(pairs: _Pairs, flow: Floats) -> Floats:
+    """[rows, cells]: what flows out of each cell, of `flow` [rows, kinds] from first to second."""
+    ends = np.zeros((len(pairs.first), pairs.cells))
+    kind = np.arange(len(pairs.first))
+    ends[kind, pairs.second], ends[kind, pairs.first] = 1.0, -1.0
+    return flow @ ends
+
+
+def _connected(pairs: _Pairs, weight: Floats) -> npt.NDArray[np.bool_]:
+    """[replicates, cells] whether a cell belongs to the largest set that chains of pairs of some weight connect."""
+    pull = np.add.reduceat(weight, pairs.start, axis=1) if len(pairs.difference) else np.zeros((len(weight), 0))
+    reach = (_laplacian(pairs, pull) != 0) | np.eye(pairs.cells, dtype=np.bool_)
+    for _ in range(int(np.ceil(np.log2(max(pairs.cells, 2))))):
+        reach = reach.astype(np.float32) @ reach.astype(np.float32) > 0
+    largest = reach.sum(axis=2).argmax(axis=1)
+    together = np.take_along_axis(reach, largest[:, None, None], axis=1)[:, 0]
+    return np.asarray(together & (together.sum(axis=1, keepdims=True) > 1))
+
+
+def _centred(effects: Floats, connected: npt.NDArray[np.bool_]) -> Floats:
+    """Effects [replicates, cells] with sum 0 over the connected cells, NaN for the others."""
+    members = np.maximum(connected.sum(axis=1, keepdims=True), 1)
+    mean = np.where(connected, effects, 0.0).sum(axis=1, keepdims=True) / members
+    return np.where(connected, effects - mean, np.nan)
+
+
+def _scores(pairs: _Pairs, effects: Floats, smoothing: float, places: int) -> Floats:
+    """How much each place pulls at each cell's effect, up to scale: [places, cells], the fit's influence function."""
+    residual = _residuals(pairs, effects[None])[0]
+    pull = 1 / np.sqrt(residual**2 + smoothing**2)
+    sizes = np.diff(pairs.start, append=len(pairs.difference))
+    slope = np.zeros((places, pairs.cells))
+    np.add.at(slope, (pairs.place, np.repeat(pairs.second, sizes)), pull * residual)
+    np.add.at(slope, (pairs.place, np.repeat(pairs.first, sizes)), -pull * residual)
+    laplacian = _laplacian(pairs, np.add.reduceat(pull, pairs.start)[None])
+    return np.asarray(slope @ np.linalg.pinv(laplacian[0]))

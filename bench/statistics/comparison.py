@@ -1,0 +1,86 @@
+"""What effects say about cells: ratios with intervals, who is faster, ranks with ties, and halves that disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.statistics.additive import Effects, Slices, bootstrap_effects
+from bench.statistics.bootstrap import Floats, Interval, percentile_interval
+
+Flags = npt.NDArray[np.bool_]
+
+
+def ratios(effects: Effects, to: int, *, level: float = 0.95) -> list[Interval | None]:
+    """Each cell's speed over that of the cell `to`: exp(latency of `to` - latency of the cell), one a cell.
+
+    1 exactly for `to` itself; without ends for a cell that has too few rounds; None for one that cannot be compared.
+    """
+    return [Interval(1.0, 1.0, 1.0) if cell == to else _ratio(effects, cell, to, level) for cell in range(len(effects.value))]
+
+
+def pairwise_faster(effects: Effects, *, level: float = 0.95) -> Flags:
+    """[cells, cells]: whether the row's cell is faster than the column's, beyond the interval of their ratio."""
+    cells = len(effects.value)
+    faster = np.zeros((cells, cells), dtype=np.bool_)
+    for one in range(cells):
+        for other in range(one + 1, cells):
+            ratio = _ratio(effects, one, other, level)
+            if ratio is not None and ratio.excludes(1.0):
+                faster[one, other], faster[other, one] = ratio.value > 1, ratio.value < 1
+    return faster
+
+
+def ranks(effects: Effects, eligible: Sequence[bool], *, level: float = 0.95) -> list[int | None]:
+    """1 + how many eligible cells are significantly faster; ties share a rank. None for cells not eligible or unknown.
+
+    "Not significantly different" is no equivalence: of three cells the middle one may share a rank with both others, which
+    still differ. That is what such data say, and each rank can be read alone: so many are known to be faster.
+    """
+    ranked = np.asarray(eligible, dtype=np.bool_) & effects.known
+    faster = pairwise_faster(effects, level=level)[ranked].sum(axis=0)
+    return [1 + int(count) if seen else None for count, seen in zip(faster, ranked, strict=True)]
+
+
+def effect_halves(
+    slices: Slices, cells: int, *, seed: int, replicates: int = 400, level: float = 0.95
+) -> list[Interval | None]:
+    """Each cell's speed in the second half of the rounds over that in the first, relative to the median of all cells.
+
+    The drift that all share cancels: 0.9 says that this cell lost a tenth while the others did not. With two cells
+    nobody can tell which of them changed, and half of the change is laid to each. None for a cell that is not in both
+    halves, and for a campaign of one cell (see `throughput_halves`). Of twenty healthy cells one is outside at 95 %:
+    ask for a higher level where twenty are judged.
+    """
+    middle = np.median(np.unique(slices.round_index)) if len(slices.round_index) else 0.0
+    halves = slices.round_index < middle, slices.round_index >= middle
+    before, after = (
+        bootstrap_effects(slices.part(half), cells, seed=seed + n, replicates=replicates) for n, half in enumerate(halves)
+    )
+    change = before.value - after.value
+    if not np.isfinite(change).any():
+        return [None] * cells
+    value = change - np.median(change[np.isfinite(change)])
+    moved = before.replicates - after.replicates
+    drawn = moved - _row_median(moved)
+    return [
+        percentile_interval(float(np.exp(value[cell])), np.exp(drawn[:, cell]), level) if np.isfinite(value[cell]) else None
+        for cell in range(cells)
+    ]
+
+
+def _ratio(effects: Effects, cell: int, to: int, level: float) -> Interval | None:
+    value = float(np.exp(effects.value[to] - effects.value[cell]))
+    if not np.isfinite(value):
+        return None
+    return percentile_interval(value, np.exp(effects.replicates[:, to] - effects.replicates[:, cell]), level)
+
+
+def _row_median(rows: Floats) -> Floats:
+    """The median of the finite numbers of each row [rows, 1]; NaN for a row without any."""
+    with_any = np.isfinite(rows).any(axis=1)
+    medians = np.full((len(rows), 1), np.nan)
+    medians[with_any, 0] = np.nanmedian(rows[with_any], axis=1)
+    return medians

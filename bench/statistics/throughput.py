@@ -1,0 +1,83 @@
+"""Images a second of one cell, with the interval that its rounds support."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.statistics.bootstrap import (
+    MIN_ROUNDS,
+    Floats,
+    Interval,
+    Ints,
+    block_counts,
+    block_length,
+    percentile_interval,
+    round_places,
+    stretch,
+)
+
+_REPLICATES = 2000
+
+
+def throughput(images: Floats | Ints, seconds: Floats, round_index: Ints, *, seed: int, level: float = 0.95) -> Interval:
+    """Images a second = all images / all seconds, and where the long-run rate lies with confidence `level`.
+
+    Each argument is [slices], one or more slices a round, in any order: `images` answered, `seconds` inside exchanges,
+    `round_index`. The interval is a calibrated circular block bootstrap over rounds (see `bootstrap`); fewer than
+    MIN_ROUNDS rounds give none. It covers in 93 to 97 % of simulated campaigns as long as the drift's correlation time
+    is below an eighth or so of the rounds; nobody can tell the long-run rate from a campaign that saw one mood of its host.
+
+    Raises ValueError where the arrays differ in length, or nothing was answered.
+    """
+    per_round = _rounds(images, seconds, round_index)
+    answered, spent = per_round.sum(axis=1)
+    value = float(answered / spent)
+    if per_round.shape[1] < MIN_ROUNDS:
+        return Interval(value)
+    deviation = _log_deviations(per_round, np.random.default_rng(seed), level)
+    return percentile_interval(value, value * np.exp(deviation), level)
+
+
+def throughput_halves(images: Floats | Ints, seconds: Floats, round_index: Ints, *, seed: int, level: float = 0.95) -> Interval:
+    """Throughput of the second half of the rounds over that of the first, for a campaign with nothing to compare with.
+
+    Arguments as in `throughput`. The host's drift is in it, and therefore also in its interval; each half needs
+    MIN_ROUNDS rounds for one. Raises ValueError as `throughput`, and where there are fewer than two rounds.
+    """
+    per_round = _rounds(images, seconds, round_index)
+    middle = per_round.shape[1] // 2
+    if middle == 0:
+        raise ValueError("halves of a campaign need at least 2 rounds, seen 1: raise --benchmark-max-time")
+    halves = per_round[:, :middle], per_round[:, middle:]
+    speed = [float(np.divide(*half.sum(axis=1))) for half in halves]
+    value = speed[1] / speed[0]
+    if middle < MIN_ROUNDS:
+        return Interval(value)
+    rng = np.random.default_rng(seed)
+    before, after = (_log_deviations(half, rng, level) for half in halves)
+    return percentile_interval(value, value * np.exp(after - before), level)
+
+
+def _rounds(images: Floats | Ints, seconds: Floats, round_index: Ints) -> Floats:
+    """[2, rounds]: images and seconds of each round that has any (see `round_places`), in order."""
+    if not len(images) == len(seconds) == len(round_index):
+        raise ValueError(
+            f"images, seconds and round_index are one number a slice: expected equal lengths, "
+            f"seen {len(images)}, {len(seconds)} and {len(round_index)}"
+        )
+    if len(images) == 0 or not np.sum(images) > 0 or not np.all(np.asarray(seconds) > 0):
+        raise ValueError("throughput needs answered images, and seconds above 0 in each slice; a cell without is FAILED")
+    place, _ = round_places(round_index)
+    return np.stack([np.bincount(place, images), np.bincount(place, seconds)])
+
+
+def _log_deviations(per_round: Floats, rng: np.random.Generator, level: float) -> Floats:
+    """log(throughput of a bootstrap campaign / throughput), calibrated: [replicates]."""
+    images, seconds = per_round
+    value = images.sum() / seconds.sum()
+    influence = images - value * seconds
+    block = block_length(influence)
+    counts = block_counts(rng, len(images), block, _REPLICATES)
+    with np.errstate(divide="ignore"):  # a replicate without an answered image: log 0, an end at 0
+        deviation = np.log((counts @ images) / (counts @ seconds) / value)
+    return np.asarray(stretch(influence, block, rng, level) * deviation)

@@ -1,0 +1,19 @@
+"""The top-1 accuracy of every endpoint on all images of the dataset, and that its scores are the reference's."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.campaign import Campaigns
+from bench.cells import Cell
+from bench.replay import Replay
+from bench.scenarios import ACCURACY
+
+
+@pytest.mark.scenarios(ACCURACY)
+def test_accuracy(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
+    """One pass over all images, 128 at a time; its times are not interleaved with others' and rank nobody."""
+    result = campaign.result(cell)
+    result.require_measured()
+    replay(result.duration_s, result.extra_info())
+    result.require_right()

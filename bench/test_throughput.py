@@ -1,0 +1,19 @@
+"""Images answered per second by one client in a closed loop: one image at a time, and 128 at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.campaign import Campaigns
+from bench.cells import Cell
+from bench.replay import Replay
+from bench.scenarios import BATCH_128, SINGLE
+
+
+@pytest.mark.scenarios(SINGLE, BATCH_128)
+def test_throughput(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
+    """All selected cells are measured side by side in short slices; every timed answer is right."""
+    result = campaign.result(cell)
+    result.require_measured()
+    replay(result.duration_s, result.extra_info())
+    result.require_right()

@@ -1,0 +1,84 @@
+"""gRPC: one kept channel, messages serialised beforehand, answers kept as bytes and parsed after the clock."""
+
+from __future__ import annotations
+
+import contextlib
+
+import grpc
+
+from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
+
+DEADLINE_S = 30.0
+_MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+
+
+class GrpcTransport:
+    """One channel to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `Transport[bytes]`."""
+
+    def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
+        self._endpoint = endpoint
+        self._deadline_s = deadline_s
+        self._channel: grpc.Channel | None = None
+        self.spent = True
+        self._call: grpc.UnaryUnaryMultiCallable[bytes, bytes] | None = None
+
+    def prepare(self, payload: Payload) -> bytes:
+        """The serialised message; the channel adds only its frame."""
+        return payload.body
+
+    def connect(self) -> None:
+        """Open a new channel and wait until it is ready; raises ConnectionLost."""
+        self.close()
+        self._channel = grpc.insecure_channel(
+            f"{self._endpoint.host}:{self._endpoint.port}",
+            options=[
+                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+                # each transport its own connection, as each HTTP transport has its own socket
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.enable_http_proxy", 0),
+            ],
+        )
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=self._deadline_s)
+        except grpc.FutureTimeoutError:
+            self.close()
+            raise ConnectionLost(f"{self._who()}: cannot connect within {self._deadline_s:g} s") from None
+        # No serialiser: bytes in, bytes out, so that protobuf's work stays outside the clock.
+        self._call = self._channel.unary_unary(self._endpoint.path, request_serializer=None, response_deserializer=None)
+        self.spent = False
+
+    def ensure_connected(self) -> bool:
+        """A channel reconnects by itself; only a missing one is opened here."""
+        if self._call is not None:
+            return False
+        self.connect()
+        return True
+
+    def exchange(self, request: bytes) -> bytes:
+        """One unary call; raises ErrorStatus, ExchangeTimeout or ConnectionLost by the call's status code."""
+        if self._call is None:
+            raise ConnectionLost(f"{self._who()}: not connected")
+        try:
+            return self._call(request, timeout=self._deadline_s)
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details()
+        text = f"{self._who()}: gRPC status {code.name}: {details}"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise ExchangeTimeout(text)
+        if code is grpc.StatusCode.UNAVAILABLE:
+            self.close()
+            raise ConnectionLost(text)
+        raise ErrorStatus(text)
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            with contextlib.suppress(Exception):
+                self._channel.close()
+        self._channel = None
+        self._call = None
+        self.spent = True
+
+    def _who(self) -> str:
+        return f"{self._endpoint.id} at {self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"

@@ -1,0 +1,116 @@
+"""May this cell be believed, and if not, why not: the rules, and the words that stand beside the number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.records import Verdict
+from bench.statistics import Interval
+
+CLIENT_BOUND_ABOVE = 0.7  # of the ceiling
+CACHED_ABOVE = 1.1  # times faster on one repeated image than on images never seen
+UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, however narrow the interval
+OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
+_AFTER_WORST = (
+    Verdict.FAILED,
+    Verdict.WRONG_ANSWERS,
+    Verdict.CACHED,
+    Verdict.OVERSUBSCRIBED,
+    Verdict.CLIENT_BOUND,
+    Verdict.UNSTABLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that speaks for or against one cell; None = could not be found out, and then it is not held against it."""
+
+    exchanges: int
+    errors: int = 0
+    first_error: str = ""
+    retired: str = ""
+    answers: int = 0
+    wrong: int = 0
+    first_wrong: str = ""
+    same_sample_speedup: Interval | None = None
+    ceiling_fraction: float | None = None
+    halves_ratio: Interval | None = None
+    runnable_threads: float | None = None
+    server_cpus: int = 1
+    throttled: int = 0
+    interrupted: bool = False
+
+
+def decide(evidence: Evidence) -> tuple[Verdict, str]:
+    """The worst verdict that holds, and the reasons of all that hold, worst first."""
+    found = {
+        Verdict.FAILED: _failed(evidence),
+        Verdict.WRONG_ANSWERS: _wrong(evidence),
+        Verdict.CACHED: _cached(evidence),
+        Verdict.OVERSUBSCRIBED: _oversubscribed(evidence),
+        Verdict.CLIENT_BOUND: _client_bound(evidence),
+        Verdict.UNSTABLE: _unstable(evidence),
+    }
+    holding = [verdict for verdict in _AFTER_WORST if found[verdict]]
+    reasons = "; ".join(found[verdict] for verdict in holding)
+    return (holding[0] if holding else Verdict.VALID), reasons
+
+
+def _failed(evidence: Evidence) -> str:
+    if evidence.retired:
+        return evidence.retired
+    if evidence.errors:
+        total = evidence.errors + evidence.answers
+        return f"{evidence.errors} of {total} exchanges failed; the first: {evidence.first_error}"
+    return "" if evidence.exchanges else "no exchange was timed"
+
+
+def _wrong(evidence: Evidence) -> str:
+    return f"{evidence.wrong} of {evidence.answers} answers are wrong; {evidence.first_wrong}" if evidence.wrong else ""
+
+
+def _cached(evidence: Evidence) -> str:
+    speedup = evidence.same_sample_speedup
+    if speedup is None or speedup.low is None or speedup.low <= CACHED_ABOVE:
+        return ""
+    return (
+        f"{speedup.value:.2f} times faster on one repeated image than on images never seen "
+        f"(at least {speedup.low:.2f}; {CACHED_ABOVE:g} is allowed): the server answers from a cache"
+    )
+
+
+def _oversubscribed(evidence: Evidence) -> str:
+    reasons = []
+    runnable = evidence.runnable_threads
+    if runnable is not None and runnable > OVERSUBSCRIBED_ABOVE * evidence.server_cpus:
+        reasons.append(
+            f"while it was asked, {runnable:.1f} of its threads were runnable on average, on {evidence.server_cpus} CPU(s)"
+        )
+    if evidence.throttled:
+        reasons.append(f"its cgroup was throttled in {evidence.throttled} periods")
+    return " and ".join(reasons)
+
+
+def _client_bound(evidence: Evidence) -> str:
+    fraction = evidence.ceiling_fraction
+    if fraction is None or fraction <= CLIENT_BOUND_ABOVE:
+        return ""
+    return (
+        f"reaches {fraction:.0%} of what this client can do at all against null (believed up to {CLIENT_BOUND_ABOVE:.0%}): "
+        "the client is what was measured"
+    )
+
+
+def _unstable(evidence: Evidence) -> str:
+    if evidence.interrupted:
+        return "the run was interrupted before this cell had its measuring time"
+    halves = evidence.halves_ratio
+    if halves is None or halves.low is None or halves.high is None:
+        return ""
+    # The whole interval must lie beyond the tolerated band, on one side of it.
+    if halves.low > 1 + UNSTABLE_BEYOND or halves.high < 1 / (1 + UNSTABLE_BEYOND):
+        return (
+            f"its second half ran at {halves.value:.2f} times the speed of its first (from {halves.low:.2f} to "
+            f"{halves.high:.2f}), the machine's own drift taken out"
+        )
+    return ""

@@ -1,0 +1,120 @@
+"""Every timed answer against the in-process reference, image by image, after the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from bench.contract import Answer, Codec, FloatArray, IntArray, MalformedAnswer, Payload
+
+TOLERANCE = 1e-4
+_NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the answers were worth.
+
+    `answers` checked, of which `wrong` were wrong, the first one told in `first_wrong`; `agreement` is the part of the
+    answered images whose top class is the reference's (ties by score excused); `max_abs_diff` the largest |difference| of a
+    score; `predicted` [n images] the top class last answered for each image, -1 where none was; `decode_s` the median
+    seconds that the client needs to decode one answer.
+    """
+
+    answers: int
+    wrong: int
+    first_wrong: str
+    agreement: float | None
+    max_abs_diff: float | None
+    predicted: IntArray
+    decode_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One distinct answer to one payload: images in it whose class agrees, largest difference, what is wrong."""
+
+    agreeing: int
+    max_abs_diff: float
+    complaint: str
+    classes: IntArray | None
+
+
+class Verifier:
+    """Knows the truth for one set of payloads: `expected[k]` [batch, classes] are the reference's scores for payload k."""
+
+    def __init__(self, codec: Codec, payloads: Sequence[Payload], expected: Sequence[FloatArray], names: Sequence[str]) -> None:
+        self._codec = codec
+        self._payloads = payloads
+        self._expected = expected
+        self._names = names
+
+    def verify(self, answers: Sequence[Answer], images: int) -> Verification:
+        """Judge all answers; `images` is the number of images in the dataset. Identical answers are decoded once."""
+        known: dict[tuple[int, bytes], _Judged] = {}
+        decode_s: list[float] = []
+        predicted = np.full(images, _NOBODY, dtype=np.int64)
+        wrong, agreeing, asked, first_wrong, worst = 0, 0, 0, "", 0.0
+        for number, answer in enumerate(answers):
+            key = (answer.payload_index, answer.body)
+            judged = known.get(key)
+            if judged is None:
+                start = perf_counter()
+                judged = known[key] = self._judge(answer)
+                decode_s.append(perf_counter() - start)
+            payload = self._payloads[answer.payload_index]
+            agreeing += judged.agreeing
+            asked += payload.batch_size
+            worst = max(worst, judged.max_abs_diff)
+            if judged.classes is not None:
+                predicted[list(payload.indices)] = judged.classes
+            if judged.complaint:
+                wrong += 1
+                first_wrong = first_wrong or f"answer {number + 1}: {judged.complaint}"
+        return Verification(
+            answers=len(answers),
+            wrong=wrong,
+            first_wrong=first_wrong,
+            agreement=agreeing / asked if asked else None,
+            max_abs_diff=worst if asked else None,
+            predicted=predicted,
+            decode_s=float(np.median(decode_s)) if decode_s else None,
+        )
+
+    def check(self, answer: Answer) -> None:
+        """Raise MalformedAnswer unless this one answer is right (readiness)."""
+        complaint = self._judge(answer).complaint
+        if complaint:
+            raise MalformedAnswer(complaint)
+
+    def _judge(self, answer: Answer) -> _Judged:
+        expected = self._expected[answer.payload_index]
+        payload = self._payloads[answer.payload_index]
+        try:
+            scores = self._codec.decode(answer.body)
+        except MalformedAnswer as error:
+            return _Judged(0, float("inf"), str(error), None)
+        if scores.shape != expected.shape:
+            complaint = f"scores of shape {scores.shape} for payload {answer.payload_index}, expected {expected.shape}"
+            return _Judged(0, float("inf"), complaint, None)
+        difference = np.abs(scores.astype(np.float64) - expected)
+        rows = np.arange(len(expected))
+        classes = scores.argmax(axis=1)
+        # A tie: the reference itself scores the answered class as high as its own best, within what rounding may do.
+        tied = expected[rows, classes] >= expected.max(axis=1) - 2 * TOLERANCE
+        same = (classes == expected.argmax(axis=1)) | tied
+        good = same & (difference.max(axis=1) <= TOLERANCE)
+        complaint = "" if good.all() else self._complain(int(np.argmin(good)), payload, scores, expected, difference)
+        return _Judged(int(same.sum()), float(difference.max()), complaint, classes)
+
+    def _complain(self, row: int, payload: Payload, scores: FloatArray, expected: FloatArray, difference: FloatArray) -> str:
+        image = payload.indices[row]
+        seen, truth = int(scores[row].argmax()), int(expected[row].argmax())
+        return (
+            f"image {image} (row {row} of {len(expected)}): answered {self._names[seen]!r} with {scores[row, seen]:.4f}, "
+            f"the reference says {self._names[truth]!r} with {expected[row, truth]:.4f}; "
+            f"largest |difference| {difference[row].max():.2g}, allowed {TOLERANCE:g}"
+        )

@@ -1,0 +1,1 @@
+"""EXPLAIN: records in, text and pictures out; measures nothing."""

@@ -1,0 +1,92 @@
+"""The answer in a sentence a scenario, from the records alone, honest about ties."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.contract import Role
+from bench.records import Record, Verdict
+from bench.scenarios import ACCURACY
+from reports.tables import base_name, endpoint_name, number, scenarios_of, times, title_of
+from reports.text import listed, shortened
+
+_PHRASES = {"single": "For single images,", "batch128": "For batches of 128,"}
+_NAME_WIDTH = 60
+
+
+def answers(records: Sequence[Record]) -> tuple[str, ...]:
+    """One sentence for each scenario that compares speed."""
+    servers = [record for record in records if record.role == Role.SERVER]
+    scenarios = [name for name in scenarios_of(servers) if name != ACCURACY.name]
+    if not scenarios:
+        return ("This run compared no speeds.",)
+    return tuple(_answer(name, [record for record in servers if record.scenario == name]) for name in scenarios)
+
+
+def unranked(records: Sequence[Record]) -> str:
+    """How many of the compared cells have no rank, by verdict; empty if none."""
+    cells = [r for r in records if r.role == Role.SERVER and r.scenario != ACCURACY.name]
+    left_out = [record for record in cells if record.rank is None]
+    if not left_out:
+        return ""
+    return f"{len(left_out)} of {len(cells)} cells could not be ranked: {_tally(left_out)}."
+
+
+def _answer(scenario: str, cells: Sequence[Record]) -> str:
+    phrase = _PHRASES.get(scenario, f"In {title_of(scenario)},")
+    ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=lambda r: (r.rank, -(r.images_per_s or 0)))
+    if not ranked:
+        return f"{phrase} no cell can be ranked: {_tally(cells)}."
+    leaders = [record for record in ranked if record.rank == ranked[0].rank]
+    followers = [record for record in ranked if record.rank != ranked[0].rank]
+    names = listed([_name(record) for record in leaders])
+    if not followers:
+        if len(leaders) == 1:
+            return f"{phrase} {names} answers {_speeds(leaders)}; there is nothing to compare it with."
+        return f"{phrase} {names} cannot be told apart, with {_speeds(leaders)}."
+    return f"{phrase} {names} {_lead(leaders, followers)}."
+
+
+def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
+    """What the best have reached, and how far the next and the last are behind the one of them that they were compared with."""
+    next_group = [record for record in followers if record.rank == followers[0].rank]
+    last = followers[-1]
+    first = next((record for record in leaders if _refers(last, record)), leaders[0])
+    behind = f"{_factor(first, next_group[0])} as fast as {listed([_name(record) for record in next_group])}"
+    if last not in next_group:
+        behind += f" and {_factor(first, last)} as fast as the last, {_name(last)}"
+    if len(leaders) == 1:
+        return f"is fastest with {_speeds(leaders)}, {behind}"
+    return f"are tied in the lead with {_speeds(leaders)}; {_name(first)} is {behind}"
+
+
+def _name(record: Record) -> str:
+    name = shortened(endpoint_name(record), _NAME_WIDTH)
+    return name if record.verdict == Verdict.VALID else f"{name} ({record.verdict})"
+
+
+def _speeds(records: Sequence[Record]) -> str:
+    speeds = [number(record.images_per_s) for record in records]
+    shown = f"{speeds[0]} to {speeds[-1]}" if len(speeds) > 2 else " and ".join(speeds)
+    return f"{shown} images/s"
+
+
+def _factor(fast: Record, slow: Record) -> str:
+    """How many times as fast, with its interval where one of the two was compared with the other."""
+    if _refers(slow, fast) and slow.ratio and slow.ratio_low and slow.ratio_high:
+        return times(1 / slow.ratio, 1 / slow.ratio_high, 1 / slow.ratio_low)
+    if _refers(fast, slow) and fast.ratio and fast.ratio_low and fast.ratio_high:
+        return times(fast.ratio, fast.ratio_low, fast.ratio_high)
+    if fast.ratio and slow.ratio and fast.ratio_to == slow.ratio_to:
+        return times(fast.ratio / slow.ratio)
+    return times((fast.images_per_s or 0.0) / (slow.images_per_s or 1.0))
+
+
+def _refers(record: Record, other: Record) -> bool:
+    return record.ratio_to is not None and base_name(record.ratio_to, record.scenario) == endpoint_name(other)
+
+
+def _tally(records: Sequence[Record]) -> str:
+    counts = Counter(record.verdict for record in records)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])

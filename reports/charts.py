@@ -1,0 +1,76 @@
+"""The pictures of a report: tables and samples in, SVG and PNG out; what a bar or a curve looks like is drawn elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
+from bench.contract import Role
+from bench.records import Samples
+from reports.bars import bar_text, draw_bars
+from reports.distributions import curve_of, draw_distributions, latency_text
+from reports.figures import FRAMED, NARROW, PALETTE, WIDE, Chart, Group, png_bytes, style, svg_bytes, svg_element, write
+from reports.tables import Table, endpoint_name
+
+
+def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
+    """Images/s of one scenario, grouped by protocol; None if there is no cell to show. `colours` by protocol."""
+    groups = _groups(table, colours)
+    if not groups:
+        return None
+    named = [f"{endpoint_name(r)} {bar_text(r)}" for group in groups for r in group.records]
+    alt = f"Bar chart of images per second, {table.title.lower()}: {_few(named)}."
+    title = f"{table.title} · images per second"
+    with style():
+        return _chart(f"throughput-{table.scenario}", title, alt, draw_bars(groups, WIDE), draw_bars(groups, NARROW))
+
+
+def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
+    """The share of exchanges answered within a time, a panel a protocol; None if no cell has samples."""
+    panels = []
+    for group in _groups(table, colours, with_ceiling=True):
+        records = tuple(r for r in group.records if r.id in samples and samples[r.id].duration_s.size)
+        if records:
+            panels.append(replace(group, records=records))
+    if not panels:
+        return None
+    curves = {r.id: curve_of(samples[r.id]) for group in panels for r in group.records}
+    named = [f"{endpoint_name(r)} {latency_text(r)}" for group in panels for r in group.records]
+    alt = f"Latency distributions, {table.title.lower()}, a panel a protocol: {_few(named)}."
+    title = f"{table.title} · latency of an exchange"
+    with style():
+        drawn = [draw_distributions(panels, curves, layout) for layout in (WIDE, NARROW)]
+        return _chart(f"latency-{table.scenario}", title, alt, *drawn)
+
+
+def protocol_colours(tables: Sequence[Table]) -> dict[str, str]:
+    """One colour a protocol, the same in every chart of a report."""
+    protocols = sorted({row.record.protocol for table in tables for row in table.rows})
+    return {protocol: PALETTE[n % len(PALETTE)] for n, protocol in enumerate(protocols)}
+
+
+def _chart(name: str, title: str, alt: str, wide: Figure, narrow: Figure) -> Chart:
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:80]
+    elements = svg_element(svg_bytes(wide), f"{name}-w"), svg_element(svg_bytes(narrow), f"{name}-n")
+    # In the page the heading above it is its title; a file of its own needs one, and some air around.
+    write(wide, 0, -16, title, bold=True)
+    return Chart(name, title, alt, svg_bytes(wide, FRAMED), png_bytes(wide, FRAMED), *elements)
+
+
+def _groups(table: Table, colours: Mapping[str, str], *, with_ceiling: bool = False) -> list[Group]:
+    """The compared cells by protocol, in the table's order; with the ceiling's cells after them if asked."""
+    ceilings = [row.record for row in table.instruments if row.record.role == Role.CEILING]
+    groups = []
+    for protocol in dict.fromkeys(row.record.protocol for row in table.rows):
+        of_null = [record for record in ceilings if record.protocol == protocol]
+        reached = [record.images_per_s for record in of_null if record.images_per_s]
+        records = [row.record for row in table.rows if row.record.protocol == protocol]
+        records += of_null if with_ceiling else []
+        groups.append(Group(protocol, tuple(records), max(reached, default=None), colours[protocol]))
+    return groups
+
+
+def _few(named: Sequence[str], most: int = 12) -> str:
+    return "; ".join(named[:most]) + (f"; and {len(named) - most} more, all in the table" if len(named) > most else "")

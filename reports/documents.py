@@ -1,0 +1,147 @@
+"""The file formats of a run: what results.json, run.json, records.jsonl, results.csv and samples.npz hold, byte for byte.
+
+Knows no folder and no life cycle; that is store.py's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.contract import BadInput
+from bench.records import SCHEMA_VERSION, Record, Run, Samples
+
+RUN_KEYS = ("id", "started_utc", "command", "engine", "options", "backends", "warnings")
+RECORD_KEYS = tuple(f.name for f in fields(Record))
+
+
+def plain(value: object) -> Any:
+    """The nearest JSON value of anything: a run must not be lost because a fact of it was a path or a numpy number."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        return str(value).encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {str(plain(str(key))): plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Set):
+        return sorted((plain(item) for item in value), key=str)
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        return [plain(item) for item in value]
+    return plain(str(value))
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """The part of results.json that is known before any cell: it is run.json."""
+    known = plain(run.as_dict())
+    head = {key: known[key] for key in RUN_KEYS}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": head,
+        **{key: known[key] for key in ("environment", "dataset", "model")},
+    }
+
+
+def results_document(run: Run, records: Iterable[Record]) -> dict[str, Any]:
+    """The whole of results.json."""
+    return {**run_document(run), "cells": [plain(record.as_dict()) for record in records]}
+
+
+def run_from_document(document: Any, source: str) -> Run:
+    """The run in a results.json or run.json; `source` names the file in the BadInput of anything else."""
+    if not isinstance(document, Mapping) or "schema_version" not in document:
+        raise BadInput(f"{source} is not a result of servebench: it has no schema_version.")
+    version = document["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise BadInput(
+            f"{source} has schema version {version!r}; this version of servebench reads {SCHEMA_VERSION}. "
+            f"Render it with the version of servebench that wrote it."
+        )
+    try:
+        head = document["run"]
+        return Run(
+            **{key: head[key] for key in RUN_KEYS if key != "warnings"},
+            **{key: document[key] for key in ("environment", "dataset", "model")},
+            warnings=tuple(str(warning) for warning in head["warnings"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None
+
+
+def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record]:
+    """The cells of a results.json; raises BadInput."""
+    cells = document.get("cells")
+    if not isinstance(cells, list):
+        raise BadInput(f"{source} is damaged: expected a list of cells.")
+    return [record_from_document(cell, f"{source}, cell {number}") for number, cell in enumerate(cells, start=1)]
+
+
+def record_from_document(cell: Any, source: str) -> Record:
+    """One cell of results.json or one line of records.jsonl; `source` names it in the BadInput of anything else."""
+    try:
+        return Record.from_dict(cell)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {error}.") from None
+
+
+def normalised(record: Record) -> Record:
+    """The record as it will be read back: numpy numbers are numbers, NaN and infinity are None."""
+    return Record.from_dict(plain(record.as_dict()))
+
+
+def json_bytes(document: Any) -> bytes:
+    """Indented JSON for people and programs; `document` has gone through `plain`."""
+    return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def record_line(record: Record) -> bytes:
+    """One line of records.jsonl."""
+    return (json.dumps(plain(record.as_dict()), ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def csv_bytes(records: Sequence[Record]) -> bytes:
+    """results.csv: a row a cell, a column for each field of a record, numbers in full precision."""
+    # pandas takes half a second to import: a session without a record (unit tests, --help) must not pay for it.
+    import pandas as pd
+
+    rows = [[plain(value) for value in record.as_dict().values()] for record in records]
+    # dtype=object keeps a whole number whole where another row has none (pandas would make it 1.0).
+    table = pd.DataFrame(rows, columns=list(RECORD_KEYS), dtype=object)
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def npz_bytes(samples: Mapping[str, Samples]) -> bytes:
+    """samples.npz: `<cell id>/duration_s` and `<cell id>/round_index` of every cell that has samples."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for cell, of_cell in samples.items():
+            _add_array(archive, f"{plain(cell)}/duration_s", np.asarray(of_cell.duration_s, dtype=np.float64))
+            _add_array(archive, f"{plain(cell)}/round_index", np.asarray(of_cell.round_index, dtype=np.int64))
+    return buffer.getvalue()
+
+
+def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
+    member = zipfile.ZipInfo(f"{name}.npy")  # its fixed date keeps the file the same for the same samples; np.savez's does not
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(member, "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def samples_from_npz(content: bytes) -> dict[str, Samples]:
+    """The inverse of `npz_bytes`; raises ValueError, KeyError, EOFError or zipfile.BadZipFile on anything else."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        cells = [name.removesuffix("/duration_s") for name in archive.files if name.endswith("/duration_s")]
+        return {cell: Samples(archive[f"{cell}/duration_s"], archive[f"{cell}/round_index"]) for cell in cells}

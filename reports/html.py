@@ -1,0 +1,64 @@
+"""report.html: the view and its charts in one file that asks nothing of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.records import Verdict
+from reports import baseline, words
+from reports.figures import Chart
+from reports.tables import Row, Table
+from reports.text import cut, one_line
+from reports.view import View
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_REASON_WIDTH = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One scenario on the page: its table and what there are of pictures."""
+
+    table: Table
+    bars: Chart | None
+    latency: Chart | None
+
+
+def render_html(view: View, charts: Mapping[str, Chart]) -> str:
+    """The page; `charts` by name (`throughput-<scenario>`, `latency-<scenario>`)."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["svg"] = _markup
+    environment.filters["why"] = _why
+    environment.filters["verdict_class"] = _verdict_class
+    environment.filters["one_line"] = one_line
+    sections = [
+        Section(table, charts.get(f"throughput-{table.scenario}"), charts.get(f"latency-{table.scenario}"))
+        for table in view.speed
+    ]
+    page = environment.get_template("report.html.j2")
+    return page.render(
+        view=view, sections=sections, reading=words.READING, verdicts=words.VERDICTS, baseline_note=baseline.NOTE
+    )
+
+
+def _markup(svg: str) -> Markup:
+    """An SVG of ours, in which matplotlib has escaped every text."""
+    return Markup(svg)  # noqa: S704
+
+
+def _why(row: Row) -> str:
+    """The reason in short, for a table; its whole text stands in a section of its own."""
+    return cut(row.record.reason, _REASON_WIDTH)
+
+
+def _verdict_class(verdict: Verdict) -> str:
+    if verdict == Verdict.VALID:
+        return "good"
+    return "bad" if verdict in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.CACHED) else "warn"

@@ -1,0 +1,252 @@
+"""The folder of a run: opens it, appends each record at once, completes it at the end, reads it back.
+
+Measuring goes on whatever happens to the folder: what cannot be written there goes to a temporary folder, and
+`problems` says so. Nothing here raises OSError to its caller, save `load_run`, which says what is wrong by BadInput.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.contract import BadInput
+from bench.records import Record, Run, Samples
+from reports import documents
+
+RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
+SAMPLE_PARTS = "samples.parts"
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as it was measured: records in the order measured, samples by cell id, `notes` on what is incomplete."""
+
+    run: Run
+    records: tuple[Record, ...]
+    samples: Mapping[str, Samples] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class RunStore:
+    """Keeps a run in `<parent>/<utc time>-<host>/`, in memory too, so that a full disk costs nothing measured."""
+
+    def __init__(self, parent: Path, run: Run, host: str) -> None:
+        self._parent = parent
+        self._name = folder_name(run.started_utc, host)
+        self._run = run
+        self._records: dict[str, Record] = {}
+        self._samples: dict[str, Samples] = {}
+        self._problems: list[str] = []
+        self._folder: Path | None = None
+        self._parts = 0
+        self._write(self._write_run)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run lies; None if nothing can be written anywhere."""
+        return self._folder
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be written, where it went instead: complete sentences for the terminal."""
+        return tuple(self._problems)
+
+    @property
+    def stored(self) -> StoredRun:
+        """All that was measured so far; a cell that was recorded again stands once, with its newest record."""
+        return StoredRun(self._run, tuple(self._records.values()), dict(self._samples))
+
+    def update_run(self, run: Run) -> None:
+        """More is known of the run."""
+        self._run = run
+        self._write(self._write_run)
+
+    def add(self, record: Record, samples: Samples | None) -> None:
+        """A cell is finished: its record and samples are on the disk when this returns."""
+        record = documents.normalised(record)
+        self._records[record.id] = record
+        self._samples.pop(record.id, None)
+        if samples is not None:
+            self._samples[record.id] = samples
+        self._parts += 1
+        part = self._parts
+        self._write(lambda folder: self._append(folder, part, record, samples))
+
+    def finish(self) -> None:
+        """Write results.json, samples.npz and results.csv, each whole or not at all, and point `latest` here."""
+        self._write(lambda folder: complete(folder, self.stored))
+        self._write(_remove_parts)
+        if self._folder is not None and self._folder.parent == self._parent:
+            try:
+                point_latest(self._folder)
+            except OSError as error:
+                self._problems.append(f"{self._parent / LATEST} could not be pointed at this run: {error}.")
+
+    def _write(self, action: Callable[[Path], None]) -> None:
+        """Do `action` in the folder; if that fails, once more in a temporary one that then holds everything so far."""
+        try:
+            if self._folder is None and not self._problems:
+                self._folder = _new_folder(self._parent, self._name)
+            if self._folder is not None:
+                action(self._folder)
+            return
+        except OSError as error:
+            failed, reason = self._folder or self._parent, error
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=f"servebench-{self._name}-"))
+            self._write_run(self._folder)
+            for part, (cell, record) in enumerate(self._records.items(), start=1):
+                self._append(self._folder, part, record, self._samples.get(cell))
+            action(self._folder)
+            self._problems.append(f"Results could not be written to {failed}: {reason}. They are in {self._folder} instead.")
+        except OSError as error:
+            self._folder = None
+            self._problems.append(
+                f"Results could not be written to {failed}: {reason}; nor to a temporary folder: {error}. "
+                f"Only this terminal has them: make room, or give --report-dir a folder that can be written, and run again."
+            )
+
+    def _write_run(self, folder: Path) -> None:
+        write_atomic(folder / RUN, documents.json_bytes(documents.run_document(self._run)))
+
+    def _append(self, folder: Path, part: int, record: Record, samples: Samples | None) -> None:
+        if samples is not None:
+            (folder / SAMPLE_PARTS).mkdir(exist_ok=True)
+            content = documents.npz_bytes({record.id: samples})
+            write_atomic(folder / SAMPLE_PARTS / f"{part:06}.npz", content)
+        with (folder / RECORDS).open("ab") as file:
+            file.write(documents.record_line(record))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def folder_name(started_utc: str, host: str) -> str:
+    """`20261122T221300Z-host`: sorts by time; only letters, digits, dots, dashes and underscores."""
+    try:
+        started = datetime.fromisoformat(started_utc)
+    except ValueError:
+        started = datetime.now(UTC)
+    when = (started if started.tzinfo else started.replace(tzinfo=UTC)).astimezone(UTC)
+    return f"{when:%Y%m%dT%H%M%SZ}-{re.sub(r'[^A-Za-z0-9._-]+', '_', host)[:60].strip('._-') or 'host'}"
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """The file is there whole, or as it was before; raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def complete(folder: Path, stored: StoredRun) -> None:
+    """Write what a finished run has beyond run.json and records.jsonl; raises OSError."""
+    write_atomic(folder / RESULTS, documents.json_bytes(documents.results_document(stored.run, stored.records)))
+    write_atomic(folder / SAMPLES, documents.npz_bytes(stored.samples))
+    write_atomic(folder / CSV, documents.csv_bytes(stored.records))
+
+
+def point_latest(folder: Path) -> None:
+    """Make `latest` beside the folder a symbolic link to it, or a file with its name where links cannot be had."""
+    latest = folder.parent / LATEST
+    temporary = folder.parent / f".{LATEST}.{os.getpid()}.tmp"
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(folder.name, target_is_directory=True)
+        temporary.replace(latest)
+    except (OSError, NotImplementedError):
+        temporary.unlink(missing_ok=True)
+        write_atomic(latest, f"{folder.name}\n".encode())
+
+
+def load_run(folder: Path) -> StoredRun:
+    """Read a run back: results.json, or run.json and records.jsonl of a run that did not end; raises BadInput."""
+    folder = _resolve_latest(folder)
+    if (folder / RESULTS).is_file():
+        document = _read_json(folder / RESULTS)
+        run = documents.run_from_document(document, str(folder / RESULTS))
+        records = documents.cells_from_document(document, str(folder / RESULTS))
+        notes: list[str] = []
+    elif (folder / RUN).is_file():
+        run = documents.run_from_document(_read_json(folder / RUN), str(folder / RUN))
+        records, notes = _read_lines(folder / RECORDS)
+        notes.insert(0, "This run did not end: it was stopped, or still goes on. Shown is what it had finished until then.")
+    else:
+        raise BadInput(f"{folder} holds no run: expected {RESULTS}, or {RUN} and {RECORDS}. Give the folder of one run.")
+    newest = {record.id: record for record in records}
+    samples, sample_notes = _read_samples(folder)
+    return StoredRun(run, tuple(newest.values()), samples, (*notes, *sample_notes))
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+        try:
+            (parent / f"{name}{suffix}").mkdir()
+        except FileExistsError:
+            continue
+        return parent / f"{name}{suffix}"
+    raise OSError(f"a hundred runs of this second lie in {parent} already")
+
+
+def _remove_parts(folder: Path) -> None:
+    """The parts are all in samples.npz now."""
+    parts = folder / SAMPLE_PARTS
+    if parts.is_dir():
+        for part in parts.iterdir():
+            part.unlink()
+        parts.rmdir()
+
+
+def _resolve_latest(folder: Path) -> Path:
+    if folder.name == LATEST and folder.is_file():
+        return folder.parent / folder.read_text(encoding="utf-8").strip()
+    return folder
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read as JSON: {error}.") from None
+
+
+def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
+    """The records of a run that did not end; a line that was torn while it was written is left out and counted."""
+    records, torn = [], []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else [], start=1):
+        try:
+            cell = json.loads(line)
+        except ValueError:
+            torn.append(str(number))
+            continue
+        records.append(documents.record_from_document(cell, f"{path}, line {number}"))
+    note = f"{path.name}: line {', '.join(torn)} was not written to its end and is left out."
+    return records, [note] if torn else []
+
+
+def _read_samples(folder: Path) -> tuple[dict[str, Samples], list[str]]:
+    """Samples of the whole run and of its finished cells, newest last; a file that cannot be read is noted."""
+    samples: dict[str, Samples] = {}
+    notes = []
+    whole = [folder / SAMPLES] if (folder / SAMPLES).is_file() else []
+    for path in (*whole, *sorted((folder / SAMPLE_PARTS).glob("*.npz"))):
+        try:
+            samples.update(documents.samples_from_npz(path.read_bytes()))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            notes.append(f"{path.name} cannot be read ({error}): latency distributions of its cells are missing.")
+    return samples, notes

@@ -1,0 +1,44 @@
+"""Cleans text that came from elsewhere (names, log tails) so that no terminal, XML or Markdown breaks on it."""
+
+from __future__ import annotations
+
+import re
+
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
+
+_FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+"""Control characters, marks that turn the direction of the text around them, and what is no character at all."""
+
+
+def clean(text: str) -> str:
+    """Without terminal escapes, control characters (XML cannot hold them) and lone surrogates (UTF-8 cannot); lines stay."""
+    text = _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
+    text = text.encode("utf-8", "replace").decode()
+    return _FORBIDDEN.sub("", text).strip()
+
+
+def one_line(text: str) -> str:
+    """`clean`, and all white space runs are one space."""
+    return " ".join(clean(text).split())
+
+
+def shortened(text: str, width: int) -> str:
+    """At most `width` characters; the middle gives way, since ids differ at both ends."""
+    text = one_line(text)
+    if len(text) <= width:
+        return text
+    head = width // 2
+    return f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` characters of prose; the end gives way."""
+    text = one_line(text)
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def listed(names: list[str], most: int = 4) -> str:
+    """`a, b and c`; of more than `most` the rest is counted."""
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,123 @@
+"""All that a report says, in words and texts, before any markup: Markdown, HTML and terminal show the same View."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.contract import Role
+from bench.records import Record, Verdict
+from bench.scenarios import ACCURACY
+from reports import answer
+from reports.baseline import Grid, then_and_now
+from reports.facts import pairs
+from reports.store import StoredRun
+from reports.tables import Table, endpoint_name, method_table, number, scenario_table, scenarios_of, title_of
+from reports.text import clean, cut, one_line
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Cells that share a verdict other than VALID and its reason; `reason` may have lines."""
+
+    verdict: Verdict
+    cells: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One report."""
+
+    title: str
+    lead: str
+    banner: str
+    answers: tuple[str, ...]
+    unranked: str
+    speed: tuple[Table, ...]
+    accuracy: Table | None
+    accuracy_note: str
+    method: tuple[Table, ...]
+    troubles: tuple[Trouble, ...]
+    then_and_now: Grid
+    warnings: tuple[str, ...]
+    facts: tuple[tuple[str, Pairs], ...]
+    backends: tuple[tuple[str, Pairs], ...]
+    again: Pairs
+    command: str
+    run_id: str
+
+
+def build_view(stored: StoredRun) -> View:
+    """The report of a run, or of what there is of it."""
+    run, records = stored.run, stored.records
+    scenarios = scenarios_of(records)
+    facts = (("Environment", run.environment), ("Options", run.options), ("Dataset", run.dataset), ("Model", run.model))
+    return View(
+        title="Serving benchmark",
+        lead=_lead(stored),
+        banner=_banner(run.dataset),
+        answers=answer.answers(records),
+        unranked=answer.unranked(records),
+        speed=tuple(scenario_table(name, records) for name in scenarios if name != ACCURACY.name),
+        accuracy=scenario_table(ACCURACY.name, records) if ACCURACY.name in scenarios else None,
+        accuracy_note=_accuracy_note(records, run.dataset),
+        method=tuple(method_table(name, records) for name in scenarios),
+        troubles=_troubles(records),
+        then_and_now=then_and_now(records, run.started_utc[:4]),
+        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings)),
+        facts=tuple((name, pairs(values)) for name, values in facts if values),
+        backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),
+        again=[(one_line(record.id), one_line(record.again)) for record in records if record.again],
+        command=one_line(run.command),
+        run_id=one_line(run.id),
+    )
+
+
+def _lead(stored: StoredRun) -> str:
+    run = stored.run
+    servers = {record.backend for record in stored.records if record.role == Role.SERVER}
+    cells = sum(record.role == Role.SERVER for record in stored.records)
+    where = run.environment.get("cpu")
+    parts = [
+        f"{len(servers)} backend{'' if len(servers) == 1 else 's'} in {cells} cell{'' if cells == 1 else 's'}",
+        f"engine {run.engine}",
+        *([str(where)] if where else []),
+        run.started_utc.replace("T", " ")[:16] + " UTC",
+    ]
+    return " · ".join(cut(part, 80) for part in parts)
+
+
+def _banner(dataset: Mapping[str, object]) -> str:
+    if not dataset.get("synthetic"):
+        return ""
+    return (
+        f"Synthetic data: these images are {one_line(str(dataset.get('name', 'a stand-in')))}, not EMNIST. "
+        "Speeds hold; the accuracy says nothing about EMNIST."
+    )
+
+
+def _accuracy_note(records: Sequence[Record], dataset: Mapping[str, object]) -> str:
+    shown = [r.accuracy for r in records if r.scenario == ACCURACY.name and r.role == Role.SERVER and r.accuracy is not None]
+    images = dataset.get("n")
+    if not shown or not isinstance(images, int) or images < 1:
+        return ""
+    half_width = 1.96 * math.sqrt(max(shown) * (1 - max(shown)) / images)
+    return (
+        f"Of {images:,} images an accuracy is known to ± {number(100 * half_width, 2)} points: it describes the model. "
+        "Whether a server is right shows in the agreement, image by image."
+    )
+
+
+def _troubles(records: Sequence[Record]) -> tuple[Trouble, ...]:
+    """Cells that are not VALID, those of the same reason together, worst verdict first."""
+    grouped: dict[tuple[Verdict, str], list[str]] = {}
+    for record in records:
+        if record.verdict != Verdict.VALID:
+            name = f"{endpoint_name(record)} ({title_of(record.scenario)})"
+            grouped.setdefault((record.verdict, clean(record.reason) or "No reason was recorded."), []).append(name)
+    order = sorted(grouped, key=lambda key: -list(Verdict).index(key[0]))
+    return tuple(Trouble(verdict, tuple(grouped[verdict, reason]), reason) for verdict, reason in order)

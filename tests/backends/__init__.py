@@ -1,0 +1,1 @@
+"""Contract tests of the servers in fixtures/backends, started as plain local processes."""

@@ -1,0 +1,160 @@
+"""Starts a backend's server from its folder with this interpreter: staged and commanded as its backend.toml says."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bench.contract import FloatArray
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+READY_S = 60.0
+STOP_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running backend: where it listens, what it was told, and its log."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    config: Mapping[str, Any]
+
+    def path(self, endpoint: str) -> str:
+        """The path of one of its endpoints."""
+        return next(str(entry["path"]) for entry in self.config["endpoint"] if entry["name"] == endpoint)
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A new connection, with a deadline for each read."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None) -> Reply:
+        """One request on its own connection."""
+        connection = self.connect()
+        try:
+            return exchange(connection, method, path, body, content_type)
+        finally:
+            connection.close()
+
+
+def exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None, content_type: str | None = None
+) -> Reply:
+    """One request on an open connection."""
+    connection.request(method, path, body=body, headers={"Content-Type": content_type} if content_type else {})
+    response = connection.getresponse()
+    return Reply(response.status, response.headers.get("Content-Type", ""), response.read())
+
+
+def tiny_model(path: Path, width: int = 784, classes: int = 62) -> Path:
+    """A random linear classifier with softmax, of the shape that all backends serve."""
+    weights = np.random.default_rng(0).normal(0, 0.3, (width, classes)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["images", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", width])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def some_images(count: int, width: int = 784) -> FloatArray:
+    """Random pixels in 0..1, the same on each call."""
+    return np.random.default_rng(count).random((count, width), dtype=np.float32)
+
+
+@contextmanager
+def running(name: str, folder: Path, model: Path, *arguments: str) -> Iterator[Server]:
+    """The backend `name`, staged in `folder` and answering; further arguments go to its command. Skips where packages lack."""
+    source = FIXTURES / "backends" / name
+    config = tomllib.loads((source / "backend.toml").read_text("utf-8"))
+    _skip_without_packages(name, source)
+    app = folder / "app"
+    shutil.copytree(source, app)
+    for shared in config.get("shared", ()):
+        shutil.copytree(FIXTURES / "shared" / shared, app / shared, ignore=shutil.ignore_patterns("__pycache__"))
+    port = _free_port()
+    values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app)}
+    command = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in config["command"]]
+    command = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in command]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MODEL_PATH": str(model), **config.get("env", {})}
+    log = folder / "log.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, *arguments], cwd=app, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        server = Server(name, port, process, log, config)
+        _wait_until_ready(server)
+        yield server
+    finally:
+        _stop(process)
+
+
+def _skip_without_packages(name: str, source: Path) -> None:
+    requirements = (line for file in sorted(source.glob("requirements*.txt")) for line in file.read_text("utf-8").splitlines())
+    packages = [line.partition("==")[0].strip() for line in requirements if line.strip() and not line.startswith("#")]
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        pytest.skip(f"backend {name} needs {', '.join(missing)}, which this environment has not")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline_s = time.perf_counter() + READY_S
+    while time.perf_counter() < deadline_s and server.process.poll() is None:
+        try:
+            if server.ask("GET", "/healthz").status == 200:
+                return
+        except OSError:
+            time.sleep(0.05)
+    tail = server.log.read_text("utf-8", "replace")[-2000:]
+    raise AssertionError(f"backend {server.name} did not become ready within {READY_S:g} s; its log ends:\n{tail}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,200 @@
+"""The contract of the house's own HTTP servers: right answers, clear refusals, and connections that are kept."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from bench.contract import FloatArray
+from bench.protocols import codec
+from tests.backends.launch import Server, exchange, running, some_images, tiny_model
+
+pytestmark = pytest.mark.integration
+
+BACKENDS = ("flask", "fastapi")
+PROTOCOLS = {"rest": "v1-json", "raw": "raw-float32"}
+JSON, RAW = "application/json", "application/octet-stream"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random model in ONNX."""
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Server]:
+    """Each backend in turn."""
+    with running(request.param, tmp_path_factory.mktemp(request.param), model) as started:
+        yield started
+
+
+def truth(model: Path, images: FloatArray) -> FloatArray:
+    """What the model itself says."""
+    scores: FloatArray = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"]).run(None, {"images": images})[0]
+    return scores
+
+
+def instances(rows: object) -> bytes:
+    """A v1 JSON request; NaN and infinity as Python's json writes them."""
+    return json.dumps({"instances": rows}).encode()
+
+
+@pytest.mark.parametrize("endpoint", PROTOCOLS)
+@pytest.mark.parametrize("batch_size", [1, 3, 128])
+def test_answers_are_the_models(server: Server, model: Path, endpoint: str, batch_size: int) -> None:
+    """Every endpoint answers what the model says in process, in the order asked."""
+    images = some_images(batch_size)
+    body, content_type, _ = codec(PROTOCOLS[endpoint]).encode(images)
+    reply = server.ask("POST", server.path(endpoint), body, content_type)
+    assert reply.status == 200
+    np.testing.assert_allclose(codec(PROTOCOLS[endpoint]).decode(reply.body), truth(model, images), atol=1e-6)
+
+
+def test_the_root_path_predicts_too(server: Server, model: Path) -> None:
+    """`POST /` is the address that the study of 2018 used; a charset in the content type is no obstacle."""
+    body, _, _ = codec("v1-json").encode(some_images(1))
+    reply = server.ask("POST", "/", body, "application/json; charset=utf-8")
+    np.testing.assert_allclose(codec("v1-json").decode(reply.body), truth(model, some_images(1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "content_type", "status", "problem"),
+    [
+        pytest.param("rest", instances([[0.5] * 783]), JSON, 400, "784", id="json-wrong-width"),
+        pytest.param("rest", instances([0.5] * 784), JSON, 400, "784", id="json-no-rows"),
+        pytest.param("rest", instances([[[0.5] * 784]]), JSON, 400, "784", id="json-too-deep"),
+        pytest.param("rest", instances([[0.5] * 784, [0.5]]), JSON, 400, "equal length", id="json-ragged"),
+        pytest.param("rest", instances([["0.5"] * 784]), JSON, 400, "numbers", id="json-strings"),
+        pytest.param("rest", instances([[None] * 784]), JSON, 400, "numbers", id="json-nulls"),
+        pytest.param("rest", instances([[True] * 784]), JSON, 400, "numbers", id="json-booleans"),
+        pytest.param("rest", instances([[10**400] * 784]), JSON, 400, "", id="json-huge-whole-numbers"),
+        pytest.param("rest", instances([[1e300] * 784]), JSON, 400, "finite", id="json-overflow"),
+        pytest.param("rest", instances([[float("nan")] * 784]), JSON, 400, "", id="json-nan"),
+        pytest.param("rest", instances([[float("inf")] * 784]), JSON, 400, "", id="json-infinity"),
+        pytest.param("rest", instances([]), JSON, 400, "empty", id="json-empty-batch"),
+        pytest.param("rest", instances([[]]), JSON, 400, "784", id="json-empty-row"),
+        pytest.param("rest", instances([[0]] * 100_000), JSON, 400, "at most 4096", id="json-100000"),
+        pytest.param("rest", b'{"instances": [[0.5', JSON, 400, "broken JSON", id="json-broken"),
+        pytest.param("rest", b'{"instances": [["\xff"]]}', JSON, 400, "broken JSON", id="json-not-utf8"),
+        pytest.param("rest", b"[" * 100_000, JSON, 400, "broken JSON", id="json-deeply-nested"),
+        pytest.param("rest", b"", JSON, 400, "broken JSON", id="json-no-body"),
+        pytest.param("rest", b"[]", JSON, 400, "instances", id="json-no-object"),
+        pytest.param("rest", b'{"inputs": [[1]]}', JSON, 400, "instances", id="json-other-key"),
+        pytest.param("rest", b'{"instances": {"a": 1}}', JSON, 400, "instances", id="json-no-list"),
+        pytest.param("rest", instances([[0.5] * 784]), "text/plain", 415, JSON, id="json-wrong-type"),
+        pytest.param("rest", instances([[0.5] * 784]), None, 415, JSON, id="json-no-type"),
+        pytest.param("raw", struct.pack("<I783f", 1, *[0.5] * 783), RAW, 400, "784", id="raw-wrong-width"),
+        pytest.param("raw", struct.pack("<I784f", 3, *[0.5] * 784), RAW, 400, "3 rows", id="raw-wrong-rows"),
+        pytest.param("raw", struct.pack("<I784f", 1, *[float("nan")] * 784), RAW, 400, "finite", id="raw-nan"),
+        pytest.param("raw", struct.pack("<I784f", 1, *[float("inf")] * 784), RAW, 400, "finite", id="raw-infinity"),
+        pytest.param("raw", struct.pack("<I", 0), RAW, 400, "empty", id="raw-empty-batch"),
+        pytest.param("raw", struct.pack("<I", 1), RAW, 400, "784", id="raw-no-values"),
+        pytest.param("raw", struct.pack("<I", 100_000) + bytes(400_000), RAW, 400, "at most 4096", id="raw-100000"),
+        pytest.param("raw", b"", RAW, 400, "4 bytes", id="raw-no-body"),
+        pytest.param("raw", b"garbage", RAW, 400, "rows", id="raw-garbage"),
+        pytest.param("raw", instances([[0.5] * 784]), JSON, 415, RAW, id="raw-wrong-type"),
+    ],
+)
+def test_bad_input_is_refused_and_named(
+    server: Server, endpoint: str, body: bytes, content_type: str | None, status: int, problem: str
+) -> None:
+    """A 4xx whose JSON names the problem; the server answers the next request as ever."""
+    reply = server.ask("POST", server.path(endpoint), body, content_type)
+    assert (reply.status, reply.content_type) == (status, JSON)
+    assert problem in json.loads(reply.body)["error"]
+    assert_lives(server)
+
+
+@pytest.mark.parametrize("endpoint", PROTOCOLS)
+def test_a_body_beyond_the_limit_is_refused_by_its_length(server: Server, endpoint: str) -> None:
+    """413 comes before the body does: the announced length is enough."""
+    connection = server.connect()
+    connection.putrequest("POST", server.path(endpoint))
+    connection.putheader("Content-Type", codec(PROTOCOLS[endpoint]).encode(some_images(1))[1])
+    connection.putheader("Content-Length", "300000000")
+    connection.endheaders(bytes(1000))
+    reply = connection.getresponse()
+    assert reply.status == 413
+    assert "seen 300000000" in json.loads(reply.read())["error"]
+    connection.close()
+    assert_lives(server)
+
+
+def test_a_body_without_announced_length_is_bounded_too(server: Server) -> None:
+    """A chunked body is counted as it comes, so it cannot fill the memory."""
+    connection = server.connect()
+    connection.putrequest("POST", server.path("raw"))
+    connection.putheader("Content-Type", RAW)
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    with suppress(ConnectionError):  # it may answer and close while we still send
+        for _ in range(70):
+            connection.send(b"100000\r\n" + bytes(0x100000) + b"\r\n")
+        assert connection.getresponse().status == 413
+    connection.close()
+    assert_lives(server)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("POST", "/v1/models/other:predict", 404), ("GET", "/raw", 405)])
+def test_unknown_paths_and_methods_are_json_errors(server: Server, method: str, path: str, status: int) -> None:
+    """No HTML pages from an API."""
+    reply = server.ask(method, path, b"{}" if method == "POST" else None)
+    assert (reply.status, reply.content_type) == (status, JSON)
+    assert json.loads(reply.body)["error"]
+
+
+def test_health_answers_head_and_get(server: Server) -> None:
+    """Both ways of asking for health end in 200."""
+    assert json.loads(server.ask("GET", "/healthz").body) == {"status": "ok"}
+    reply = server.ask("HEAD", "/healthz")
+    assert (reply.status, reply.body) == (200, b"")
+
+
+def test_kept_connections_of_both_endpoints_take_turns(server: Server, model: Path) -> None:
+    """A campaign keeps a connection an endpoint: an idle one neither blocks the other nor is closed between its turns."""
+    images = some_images(1)
+    expected = truth(model, images)
+    connections = {endpoint: server.connect() for endpoint in PROTOCOLS}
+    sockets = []
+    slowest_s = 0.0
+    for turn in range(100):
+        for endpoint, connection in connections.items():
+            body, content_type, _ = codec(PROTOCOLS[endpoint]).encode(images)
+            begin_s = time.perf_counter()
+            reply = exchange(connection, "POST", server.path(endpoint), body, content_type)
+            slowest_s = max(slowest_s, time.perf_counter() - begin_s) if turn else 0.0
+            np.testing.assert_allclose(codec(PROTOCOLS[endpoint]).decode(reply.body), expected, atol=1e-6)
+            sockets.append(connection.sock)
+    assert len({id(used) for used in sockets}) == 2
+    # No speed is asserted: the stalls that this looks for (a worker waiting on a silent client) last whole seconds.
+    assert slowest_s < 1.0
+    for connection in connections.values():
+        connection.close()
+
+
+def test_a_stop_leaves_nothing_behind(tmp_path: Path, model: Path, server: Server) -> None:
+    """SIGTERM ends the server with a client still connected, its port is free, and nothing was written beside its log."""
+    with running(server.name, tmp_path, model) as own:
+        connection = own.connect()
+        assert exchange(connection, "GET", "/healthz").status == 200
+        own.process.terminate()
+        own.process.wait(30)
+        connection.close()
+        with pytest.raises(OSError, match="refused"):
+            own.ask("GET", "/healthz")
+    assert {path.name for path in tmp_path.iterdir()} == {"app", "log.txt"}
+
+
+def assert_lives(server: Server) -> None:
+    """It still answers a real prediction."""
+    body, content_type, _ = codec("raw-float32").encode(some_images(1))
+    assert server.ask("POST", server.path("raw"), body, content_type).status == 200

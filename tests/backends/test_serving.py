@@ -1,0 +1,84 @@
+"""The servers' shared parts as functions: what they read is what the codecs write, and the other way round."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bench.contract import FloatArray
+from bench.protocols import codec
+from fixtures.shared.serving import wire
+from fixtures.shared.serving.model import MAX_BATCH, BadRequest, checked_images
+from fixtures.shared.serving.onnx_model import OnnxModel
+from tests.backends.launch import some_images, tiny_model
+
+IMAGES = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 20), st.integers(1, 30)),
+    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+)
+
+
+@given(images=IMAGES)
+def test_servers_read_what_the_codecs_write(images: FloatArray) -> None:
+    """Both wire formats, and both JSON parsers, give the very bits that were encoded."""
+    as_json, as_raw = codec("v1-json").encode(images)[0], codec("raw-float32").encode(images)[0]
+    np.testing.assert_array_equal(wire.read_json(as_json, json.loads), images)
+    np.testing.assert_array_equal(wire.read_json(as_json, orjson.loads), images)
+    np.testing.assert_array_equal(wire.read_raw(as_raw), images)
+
+
+@given(scores=IMAGES)
+def test_codecs_read_what_the_servers_write(scores: FloatArray) -> None:
+    """Scores survive the way back, also as the long decimals that Python's json writes."""
+    np.testing.assert_array_equal(codec("raw-float32").decode(wire.write_raw(scores)), scores)
+    np.testing.assert_array_equal(codec("v1-json").decode(json.dumps({"predictions": scores.tolist()}).encode()), scores)
+
+
+@given(body=st.binary(max_size=100))
+def test_any_bytes_are_images_or_a_bad_request(body: bytes) -> None:
+    """No input reaches a server's error 500."""
+    for read in (wire.read_raw, lambda data: wire.read_json(data, orjson.loads), lambda data: wire.read_json(data, json.loads)):
+        with suppress(BadRequest):
+            read(body)
+
+
+@pytest.mark.parametrize("seen", ["application/json", "Application/JSON", "application/json; charset=utf-8"])
+def test_content_types_are_compared_without_parameters(seen: str) -> None:
+    """Case and parameters of a content type say nothing about its body."""
+    wire.require_content_type(seen, wire.JSON)
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [((0, 784), "empty"), ((MAX_BATCH + 1, 784), "at most 4096 images, seen 4097"), ((784,), "784"), ((2, 28, 28), "28")],
+)
+def test_batches_of_another_shape_are_refused(shape: tuple[int, ...], problem: str) -> None:
+    """What the model could not take is told with what it could."""
+    with pytest.raises(BadRequest, match=problem):
+        checked_images(np.zeros(shape, dtype=np.float32), 784)
+
+
+def test_the_largest_batch_is_taken(tmp_path: Path) -> None:
+    """The limit itself is allowed, and each row is its own image's scores."""
+    model = OnnxModel(str(tiny_model(tmp_path / "tiny.onnx")))
+    images = some_images(MAX_BATCH)
+    scores = model.run(images)
+    assert (model.width, model.classes, scores.shape) == (784, 62, (MAX_BATCH, 62))
+    np.testing.assert_allclose(scores[-1:], model.run(images[-1:]), atol=1e-6)
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_server_without_a_model_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start without MODEL_PATH ends in one line that names it."""
+    monkeypatch.delenv("MODEL_PATH", raising=False)
+    with pytest.raises(SystemExit, match="MODEL_PATH is not set"):
+        OnnxModel.from_environment()

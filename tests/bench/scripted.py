@@ -1,0 +1,164 @@
+"""A little world for tests of the campaign: a small model, its dataset, and scripted backends on real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+import numpy as np
+
+from bench.campaign import Campaigns, Plan
+from bench.cells import Cell
+from bench.contract import (
+    Absence,
+    Backend,
+    Dataset,
+    Endpoint,
+    ExchangeError,
+    FloatArray,
+    Model,
+    Predictor,
+    Probe,
+    Role,
+    SystemUnderTest,
+    Usage,
+)
+from bench.load.interleave import Settings
+from bench.protocols.raw_float32 import CODEC
+from bench.ratio import RatioTo
+from bench.records import Record, Samples
+from bench.scenarios import Scenario
+from tests.bench.sockets import answering, ok, serving
+
+WIDTH, CLASSES, IMAGES = 16, 5, 24
+Handler = Callable[[FloatArray], bytes]
+"""A scripted backend: images asked -> body to answer."""
+
+
+def little_model() -> Callable[[FloatArray], FloatArray]:
+    weights = np.random.default_rng(1).normal(size=(WIDTH, CLASSES))
+
+    def predict(images: FloatArray) -> FloatArray:
+        logits = 3.0 * images.astype(np.float64) @ weights
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores: FloatArray = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return scores
+
+    return predict
+
+
+PREDICT = little_model()
+
+
+def little_dataset() -> Dataset:
+    images = np.random.default_rng(2).random((IMAGES, WIDTH)).astype(np.float32)
+    labels = PREDICT(images).argmax(axis=1).astype(np.int64)
+    labels[0] = (labels[0] + 1) % CLASSES  # the model is wrong about one image: accuracy 23/24
+    return Dataset("little", images, labels, tuple("abcde"), sha256="0", synthetic=False, source="made up")
+
+
+def right(images: FloatArray) -> bytes:
+    return CODEC.encode_answer(PREDICT(images))
+
+
+def asked(body: bytes) -> FloatArray:
+    rows = int.from_bytes(body[:4], "little")
+    return np.frombuffer(body, dtype="<f4", offset=4).reshape(rows, WIDTH)
+
+
+class ScriptedSystem:
+    """A `SystemUnderTest` around a scripted server."""
+
+    engine = "process"
+
+    def __init__(self, backend: Backend, endpoint: Endpoint | None, predictor: Predictor | None = None) -> None:
+        self.backend = backend
+        self.endpoints: Mapping[str, Endpoint] = {backend.endpoints[0].name: endpoint or backend.endpoints[0]}
+        self.predictor = predictor
+        self.facts: Mapping[str, object] = {}
+        self.alive = True
+
+    def usage(self) -> Usage | None:
+        return None
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def log_tail(self) -> str:
+        return ""
+
+
+class ScriptedFleet:
+    """A `Fleet` whose systems already run."""
+
+    engine = "process"
+    server_cpus = (0,)
+
+    def __init__(self, systems: Mapping[str, SystemUnderTest], absent: Mapping[str, Absence]) -> None:
+        self.running: dict[str, SystemUnderTest] = dict(systems)
+        self.absent: dict[str, Absence] = dict(absent)
+
+    def start(self, names: Collection[str], probe: Probe) -> None:
+        for name in list(self.running):
+            try:
+                probe(self.running[name])
+            except ExchangeError as error:
+                self.absent[name] = Absence(str(error), failed=True)
+                del self.running[name]
+
+
+def backend(name: str, protocol: str = "raw-float32", role: Role = Role.SERVER) -> Backend:
+    return Backend(name, summary=name, runtime="script", endpoints=(Endpoint(name, "raw", protocol),), role=role)
+
+
+@contextlib.contextmanager
+def world(
+    handlers: Mapping[str, Handler], scenario: Scenario, settings: Settings, absent: Mapping[str, Absence] | None = None
+) -> Iterator[tuple[Campaigns, dict[str, Cell], dict[str, tuple[Record, Samples | None]]]]:
+    """Serve every handler; yields the campaigns, the cells by backend and the records emitted so far by backend."""
+    records: dict[str, tuple[Record, Samples | None]] = {}
+    dataset = little_dataset()
+    with contextlib.ExitStack() as stack:
+        systems: dict[str, SystemUnderTest] = {
+            "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, PREDICT)
+        }
+        for name, handler in handlers.items():
+            endpoint = stack.enter_context(serving(answering(_http(handler))))
+            declared = backend(name)
+            systems[name] = ScriptedSystem(declared, declared.endpoints[0].located(str(endpoint.host), endpoint.port))
+        named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
+        cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
+        plan = Plan(
+            cells=list(cells.values()),
+            settings=settings,
+            client_cpu=0,
+            ratio_to=RatioTo(None),
+            strict=False,
+            smoke=False,
+            again=lambda cell: f"pytest -k {cell.id}",
+            progress=lambda name: lambda progress: None,
+            say=lambda text: None,
+            emit_run=lambda facts: None,
+            emit=lambda record, samples: records.__setitem__(record.backend, (record, samples)),
+        )
+        model = Model("little", "little.onnx", "0", WIDTH, CLASSES, PREDICT)
+        yield Campaigns(plan, ScriptedFleet(systems, absent or {}), dataset, model), cells, records
+
+
+def _http(handler: Handler) -> Callable[[bytes], bytes]:
+    lock = threading.Lock()
+
+    def answer(body: bytes) -> bytes:
+        with lock:
+            return ok(handler(asked(body)))
+
+    return answer
+
+
+def spend(seconds: float) -> None:
+    """Be busy, as a server that computes is; sleeping would be less exact."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass

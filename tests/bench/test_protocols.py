@@ -1,0 +1,144 @@
+"""The wire protocols as pure functions: round trips, golden bytes, and answers that are refused."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bench.contract import BadInput, FloatArray, MalformedAnswer
+from bench.protocols import codec, load_codecs, protocol_names
+
+SCORES = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 130), st.integers(1, 5)),
+    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+)
+TWO_BY_TWO = np.array([[0.1, 1.0], [0.0, 0.25]], dtype=np.float32)
+FRAMED = struct.pack("<I4f", 2, 0.1, 1.0, 0.0, 0.25)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_a_codec_is_found_by_its_own_name(name: str) -> None:
+    """The file's name is the protocol's, so a typo in either is seen here and not in a run."""
+    assert codec(name).name == name
+    assert load_codecs()[name] is codec(name)
+
+
+def test_an_unknown_protocol_lists_the_known_ones() -> None:
+    """A backend.toml with a misspelt protocol tells its writer what there is; helper modules are no protocols."""
+    with pytest.raises(BadInput, match=r"unknown protocol 'v1-jsn'; known protocols: .*v1-json"):
+        codec("v1-jsn")
+    with pytest.raises(BadInput):
+        codec("-framing")
+
+
+@pytest.mark.parametrize("name", protocol_names())
+@given(scores=SCORES)
+def test_scores_survive_the_round_trip(name: str, scores: FloatArray) -> None:
+    """What a server encodes is decoded to the very same float32 bits, for any batch size and any finite value."""
+    decoded = codec(name).decode(codec(name).encode_answer(scores))
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, scores)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("shape", [(784,), (0, 784), (3, 0), (1, 28, 28)])
+def test_only_rows_of_pixels_are_encoded(name: str, shape: tuple[int, ...]) -> None:
+    """An array that is no batch of flat images is a mistake of the caller, told before anything is sent."""
+    with pytest.raises(ValueError, match="at least one row"):
+        codec(name).encode(np.zeros(shape, dtype=np.float32))
+
+
+@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_refused(name: str, bad: float) -> None:
+    """A server that answers NaN or infinity has not answered."""
+    scores = np.array([[0.5, 0.5], [bad, 0.5]], dtype=np.float32)
+    with pytest.raises(MalformedAnswer):
+        codec(name).decode(codec(name).encode_answer(scores))
+
+
+@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("body", [b"", b"\x00", b"garbage of some length....", b"<html>502 Bad Gateway</html>"])
+def test_foreign_bytes_are_refused(name: str, body: bytes) -> None:
+    """A proxy's page or a cut-off answer is a MalformedAnswer, never another exception."""
+    with pytest.raises(MalformedAnswer):
+        codec(name).decode(body)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+@given(body=st.binary(max_size=200))
+def test_decoding_any_bytes_never_fails_otherwise(name: str, body: bytes) -> None:
+    """Whatever a server answers, the result is finite scores or MalformedAnswer."""
+    try:
+        scores = codec(name).decode(body)
+    except MalformedAnswer:
+        return
+    assert scores.ndim == 2
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("name", ["raw-float32", "in-process"])
+def test_framed_golden_bytes(name: str) -> None:
+    """The binary framing is a row count and then the values, all little-endian."""
+    assert codec(name).encode(TWO_BY_TWO) == (FRAMED, "application/octet-stream", ())
+    assert codec(name).encode_answer(TWO_BY_TWO) == FRAMED
+
+
+def test_framing_takes_any_memory_order_and_width_of_float() -> None:
+    """Views, Fortran order and float64 become the same bytes as a plain float32 array."""
+    assert codec("raw-float32").encode(np.asfortranarray(TWO_BY_TWO))[0] == FRAMED
+    assert codec("raw-float32").encode(TWO_BY_TWO.astype(np.float64))[0] == FRAMED
+
+
+@pytest.mark.parametrize(
+    "body", [FRAMED[:-1], FRAMED[:-4], FRAMED + b"\x00", struct.pack("<I", 2), struct.pack("<I4f", 0, 1, 2, 3, 4)]
+)
+def test_a_frame_of_the_wrong_length_is_refused(body: bytes) -> None:
+    """Rows that are cut off, too long or none at all are told with the row count and the length."""
+    with pytest.raises(MalformedAnswer, match=f"in {len(body)} bytes"):
+        codec("raw-float32").decode(body)
+
+
+def test_json_golden_bytes() -> None:
+    """float32 values are written in their shortest form (0.1, not 0.10000000149011612)."""
+    body, content_type, headers = codec("v1-json").encode(TWO_BY_TWO)
+    assert body == b'{"instances":[[0.1,1.0],[0.0,0.25]]}'
+    assert (content_type, headers) == ("application/json", ())
+    assert codec("v1-json").encode_answer(TWO_BY_TWO) == b'{"predictions":[[0.1,1.0],[0.0,0.25]]}'
+
+
+def test_json_of_another_server_is_read() -> None:
+    """White space, exponents, whole numbers and further keys are all JSON's own."""
+    body = b' {"model": "x", "predictions": [[1e-1, 1], [0, 0.25]]}\n'
+    np.testing.assert_array_equal(codec("v1-json").decode(body), TWO_BY_TWO)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"error": "no such model"}, "seen an error: no such model"),
+        ({"outputs": [[1.0]]}, "expected the key 'predictions', seen \\['outputs'\\]"),
+        ([[1.0]], "seen a list"),
+        ({"predictions": []}, "at least one row"),
+        ({"predictions": [[]]}, "shape"),
+        ({"predictions": "0.5"}, "list of rows"),
+        ({"predictions": [0.5, 0.5]}, "row 0"),
+        ({"predictions": [[0.5, 0.5], [0.5]]}, "row 1"),
+        ({"predictions": [[0.5], ["0.5"]]}, "row 1 holds something else"),
+        ({"predictions": [[0.5, None]]}, "numbers"),
+        ({"predictions": [[True, False]]}, "numbers"),
+        ({"predictions": [[[0.5]]]}, "numbers"),
+        ({"predictions": [[1e39]]}, "finite"),
+    ],
+)
+def test_json_answers_that_are_no_predictions(document: object, message: str) -> None:
+    """Each way in which a JSON answer can be wrong is refused and named."""
+    with pytest.raises(MalformedAnswer, match=message):
+        codec("v1-json").decode(orjson.dumps(document))

@@ -1,0 +1,209 @@
+"""Made-up records, runs and samples for the tests of the reports; nothing here was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.records import Record, Run, Samples, Verdict
+from reports.store import StoredRun
+
+NASTY = 'a|b <script>alert("1")</script> & \'q\' $x_1$ *b* `c` 🚀\nsecond\x00 line ' + "very-long-" * 20
+"""Everything that breaks a table, a page, a picture or a terminal; above 200 characters."""
+
+
+def a_record(**changes: Any) -> Record:
+    """A valid single-image cell of flask."""
+    record = Record(
+        backend="flask",
+        endpoint="rest",
+        protocol="v1-json",
+        runtime="onnxruntime",
+        role="server",
+        scenario="single",
+        batch_size=1,
+        engine="process",
+        verdict=Verdict.VALID,
+        images_per_s=612.4,
+        images_per_s_low=603.1,
+        images_per_s_high=619.9,
+        ratio=0.3012,
+        ratio_low=0.2987,
+        ratio_high=0.3040,
+        ratio_to="fastapi-raw-single",
+        rank=3,
+        exchanges=1837,
+        rounds=150,
+        measured_s=3.0004,
+        latency_mean_s=0.001633,
+        latency_p50_s=0.001588,
+        latency_p90_s=0.001901,
+        latency_p95_s=0.002011,
+        latency_p99_s=0.002498,
+        first_exchange_s=0.0213,
+        accuracy=0.843,
+        agreement=1.0,
+        max_abs_diff=1.19e-7,
+        answers_verified=1837,
+        ceiling_fraction=0.087,
+        same_sample_speedup=1.004,
+        same_sample_speedup_low=0.99,
+        encode_s=0.00021,
+        decode_s=0.000034,
+        request_bytes=4123,
+        answer_bytes=1310,
+        server_cpu_s_per_image=0.00141,
+        server_threads=3,
+        runnable_threads=1.02,
+        again="pytest --benchmark-only --backend flask -k 'flask-rest-single'",
+    )
+    return replace(record, **changes)
+
+
+def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASURED, **changes: Any) -> Record:
+    """A cell without any number."""
+    batch_size = 1 if scenario == "single" else 128
+    values: dict[str, Any] = {
+        "backend": backend,
+        "endpoint": "rest",
+        "protocol": "v1-json",
+        "runtime": "tensorflow",
+        "role": "server",
+        "scenario": scenario,
+        "batch_size": batch_size,
+        "engine": None,
+        "verdict": verdict,
+        "reason": "image tensorflow/serving:2.19.1 cannot be pulled: no registry answers (tried for 30 s). Pull it, or log in.",
+    }
+    return Record(**{**values, **changes})
+
+
+def a_run(**changes: Any) -> Run:
+    """What stands beside the cells."""
+    run = Run(
+        id="3f2a9c",
+        started_utc="2026-11-22T22:13:00+00:00",
+        command="pytest --benchmark-only --backend default",
+        engine="process",
+        environment={
+            "host": "bench-1",
+            "cpu": "Example CPU 3.2 GHz",
+            "kernel": "6.1.0",
+            "governor": None,
+            "cpus_usable": [0, 1],
+            "memory_bytes": 16_500_000_000,
+            "hypervisor": True,
+            "packages": {"numpy": "2.4.6", "onnxruntime": "1.32.0"},
+        },
+        dataset={"name": "EMNIST ByClass, 1000 of the test split", "n": 1000, "sha256": "ab" * 32, "synthetic": False},
+        model={"name": "emnist-mlp", "sha256": "cd" * 32, "metrics": {"accuracy": 0.8431, "per_class": list(range(62))}},
+        options={"backend": "default", "engine": "auto"},
+        backends={"flask": {"summary": "Flask under gunicorn", "versions": {"flask": "3.1"}, "size_bytes": 162e6, "start_s": 0.91}},
+        warnings=("A virtual machine: neighbours can take its CPU time. Trust the ratios, less the absolute figures.",),
+    )
+    return replace(run, **changes)
+
+
+def some_samples(record: Record, n: int | None = None) -> Samples:
+    """Durations around the record's median, some of them slow."""
+    rng = np.random.default_rng(sum(record.id.encode()))
+    n = record.exchanges if n is None else n
+    middle = record.latency_p50_s or 0.001
+    durations = middle * rng.lognormal(0.0, 0.12, n) * np.where(rng.random(n) > 0.97, 1.6, 1.0)
+    return Samples(durations, np.arange(n) // 12)
+
+
+def _speeds(scenario: str, backend: str, endpoint: str, speed: float, **changes: Any) -> Record:
+    batch_size = 1 if scenario == "single" else 128
+    spread = changes.pop("spread", 0.008)
+    protocol = {"raw": "raw-float32", "raw-float32": "raw-float32", "grpc": "v2-grpc"}.get(endpoint, "v1-json")
+    latency = batch_size / speed
+    values: dict[str, Any] = {
+        "backend": backend,
+        "endpoint": endpoint,
+        "protocol": protocol,
+        "scenario": scenario,
+        "batch_size": batch_size,
+        "images_per_s": speed,
+        "images_per_s_low": speed * (1 - spread),
+        "images_per_s_high": speed * (1 + spread * 0.9),
+        "latency_p50_s": latency * 0.97,
+        "latency_p90_s": latency * 1.14,
+        "latency_p95_s": latency * 1.21,
+        "latency_p99_s": latency * 1.52 if speed / batch_size > 160 else None,
+        "latency_mean_s": latency,
+        "exchanges": int(3 * speed / batch_size),
+        "answers_verified": int(3 * speed),
+        "server_cpu_s_per_image": 0.9 / speed,
+        "again": f"pytest --benchmark-only --backend {backend} -k '{backend}-{endpoint}-{scenario}'",
+        "ratio": None,
+        "ratio_low": None,
+        "ratio_high": None,
+        "ratio_to": None,
+    }
+    return a_record(**{**values, **changes})
+
+
+def _scenario(scenario: str, best: float, speeds: dict[tuple[str, str], tuple[float, int]], null: dict[str, float]) -> list[Record]:
+    cells = []
+    for (backend, endpoint), (speed, rank) in speeds.items():
+        ratio = speed / best
+        against = {"ratio": ratio, "ratio_low": ratio * 0.992, "ratio_high": ratio * 1.009, "ratio_to": f"fastapi-raw-{scenario}"}
+        name = "v1-json" if endpoint == "rest" else "raw-float32"
+        cells.append(_speeds(scenario, backend, endpoint, speed, rank=rank, ceiling_fraction=speed / null[name], **against))
+    for endpoint, speed in null.items():
+        changes = {"role": "ceiling", "runtime": "none", "rank": None, "ceiling_fraction": None, "accuracy": None, "agreement": None}
+        cells.append(_speeds(scenario, "null", endpoint, speed, **changes))
+    reference = {"role": "reference", "protocol": "in-process", "rank": None, "ceiling_fraction": None, "engine": "in-process"}
+    cells.append(_speeds(scenario, "reference", "in-process", best * 3.1, **reference))
+    return cells
+
+
+def every_verdict() -> list[Record]:
+    """Both speed scenarios and accuracy, with every verdict at least once, ties, instruments, all samples plausible."""
+    single = {
+        ("fastapi", "raw"): (2033.0, 1),
+        ("flask", "raw"): (2021.0, 1),
+        ("fastapi", "rest"): (1144.0, 3),
+        ("flask", "rest"): (612.4, 4),
+    }
+    batch = {
+        ("fastapi", "raw"): (29_811.0, 1),
+        ("flask", "raw"): (27_240.0, 2),
+        ("fastapi", "rest"): (4_310.0, 3),
+        ("flask", "rest"): (1_690.0, 4),
+    }
+    cells = _scenario("single", 2033.0, single, {"v1-json": 7033.0, "raw-float32": 7411.0})
+    cells += _scenario("batch128", 29_811.0, batch, {"v1-json": 61_000.0, "raw-float32": 402_000.0})
+    cells += [
+        _speeds("single", "mosec", "rest", 5_510.0, rank=None, verdict=Verdict.CLIENT_BOUND, reason="reaches 78% of the ceiling"),
+        _speeds("single", "ray-serve", "rest", 98.2, rank=None, verdict=Verdict.OVERSUBSCRIBED, reason="2.7 threads", spread=0.06),
+        _speeds("single", "bentoml", "rest", 401.0, rank=None, verdict=Verdict.UNSTABLE, reason="1.31 times slower", spread=0.2),
+        _speeds("single", "memoiser", "rest", 1_900.0, rank=None, verdict=Verdict.CACHED, reason="3.1 times faster"),
+        _speeds("single", "liar", "raw", 1_800.0, rank=None, verdict=Verdict.WRONG_ANSWERS, reason="17 of 5400", agreement=0.99685),
+        unmeasured("litserve", "single", Verdict.FAILED, reason="exit code 1 after 2.1 s; log's tail:\nImportError: no <module>", errors=3),
+        unmeasured("tensorflow-serving", "single"),
+        unmeasured("tensorflow-serving", "batch128"),
+    ]
+    for backend, endpoint in single:
+        cells.append(_speeds("accuracy", backend, endpoint, 20_000.0, rank=None, answers_verified=1000, exchanges=8))
+    cells.append(unmeasured("tensorflow-serving", "accuracy"))
+    return cells
+
+
+def many(n: int) -> list[Record]:
+    """`n` cells of the single scenario over five protocols."""
+    protocols = ("v1-json", "raw-float32", "v2-grpc", "graphpipe", "v2-json")
+    return [
+        _speeds("single", f"backend-{i:03}", "main", 4000.0 / (1 + i), rank=i + 1, protocol=protocols[i % 5], ratio_to=None, ratio=None)
+        for i in range(n)
+    ]
+
+
+def a_stored_run(records: list[Record] | None = None, **changes: Any) -> StoredRun:
+    """A run with samples for every cell that has exchanges."""
+    records = every_verdict() if records is None else records
+    samples = {record.id: some_samples(record) for record in records if record.exchanges and record.latency_p50_s}
+    return StoredRun(a_run(**changes), tuple(records), samples)
