@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -33,7 +32,6 @@ class _Session:
     """What this plugin knows of the session from its start on."""
 
     smoke: bool
-    benchmarks_only: bool
     client_cpu: int
     run_id: str
     started_utc: str
@@ -76,22 +74,16 @@ def pytest_configure(config: pytest.Config) -> None:
         _seed(config)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        # No path on the command line: the benchmarks if they are asked for, else the suite's own tests.
+        config.args = [str(config.rootpath / ("bench" if only or disable else "tests"))]
     now = datetime.now(UTC)
     config.stash[_SESSION] = _Session(
         smoke=disable,
-        benchmarks_only=only,
         client_cpu=cpu,
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
         started_utc=now.isoformat(timespec="seconds"),
     )
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without paths on the command line: the benchmarks with --benchmark-only, the suite's own tests without it."""
-    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
-        return None
-    other = "tests" if config.stash[_SESSION].benchmarks_only else "bench"
-    return True if collection_path == config.rootpath / other else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -171,8 +163,14 @@ def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
             session.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), session.backends)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from error
-    backends = [backend for backend in session.backends if scenario != ACCURACY or backend.role is not Role.CEILING]
-    return [Cell(backend, endpoint, scenario) for backend in backends for endpoint in backend.endpoints]
+    wires = {endpoint.protocol for backend in session.backends if backend.role is Role.SERVER for endpoint in backend.endpoints}
+    return [
+        Cell(backend, endpoint, scenario)
+        for backend in session.backends
+        for endpoint in backend.endpoints
+        # a ceiling is measured where something is held against it, and has no accuracy of its own
+        if backend.role is not Role.CEILING or (scenario != ACCURACY and endpoint.protocol in wires)
+    ]
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:

@@ -30,7 +30,8 @@ def unranked(records: Sequence[Record]) -> str:
     left_out = [record for record in cells if record.rank is None]
     if not left_out:
         return ""
-    return f"{len(left_out)} of {len(cells)} cells could not be ranked: {_tally(left_out)}."
+    tally = _tally(left_out).replace(Verdict.VALID, "measured too briefly")
+    return f"{len(left_out)} of {len(cells)} cells could not be ranked: {tally}."
 
 
 def _answer(scenario: str, cells: Sequence[Record]) -> str:

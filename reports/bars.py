@@ -44,7 +44,7 @@ def draw_bars(groups: Sequence[Group], layout: Layout) -> Figure:
     records = [record for group in groups for record in group.records]
     plot_height = sum(_HEAD + _row_height(layout) * len(group.records) + _GAP for group in groups)
     figure = canvas(layout.width_px, _TOP + plot_height + _FOOT)
-    left, right = 1.0, 8.0
+    left, right = 4.0, 8.0
     if layout.beside:
         left = 14 + _CHAR * max(len(_name(record, layout)) for record in records)
         right = 16 + _CHAR * max((len(bar_text(record)) for record in records if record.images_per_s), default=0)
@@ -81,8 +81,14 @@ def _style_axis(ax: Axes, layout: Layout, *, empty: bool) -> None:
         ax.set_xticks([])
         return
     ax.locator_params(axis="x", nbins=7 if layout.beside else 4)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}/s" if value == round(value) else f"{value:g}/s")
+    ax.xaxis.set_major_formatter(_tick)
     ax.grid(axis="x")
+
+
+def _tick(value: float, _position: object) -> str:
+    if value == 0:
+        return "0"
+    return f"{value:,.0f}/s" if value == round(value) else f"{value:g}/s"
 
 
 def _draw_group(frame: _Frame, group: Group, y: float, limit: float) -> float:

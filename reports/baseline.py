@@ -52,7 +52,7 @@ class Grid:
 
 
 _COLUMNS = (
-    Column("when", "Year", "When it was measured."),
+    Column("when", "Year", "When it was measured.", numeric=False),
     Column("system", "System", "What served.", numeric=False),
     Column("protocol", "Protocol", "What is spoken on the wire.", numeric=False),
     Column("single", "Single images, images/s", "One image a request."),

@@ -32,7 +32,7 @@ def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping
     panels = []
     for group in _groups(table, colours, with_ceiling=True):
         records = tuple(r for r in group.records if r.id in samples and samples[r.id].duration_s.size)
-        if records:
+        if any(record.role == Role.SERVER for record in records):
             panels.append(replace(group, records=records))
     if not panels:
         return None

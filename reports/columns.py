@@ -32,7 +32,7 @@ COLUMNS = {
         Column("accuracy", "Accuracy", "Share of verified answers whose best class is the label."),
         Column("agreement", "Agreement", "Share of verified answers whose best class is that of the reference."),
         Column("max_abs_diff", "Largest difference", "Of any score from the reference's score."),
-        Column("answers", "Answers verified", "Answers that were decoded and compared with the reference."),
+        Column("answers", "Answers verified", "Answers, one a request, that were decoded and compared with the reference."),
         Column(
             "ceiling", "Of ceiling", "Share of what the client reaches with a canned answer; above 70 % the client is measured."
         ),

@@ -35,6 +35,7 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["svg"] = _markup
+    environment.filters["compact"] = _compact
     environment.filters["why"] = _why
     environment.filters["verdict_class"] = _verdict_class
     environment.filters["one_line"] = one_line
@@ -51,6 +52,11 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
 def _markup(svg: str) -> Markup:
     """An SVG of ours, in which matplotlib has escaped every text."""
     return Markup(svg)  # noqa: S704
+
+
+def _compact(table: Table) -> Table:
+    """Without protocol and runtime: they stand below the name, as columns they would make the table wider than a page."""
+    return table.select([column.key for column in table.columns if column.key not in ("protocol", "runtime")])
 
 
 def _why(row: Row) -> str:

@@ -173,9 +173,16 @@ def point_latest(folder: Path) -> None:
         write_atomic(latest, f"{folder.name}\n".encode())
 
 
+def resolve_latest(folder: Path) -> Path:
+    """The run that `latest` names where it is a file; any other path is itself."""
+    if folder.name == LATEST and folder.is_file():
+        return folder.parent / folder.read_text(encoding="utf-8").strip()
+    return folder
+
+
 def load_run(folder: Path) -> StoredRun:
     """Read a run back: results.json, or run.json and records.jsonl of a run that did not end; raises BadInput."""
-    folder = _resolve_latest(folder)
+    folder = resolve_latest(folder)
     if (folder / RESULTS).is_file():
         document = _read_json(folder / RESULTS)
         run = documents.run_from_document(document, str(folder / RESULTS))
@@ -210,12 +217,6 @@ def _remove_parts(folder: Path) -> None:
         for part in parts.iterdir():
             part.unlink()
         parts.rmdir()
-
-
-def _resolve_latest(folder: Path) -> Path:
-    if folder.name == LATEST and folder.is_file():
-        return folder.parent / folder.read_text(encoding="utf-8").strip()
-    return folder
 
 
 def _read_json(path: Path) -> Any:

@@ -175,6 +175,23 @@ def _table(
     return Table(scenario, title_of(scenario), columns, compared, instruments, note)
 
 
+def _ratio_text(record: Record, *, named: bool) -> str:
+    if record.ratio is not None and record.ratio_to == record.id:
+        return "1"
+    text = ratio(record.ratio, record.ratio_low, record.ratio_high)
+    return (
+        f"{text} to {base_name(record.ratio_to, record.scenario)}"
+        if named and record.ratio is not None and record.ratio_to
+        else text
+    )
+
+
+def _difference(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.1e}" if value else "0"
+
+
 def _order(record: Record) -> tuple[bool, int, bool, float, int, str]:
     speed = record.images_per_s
     unranked = record.rank is None
@@ -183,9 +200,6 @@ def _order(record: Record) -> tuple[bool, int, bool, float, int, str]:
 
 def _texts(record: Record, ties: Counter[int], *, named: bool) -> dict[str, str]:
     measured = record.exchanges > 0 or record.errors > 0
-    of_ratio = ratio(record.ratio, record.ratio_low, record.ratio_high)
-    if named and record.ratio is not None and record.ratio_to:
-        of_ratio += f" to {base_name(record.ratio_to, record.scenario)}"
     share = record.ceiling_fraction
     return {
         "rank": MISSING if record.rank is None else f"{record.rank}{'=' if ties[record.rank] > 1 else ''}",
@@ -193,7 +207,7 @@ def _texts(record: Record, ties: Counter[int], *, named: bool) -> dict[str, str]
         "protocol": one_line(record.protocol) or MISSING,
         "runtime": one_line(record.runtime) or MISSING,
         "images_per_s": with_interval(record.images_per_s, record.images_per_s_low, record.images_per_s_high),
-        "ratio": of_ratio,
+        "ratio": _ratio_text(record, named=named),
         "p50": milliseconds(record.latency_p50_s),
         "p90": milliseconds(record.latency_p90_s),
         "p95": milliseconds(record.latency_p95_s),
@@ -205,7 +219,7 @@ def _texts(record: Record, ties: Counter[int], *, named: bool) -> dict[str, str]
         "decode": milliseconds(record.decode_s),
         "accuracy": percent(record.accuracy),
         "agreement": percent(record.agreement),
-        "max_abs_diff": MISSING if record.max_abs_diff is None else f"{record.max_abs_diff:.1e}",
+        "max_abs_diff": _difference(record.max_abs_diff),
         "answers": f"{record.answers_verified:,}" if measured or record.answers_verified else MISSING,
         "ceiling": MISSING if share is None else f"{number(100 * share, digits=2)} %",
         "cpu": milliseconds(record.server_cpu_s_per_image),

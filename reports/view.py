@@ -86,6 +86,7 @@ def _lead(stored: StoredRun) -> str:
         f"{len(servers)} backend{'' if len(servers) == 1 else 's'} in {cells} cell{'' if cells == 1 else 's'}",
         f"engine {run.engine}",
         *([str(where)] if where else []),
+        *([str(run.dataset["name"])] if run.dataset.get("name") else []),
         run.started_utc.replace("T", " ")[:16] + " UTC",
     ]
     return " · ".join(cut(part, 80) for part in parts)

@@ -128,12 +128,20 @@ def _memory(series: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     n = len(series)
     times, shares, spectra = _spectra(n)
     ordinates = spectra.shape[1]
-    periodogram = np.abs(np.fft.rfft(series - series.mean()))[1 : ordinates + 1] ** 2 / n
+    calm = np.clip(series, *_fences(series))
+    periodogram = np.abs(np.fft.rfft(calm - calm.mean()))[1 : ordinates + 1] ** 2 / n
     scale = (periodogram / spectra).mean(axis=1)
     log_density = -ordinates * np.log(scale) - np.log(spectra).sum(axis=1) - 0.5 * np.log(times)
     weight = np.exp(log_density - log_density.max())
     drawn = rng.choice(len(times), size=_SURROGATES, p=weight / weight.sum())
     return times[drawn], shares[drawn]
+
+
+def _fences(series: Floats) -> tuple[float, float]:
+    """Three standard deviations about the median, as the middle half of the series estimates them: low, high."""
+    first, middle, third = np.quantile(series, [0.25, 0.5, 0.75])
+    reach = 3 * (third - first) / 1.349
+    return (float(middle - reach), float(middle + reach)) if reach > 0 else (float(series.min()), float(series.max()))
 
 
 def _spectra(n: int) -> tuple[Floats, Floats, Floats]:

@@ -1,0 +1,191 @@
+"""How far can this machine's numbers be trusted? The same endpoint under two names, and a copy that is 5 % slower.
+
+`tox -e selfcheck`, or `pytest bench/selfcheck.py -s`. Nothing here asserts a time: it prints the noise floor. pytest runs it
+because the backends are its fixtures; its name keeps it out of the ordinary collection.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.analysis import slices_of
+from bench.contract import Dataset, Fleet, Model, Payload, Transport
+from bench.host import client_cpu, pinned
+from bench.load.closed_loop import run_slice
+from bench.load.interleave import Campaign, Progress, Settings
+from bench.load.lanes import CyclingFeed, Lane, Part
+from bench.options import get_option
+from bench.payloads import PayloadPress
+from bench.probe import Probe, open_transport
+from bench.progress import ProgressLine, uncaptured
+from bench.protocols import codec
+from bench.statistics import Interval, bootstrap_effects, ratios
+
+PAIR_TRIALS = 10
+EIGHT_TRIALS = 5
+SLOWER = 1.05
+PAIR_ENDPOINT = "fastapi-raw"
+_POWER = 1 + 1.2816 / 1.9600  # from half an interval to the difference that nine of ten runs would find
+
+
+class SlowedTransport:
+    """A transport whose exchanges take a known factor longer: it waits on, busily, for that part of what each one took."""
+
+    def __init__(self, inner: Transport[Any], factor: float) -> None:
+        self._inner = inner
+        self._more = factor - 1
+        self.spent = False
+
+    def prepare(self, payload: Payload) -> Any:
+        """See `Transport`."""
+        return self._inner.prepare(payload)
+
+    def connect(self) -> None:
+        """See `Transport`."""
+        self._inner.connect()
+
+    def ensure_connected(self) -> bool:
+        """See `Transport`."""
+        return self._inner.ensure_connected()
+
+    def exchange(self, request: Any) -> bytes:
+        """The exchange, and that part of it once more as waiting."""
+        start = perf_counter()
+        body = self._inner.exchange(request)
+        end = perf_counter()
+        until = end + (end - start) * self._more
+        while perf_counter() < until:
+            pass
+        self.spent = self._inner.spent
+        return body
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._inner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every trial needs."""
+
+    fleet: Fleet
+    press: PayloadPress
+    settings: Settings
+    progress: Callable[[str], Callable[[Progress], None]]
+
+    def lane(self, endpoint_id: str, factor: float = 1.0) -> Lane:
+        """A lane to a running endpoint, single images, slowed by `factor`."""
+        system, endpoint = next(
+            (system, endpoint)
+            for system in self.fleet.running.values()
+            for endpoint in system.endpoints.values()
+            if endpoint.id == endpoint_id
+        )
+        transport: Transport[Any] = open_transport(system, endpoint)
+        if factor != 1.0:
+            transport = SlowedTransport(transport, factor)
+        payloads = self.press.book(codec(endpoint.protocol), 1).payloads[:100]
+        feed = CyclingFeed(payloads, transport.prepare)
+        return Lane(part=Part.MEASURE, system=system, transport=transport, feed=feed, goal_s=self.settings.max_time_s)
+
+    def interleaved(self, lanes: Sequence[Lane], seed: int, name: str) -> list[list[Interval | None]]:
+        """Measure in a campaign; [to][cell] are the speed ratios."""
+        settings = replace(self.settings, seed=seed)
+        Campaign(list(lanes), settings, self.progress(name)).run()
+        for lane in lanes:
+            if lane.errors:
+                raise lane.errors[0]
+        effects = bootstrap_effects(slices_of(lanes), len(lanes), seed=seed)
+        return [ratios(effects, to) for to in range(len(lanes))]
+
+    def one_after_the_other(self, lanes: Sequence[Lane]) -> list[float]:
+        """Each lane's whole time in one piece; exchanges a second."""
+        rates = []
+        for lane in lanes:
+            lane.transport.connect()
+            for slice_s in (0.2, self.settings.max_time_s):  # a warm-up first
+                done = run_slice(lane.transport, lane.feed.sendings(1), slice_s=slice_s, opener=True)
+                if done.error:
+                    raise done.error
+            lane.transport.close()
+            rates.append(len(done.duration_s) / sum(done.duration_s))
+        return rates
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Bench:
+    """The backends, started."""
+    config = request.config
+    press = PayloadPress(emnist, model.predictor)
+    fleet.start(["flask", "fastapi"], Probe(press, [1]))
+    if fleet.absent:
+        pytest.skip(f"the self-check needs flask and fastapi: {dict(fleet.absent)}")
+    settings = Settings(max_time_s=float(config.getoption("benchmark_max_time")))
+    return Bench(fleet, press, settings, lambda name: ProgressLine(name, uncaptured(config), live=False))
+
+
+def test_selfcheck(bench: Bench, pytestconfig: pytest.Config) -> None:
+    """Print the noise floor; fails only if something could not be measured."""
+    say = uncaptured(pytestconfig)
+    seconds = bench.settings.max_time_s
+    with pinned(client_cpu(get_option(pytestconfig, "--client-cpu"))):
+        say(f"\nself-check on {PAIR_ENDPOINT}, single images, {seconds:g} s a cell, {PAIR_TRIALS} trials\n")
+        for line in _pair_report(bench):
+            say(line + "\n")
+        endpoints = ["flask-rest", "flask-raw", "fastapi-rest", "fastapi-raw"]
+        say(f"\nself-check with eight cells in the round ({', '.join(endpoints)}, each twice), {EIGHT_TRIALS} trials\n")
+        for line in _eight_report(bench, endpoints):
+            say(line + "\n")
+
+
+def _pair_report(bench: Bench) -> list[str]:
+    same: list[Interval] = []
+    slow: list[Interval] = []
+    plain: list[float] = []
+    for trial in range(PAIR_TRIALS):
+        lanes = [bench.lane(PAIR_ENDPOINT), bench.lane(PAIR_ENDPOINT), bench.lane(PAIR_ENDPOINT, SLOWER)]
+        found = bench.interleaved(lanes, seed=trial, name=f"trial {trial + 1} of {PAIR_TRIALS}")
+        same += [ratio for ratio in (found[0][1],) if ratio is not None]
+        slow += [ratio for ratio in (found[0][2],) if ratio is not None]
+        first, second = bench.one_after_the_other([bench.lane(PAIR_ENDPOINT), bench.lane(PAIR_ENDPOINT)])
+        plain.append(second / first)
+    held = sum(not ratio.excludes(1.0) for ratio in same)
+    seen = sum(ratio.excludes(1.0) and ratio.value < 1 for ratio in slow)
+    width = float(np.median([(ratio.high / ratio.low) ** 0.5 - 1 for ratio in same if ratio.low and ratio.high]))
+    return [
+        f"  A/A, interleaved:          {_errors([ratio.value for ratio in same])}; interval held 1 in {held} of {len(same)}",
+        f"  A/A, one after the other:  {_errors(plain)}",
+        f"  {SLOWER - 1:.0%} slower copy:            found in {seen} of {len(slow)}; "
+        f"ratios {', '.join(f'{ratio.value:.3f}' for ratio in slow)} (true {1 / SLOWER:.3f})",
+        f"  half an interval: {width:.2%}; smallest difference that nine of ten such runs tell: {width * _POWER:.1%}",
+    ]
+
+
+def _eight_report(bench: Bench, endpoints: Sequence[str]) -> list[str]:
+    same: list[Interval] = []
+    plain: list[float] = []
+    for trial in range(EIGHT_TRIALS):
+        names = [name for name in endpoints for _ in range(2)]
+        found = bench.interleaved([bench.lane(name) for name in names], seed=trial, name=f"trial {trial + 1} of {EIGHT_TRIALS}")
+        pairs = [(one, other) for one, other in itertools.combinations(range(len(names)), 2) if names[one] == names[other]]
+        same += [ratio for ratio in (found[one][other] for one, other in pairs) if ratio is not None]
+        rates = bench.one_after_the_other([bench.lane(name) for name in names])
+        plain += [rates[other] / rates[one] for one, other in pairs]
+    held = sum(not ratio.excludes(1.0) for ratio in same)
+    return [
+        f"  pairs that should be equal, interleaved:         {_errors([ratio.value for ratio in same])}; "
+        f"interval held 1 in {held} of {len(same)}",
+        f"  pairs that should be equal, one after the other: {_errors(plain)}",
+    ]
+
+
+def _errors(found: Sequence[float]) -> str:
+    errors = [abs(ratio - 1) for ratio in found]
+    return f"mean |ratio - 1| {np.mean(errors):.2%}, worst {max(errors):.2%}"

@@ -1,0 +1,121 @@
+"""report.md: the view as GitHub Markdown for pull requests and job summaries; charts are linked files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from tabulate import tabulate
+
+from reports import baseline, words
+from reports.columns import Column
+from reports.tables import Table
+from reports.text import cut, one_line, shortened
+from reports.view import Trouble, View
+
+MOST_BYTES = 60_000
+_LONGEST_CELL = 120
+_LONGEST_REASON = 700
+
+
+def render_markdown(view: View, chart_files: Mapping[str, str]) -> str:
+    """The report, under 60 kB; `chart_files` are paths of pictures by chart name, relative to the report."""
+    return _fitted("\n\n".join(block for block in _blocks(view, chart_files) if block) + "\n")
+
+
+def escape(text: str) -> str:
+    """Text in which nothing is markup: neither in a table cell nor in a paragraph."""
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~$#@])", _escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    # GitHub links @names and #numbers even behind a backslash.
+    return {"@": "&#64;", "#": "&#35;"}.get(found.group(), f"\\{found.group()}")
+
+
+def code(text: str) -> str:
+    """A code span that holds any text, backticks too."""
+    text = one_line(text)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def pipe_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """A GitHub table; empty without rows."""
+    if not rows:
+        return ""
+    body = [[escape(shortened(text, _LONGEST_CELL)) for text in row] for row in rows]
+    align = ["right" if column.numeric else "left" for column in columns]
+    # Numbers are texts already: tabulate must neither parse nor round them again.
+    return tabulate(body, [escape(column.title) for column in columns], tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def _blocks(view: View, chart_files: Mapping[str, str]) -> Iterator[str]:
+    yield f"# {escape(view.title)}"
+    yield escape(view.lead)
+    if view.banner:
+        yield f"> **{escape(view.banner)}**"
+    yield from (escape(sentence) for sentence in view.answers)
+    yield escape(view.unranked)
+    if view.warnings:
+        yield "**Before you believe it**"
+        yield "\n".join(f"- {escape(cut(warning, _LONGEST_REASON))}" for warning in view.warnings)
+    for table in view.speed:
+        yield f"## {escape(table.title)}"
+        yield _picture(f"throughput-{table.scenario}", f"{table.title}, images per second", chart_files)
+        yield from _table(table)
+        yield _picture(f"latency-{table.scenario}", f"{table.title}, latency of an exchange", chart_files)
+    if view.troubles:
+        yield "## What could not be measured or believed, and why"
+        yield "\n".join(_trouble(trouble) for trouble in view.troubles)
+    if view.accuracy is not None:
+        yield "## Accuracy"
+        yield from _table(view.accuracy)
+        yield escape(view.accuracy_note)
+    yield "## 2018 and today"
+    yield escape(baseline.NOTE)
+    yield pipe_table(view.then_and_now.columns, view.then_and_now.rows)
+    yield from _background(view)
+
+
+def _background(view: View) -> Iterator[str]:
+    """What explains the numbers; it goes first where the report is too long."""
+    yield "## How to read this"
+    yield "\n".join(f"- **{escape(term)}**: {escape(meaning)}" for term, meaning in words.READING)
+    yield "\n".join(f"- **{escape(verdict)}**: {escape(meaning)}" for verdict, meaning in words.VERDICTS.items())
+    yield "## Setup"
+    yield f"The whole run: {code(view.command)}"
+    for name, pairs in (*view.facts, *view.backends):
+        yield f"**{escape(name)}**"
+        yield "\n".join(f"- {escape(key)}: {escape(cut(value, 200))}" for key, value in pairs)
+    if view.again:
+        yield "## Measure a cell again"
+        yield "\n".join(f"- {escape(cell)}: {code(command)}" for cell, command in view.again)
+
+
+def _trouble(trouble: Trouble) -> str:
+    cells, reason = cut(", ".join(trouble.cells), _LONGEST_REASON), cut(trouble.reason, _LONGEST_REASON)
+    return f"- **{escape(trouble.verdict)}** {escape(cells)}: {escape(reason)}"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield pipe_table(table.columns, [row.texts for row in table.rows])
+    yield escape(table.note)
+    if table.instruments:
+        yield "Instruments, measured alike, not compared:"
+        yield pipe_table(table.columns, [row.texts for row in table.instruments])
+
+
+def _picture(name: str, alt: str, chart_files: Mapping[str, str]) -> str:
+    return f"![{escape(alt)}]({chart_files[name]})" if name in chart_files else ""
+
+
+def _fitted(text: str) -> str:
+    """Cut at a line's end, so that tables stay tables: GitHub refuses longer job summaries and comments."""
+    if len(text.encode()) < MOST_BYTES:
+        return text
+    note = "\n\nCut here for length: report.html and results.json have everything.\n"
+    kept = text.encode()[: MOST_BYTES - len(note.encode()) - 1].decode(errors="ignore")
+    return kept[: kept.rindex("\n")].rstrip() + note

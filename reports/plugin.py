@@ -1,0 +1,113 @@
+"""The report side of a pytest session: keeps what the measuring side hands over, renders at the end, says where it lies.
+
+Nothing here raises out of a hook: a full disk or a mistake in a chart must not cost an hour of measuring.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.options import add_option, get_option
+from bench.records import Record, Run, Samples
+from reports.store import RunStore
+from reports.terminal import summary_lines
+from reports.view import build_view
+
+_FLAG, _INI, _DEFAULT = "--report-dir", "report_dir", "reports/out"
+_UNKNOWN_RUN = Run(id="unknown", started_utc="", command="", engine="unknown", environment={}, dataset={}, model={}, options={})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare --report-dir."""
+    add_option(parser, _FLAG, metavar="DIR", default=_DEFAULT, help="where each run gets its folder with results and reports")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One reporter a session."""
+    config.pluginmanager.register(Reporter(_report_dir(config)), "servebench-reporter")
+
+
+def _report_dir(config: pytest.Config) -> Path:
+    """From the command line it is relative to where that was typed, from the ini file to where that lies."""
+    given = get_option(config, _FLAG) or _DEFAULT
+    base = config.rootpath if given == (config.getini(_INI) or _DEFAULT) else config.invocation_params.dir
+    return base / given
+
+
+class Reporter:
+    """Listens to the measuring side; opens a folder with the first record, so that other sessions leave none."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._run = _UNKNOWN_RUN
+        self._store: RunStore | None = None
+        self._problems: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_servebench_run(self, run: Run) -> None:
+        """The newest facts of the run hold."""
+        self._run = run
+        store = self._store
+        if store is not None:
+            self._guard("The run's facts could not be kept", lambda: store.update_run(run))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_servebench_record(self, record: Record, samples: Samples | None) -> None:
+        """A finished cell goes to the disk at once."""
+        self._guard(f"The cell {record.id} could not be kept", lambda: self._opened().add(record, samples))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Results first, then what is made of them."""
+        store = self._store
+        if store is None:
+            return
+        self._guard("The results could not be completed", store.finish)
+        folder = store.folder
+        if folder is not None:
+            again = f"The results are safe; render them again with: python -m reports {folder}"
+            self._guard(f"The report could not be rendered. {again}", lambda: _render(store, folder))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The answer, below pytest-benchmark's own tables."""
+        store = self._store
+        if store is None and not self._problems:
+            return
+        terminalreporter.section("servebench")
+        if store is not None:
+            self._guard("The summary could not be made", lambda: _summarise(store, terminalreporter))
+        for problem in (*(store.problems if store is not None else ()), *self._problems):
+            terminalreporter.write_line(f"WARNING: {problem}", yellow=True)
+
+    def _opened(self) -> RunStore:
+        if self._store is None:
+            host = str(self._run.environment.get("host") or platform.node())
+            self._store = RunStore(self._parent, self._run, host)
+        return self._store
+
+    def _guard(self, what: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # whatever it is: see the module's first lines
+            self._problems.append(f"{what} ({type(error).__name__}: {error})")
+
+
+def _render(store: RunStore, folder: Path) -> None:
+    # matplotlib takes a second to import: a session without a record (unit tests, --help) must not pay for it.
+    from reports.render import write_reports
+
+    write_reports(folder, store.stored)
+
+
+def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
+    for line in summary_lines(build_view(store.stored)):
+        terminalreporter.write_line(line)
+    if store.folder is not None:
+        terminalreporter.write_line("")
+        terminalreporter.write_line(f"Report:  {store.folder / 'report.html'}")
+        terminalreporter.write_line(f"Results: {store.folder / 'results.json'}")

@@ -1,0 +1,37 @@
+"""Writes the reports of a run into its folder: report.md, report.html and the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reports import charts
+from reports.figures import Chart
+from reports.html import render_html
+from reports.markdown import render_markdown
+from reports.store import StoredRun, write_atomic
+from reports.view import View, build_view
+
+HTML, MARKDOWN, CHARTS = "report.html", "report.md", "charts"
+
+
+def write_reports(folder: Path, stored: StoredRun) -> None:
+    """Everything that a person reads; raises OSError if the folder cannot be written."""
+    view = build_view(stored)
+    drawn = draw_charts(view, stored)
+    (folder / CHARTS).mkdir(exist_ok=True)
+    for chart in drawn.values():
+        write_atomic(folder / CHARTS / f"{chart.name}.svg", chart.svg)
+        write_atomic(folder / CHARTS / f"{chart.name}.png", chart.png)
+    files = {key: f"{CHARTS}/{chart.name}.svg" for key, chart in drawn.items()}
+    write_atomic(folder / MARKDOWN, render_markdown(view, files).encode())
+    write_atomic(folder / HTML, render_html(view, drawn).encode())
+
+
+def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
+    """All pictures of a report, by `throughput-<scenario>` and `latency-<scenario>`."""
+    colours = charts.protocol_colours(view.speed)
+    drawn = {}
+    for table in view.speed:
+        drawn[f"throughput-{table.scenario}"] = charts.bar_chart(table, colours)
+        drawn[f"latency-{table.scenario}"] = charts.latency_chart(table, stored.samples, colours)
+    return {key: chart for key, chart in drawn.items() if chart is not None}

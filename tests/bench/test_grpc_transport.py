@@ -1,0 +1,82 @@
+"""The gRPC transport against a real grpc server on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
+from bench.transports.grpc import GrpcTransport
+
+METHOD = "/little.Service/Predict"
+
+
+@contextlib.contextmanager
+def grpc_serving(handle: Callable[[bytes, grpc.ServicerContext], bytes]) -> Iterator[Endpoint]:
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:  # type: ignore[type-arg]
+            return grpc.unary_unary_rpc_method_handler(handle) if details.method == METHOD else None
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield Endpoint(backend="scripted", name="grpc", protocol="p", path=METHOD, host="127.0.0.1", port=port)
+    finally:
+        server.stop(grace=None)
+
+
+def exchange(endpoint: Endpoint, deadline_s: float = 5.0) -> bytes:
+    transport = GrpcTransport(endpoint, deadline_s=deadline_s)
+    transport.connect()
+    try:
+        return transport.exchange(transport.prepare(Payload(b"question", "application/grpc", (0,))))
+    finally:
+        transport.close()
+
+
+def test_bytes_go_and_come_unchanged() -> None:
+    """The prepared message arrives as it is, and the answer comes back as raw bytes."""
+    with grpc_serving(lambda request, _: b"answer to " + request) as endpoint:
+        assert exchange(endpoint) == b"answer to question"
+
+
+def test_status_codes_are_told_apart() -> None:
+    """An error of the service is an ErrorStatus with its code and words."""
+
+    def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "wrong width")
+
+    with grpc_serving(refuse) as endpoint, pytest.raises(ErrorStatus, match="INVALID_ARGUMENT: wrong width"):
+        exchange(endpoint)
+
+
+def test_slow_answers_end_at_the_deadline() -> None:
+    """No answer in time is a time-out, not an error of the service."""
+
+    def dawdle(request: bytes, context: grpc.ServicerContext) -> bytes:
+        time.sleep(1.0)
+        return b""
+
+    with grpc_serving(dawdle) as endpoint, pytest.raises(ExchangeTimeout, match="scripted-grpc"):
+        exchange(endpoint, deadline_s=0.2)
+
+
+def test_a_server_that_went_away_is_a_lost_connection_and_can_be_reopened() -> None:
+    """After the loss the transport is spent; nothing listens any more, so connecting fails with the address."""
+    with grpc_serving(lambda request, _: request) as endpoint:
+        transport = GrpcTransport(endpoint, deadline_s=0.5)
+        transport.connect()
+        assert not transport.spent
+        assert not transport.ensure_connected()
+    with pytest.raises((ConnectionLost, ExchangeTimeout)):
+        transport.exchange(b"question")
+    transport.close()
+    assert transport.spent
+    with pytest.raises(ConnectionLost, match="cannot connect"):
+        transport.ensure_connected()
