@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 import pytest
@@ -36,7 +36,7 @@ class _Session:
     run_id: str
     started_utc: str
     backends: Sequence[Backend] = ()
-    ratio_to: RatioTo | None = None
+    ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
 
 
 _SESSION = pytest.StashKey[_Session]()
@@ -86,6 +86,17 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Ask which backends are selected; a name that is none of theirs ends the session in one line."""
+    config = session.config
+    known = config.stash[_SESSION]
+    known.backends = config.hook.pytest_servebench_backends(config=config) or ()
+    try:
+        known.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), known.backends)
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise `cell` over the selected backends' endpoints and the test's scenarios."""
     if "cell" not in metafunc.fixturenames:
@@ -123,7 +134,7 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
             cells=_selected_cells(request.session.items, config),
             settings=_settings(config),
             client_cpu=session.client_cpu,
-            ratio_to=session.ratio_to or RatioTo(None),
+            ratio_to=session.ratio_to,
             strict=get_flag(config, "--strict-backends"),
             smoke=session.smoke,
             again=lambda cell: _again(config, cell),
@@ -157,12 +168,6 @@ def _settings(config: pytest.Config) -> Settings:
 
 def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
     session = config.stash[_SESSION]
-    if not session.backends:
-        session.backends = config.hook.pytest_servebench_backends(config=config) or ()
-        try:
-            session.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), session.backends)
-        except BadInput as error:
-            raise pytest.UsageError(str(error)) from error
     wires = {endpoint.protocol for backend in session.backends if backend.role is Role.SERVER for endpoint in backend.endpoints}
     return [
         Cell(backend, endpoint, scenario)

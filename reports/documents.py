@@ -32,7 +32,7 @@ def plain(value: object) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, str):
-        return str(value).encode("utf-8", "replace").decode()
+        return value.replace("\0", "").encode("utf-8", "replace").decode()  # NUL ends a name in a zip file
     if isinstance(value, Mapping):
         return {str(plain(str(key))): plain(item) for key, item in value.items()}
     if isinstance(value, np.generic | np.ndarray):

@@ -150,7 +150,9 @@ def png_bytes(figure: Figure, margins: Margins = (0, 0)) -> bytes:
     return buffer.getvalue()
 
 
-def _frame(figure: Figure, margins: Margins) -> Bbox:
+def _frame(figure: Figure, margins: Margins) -> Bbox | None:
+    if margins == (0, 0):
+        return None  # any box, even the figure's own, makes matplotlib draw twice
     width, height = figure.get_size_inches()
     around, above = margins[0] / 72, margins[1] / 72
     return Bbox([[-around, -around], [width + around, height + around + above]])

@@ -42,7 +42,7 @@ class Reporter:
     """Listens to the measuring side; opens a folder with the first record, so that other sessions leave none."""
 
     def __init__(self, parent: Path) -> None:
-        self._parent = parent
+        self.parent = parent
         self._run = _UNKNOWN_RUN
         self._store: RunStore | None = None
         self._problems: list[str] = []
@@ -87,7 +87,7 @@ class Reporter:
     def _opened(self) -> RunStore:
         if self._store is None:
             host = str(self._run.environment.get("host") or platform.node())
-            self._store = RunStore(self._parent, self._run, host)
+            self._store = RunStore(self.parent, self._run, host)
         return self._store
 
     def _guard(self, what: str, action: Callable[[], None]) -> None:

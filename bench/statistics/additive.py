@@ -75,7 +75,7 @@ class Effects:
     def known(self) -> npt.NDArray[np.bool_]:
         """[cells] whether a cell has an interval, and may therefore be ranked."""
         seen = np.isfinite(self.replicates).sum(axis=0)
-        return np.isfinite(self.value) & (seen > 0) & (2 * seen >= len(self.replicates))
+        return np.asarray(np.isfinite(self.value) & (seen > 0) & (2 * seen >= len(self.replicates)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ def fit_effects(slices: Slices, cells: int, *, smoothing: float = SMOOTHING) -> 
     exp(difference of two) is the ratio of the cells' typical latencies, freed from the host's drift. Deterministic.
     """
     pairs = _neighbours(slices, round_places(slices.round_index)[0], cells)
-    return _centred(_fit(pairs, slices, smoothing)[0][None], _connected(pairs, np.ones((1, len(pairs.difference)))))[0]
+    effects, _ = _fit(pairs, slices, smoothing)
+    return np.asarray(_centred(effects[None], _connected(pairs, np.ones((1, len(pairs.difference)))))[0])
 
 
 def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int = 400) -> Effects:
@@ -192,7 +193,7 @@ def _step(pairs: _Pairs, weight: Floats, effects: Floats, smoothing: float) -> F
     pull = weight / np.sqrt(residual**2 + smoothing**2)
     laplacian = _laplacian(pairs, np.add.reduceat(pull, pairs.start, axis=1))
     slope = _divergence(pairs, np.add.reduceat(pull * residual, pairs.start, axis=1))
-    return np.linalg.solve(_grounded(laplacian), slope[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(_grounded(laplacian), slope[..., None])[..., 0], dtype=np.float64)
 
 
 def _laplacian(pairs: _Pairs, pull: Floats) -> Floats:

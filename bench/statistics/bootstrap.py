@@ -5,7 +5,8 @@ to 300 rounds and a drift that lasts 15 of them, a 95 % interval from the plain 
 to 80 % of simulated campaigns. `stretch` measures that shortfall on surrogate campaigns and says how much wider.
 
 Sources: Politis and Romano 1992 (circular blocks); Politis and White 2004 with the correction of Patton, Politis and
-White 2009 (block length); Loh 1987, Beran 1987 (calibration); Whittle 1953 (likelihood of a periodogram).
+White 2009 (block length); Loh 1987, Beran 1987 (calibration); Hall 1988 (symmetric
+intervals); Whittle 1953 (likelihood of a periodogram).
 """
 
 from __future__ import annotations
@@ -58,13 +59,16 @@ def round_places(round_index: Ints) -> tuple[Ints, int]:
     return place.reshape(-1) // together, -(-len(rounds) // together)
 
 
-def percentile_interval(value: float, replicates: Floats, level: float) -> Interval:
-    """The middle `level` of the finite `replicates` around `value`; without ends where fewer than half are finite."""
-    known = replicates[np.isfinite(replicates)]
-    if known.size == 0 or 2 * known.size < replicates.size:
+def symmetric_interval(value: float, log_deviations: Floats, level: float) -> Interval:
+    """value x or / exp(the `level` quantile of |log deviation|) [replicates]; no ends where fewer than half are finite.
+
+    Symmetric, because with few rounds or few replicates its coverage errs less than that of two percentiles (Hall 1988).
+    """
+    known = np.abs(log_deviations[np.isfinite(log_deviations)])
+    if known.size == 0 or 2 * known.size < log_deviations.size:
         return Interval(value)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, min(value, float(low)), max(value, float(high)))
+    factor = float(np.exp(np.quantile(known, level)))
+    return Interval(value, value / factor, value * factor)
 
 
 def block_length(series: Floats) -> int:
@@ -147,10 +151,10 @@ def _fences(series: Floats) -> tuple[float, float]:
 def _spectra(n: int) -> tuple[Floats, Floats, Floats]:
     """The grid of models: times [models], shares [models], and the periodogram that each expects [models, n // 2 or so].
 
-    Drift is a first-order autoregression of 0.3 to n / 2 rounds; the expectation is the exact one of n rounds.
+    Drift is a first-order autoregression of 0.3 to n rounds; the expectation is the exact one of n rounds.
     """
     lag = np.arange(n)
-    times = np.geomspace(0.3, max(n / 2, 0.6), _DRIFT_TIMES)
+    times = np.geomspace(0.3, n, _DRIFT_TIMES)
     drift = 2 * np.fft.rfft((1 - lag / n) * np.exp(-lag / times[:, None]), axis=1).real - 1
     drift = drift[:, 1 : (n - 1) // 2 + 1]
     share = np.array(_DRIFT_SHARES)

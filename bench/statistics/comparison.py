@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.statistics.additive import Effects, Slices, bootstrap_effects
-from bench.statistics.bootstrap import Floats, Interval, percentile_interval
+from bench.statistics.bootstrap import Floats, Interval, symmetric_interval
 
 Flags = npt.NDArray[np.bool_]
 
@@ -64,9 +64,9 @@ def effect_halves(
         return [None] * cells
     value = change - np.median(change[np.isfinite(change)])
     moved = before.replicates - after.replicates
-    drawn = moved - _row_median(moved)
+    deviation = moved - _row_median(moved) - value
     return [
-        percentile_interval(float(np.exp(value[cell])), np.exp(drawn[:, cell]), level) if np.isfinite(value[cell]) else None
+        symmetric_interval(float(np.exp(value[cell])), deviation[:, cell], level) if np.isfinite(value[cell]) else None
         for cell in range(cells)
     ]
 
@@ -75,7 +75,8 @@ def _ratio(effects: Effects, cell: int, to: int, level: float) -> Interval | Non
     value = float(np.exp(effects.value[to] - effects.value[cell]))
     if not np.isfinite(value):
         return None
-    return percentile_interval(value, np.exp(effects.replicates[:, to] - effects.replicates[:, cell]), level)
+    drawn = effects.replicates[:, to] - effects.replicates[:, cell]
+    return symmetric_interval(value, drawn - (effects.value[to] - effects.value[cell]), level)
 
 
 def _row_median(rows: Floats) -> Floats:

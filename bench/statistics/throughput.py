@@ -11,9 +11,9 @@ from bench.statistics.bootstrap import (
     Ints,
     block_counts,
     block_length,
-    percentile_interval,
     round_places,
     stretch,
+    symmetric_interval,
 )
 
 _REPLICATES = 2000
@@ -35,7 +35,7 @@ def throughput(images: Floats | Ints, seconds: Floats, round_index: Ints, *, see
     if per_round.shape[1] < MIN_ROUNDS:
         return Interval(value)
     deviation = _log_deviations(per_round, np.random.default_rng(seed), level)
-    return percentile_interval(value, value * np.exp(deviation), level)
+    return symmetric_interval(value, deviation, level)
 
 
 def throughput_halves(images: Floats | Ints, seconds: Floats, round_index: Ints, *, seed: int, level: float = 0.95) -> Interval:
@@ -55,7 +55,7 @@ def throughput_halves(images: Floats | Ints, seconds: Floats, round_index: Ints,
         return Interval(value)
     rng = np.random.default_rng(seed)
     before, after = (_log_deviations(half, rng, level) for half in halves)
-    return percentile_interval(value, value * np.exp(after - before), level)
+    return symmetric_interval(value, after - before, level)
 
 
 def _rounds(images: Floats | Ints, seconds: Floats, round_index: Ints) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
+import importlib.metadata
 import os
 import re
 import shutil
@@ -129,9 +129,17 @@ def running(name: str, folder: Path, model: Path, *arguments: str) -> Iterator[S
 def _skip_without_packages(name: str, source: Path) -> None:
     requirements = (line for file in sorted(source.glob("requirements*.txt")) for line in file.read_text("utf-8").splitlines())
     packages = [line.partition("==")[0].strip() for line in requirements if line.strip() and not line.startswith("#")]
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    missing = [package for package in packages if not _is_installed(package)]
     if missing:
         pytest.skip(f"backend {name} needs {', '.join(missing)}, which this environment has not")
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _free_port() -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from bench.records import Record, Run, Samples, Verdict
 from reports.store import StoredRun
 
-NASTY = 'a|b <script>alert("1")</script> & \'q\' $x_1$ *b* `c` 🚀\nsecond\x00 line ' + "very-long-" * 20
+NASTY = "a|b <script>alert(\"1\")</script> & 'q' $x_1$ *b* `c` 🚀\nsecond\x00 line " + "very-long-" * 20
 """Everything that breaks a table, a page, a picture or a terminal; above 200 characters."""
 
 
@@ -100,7 +100,9 @@ def a_run(**changes: Any) -> Run:
         dataset={"name": "EMNIST ByClass, 1000 of the test split", "n": 1000, "sha256": "ab" * 32, "synthetic": False},
         model={"name": "emnist-mlp", "sha256": "cd" * 32, "metrics": {"accuracy": 0.8431, "per_class": list(range(62))}},
         options={"backend": "default", "engine": "auto"},
-        backends={"flask": {"summary": "Flask under gunicorn", "versions": {"flask": "3.1"}, "size_bytes": 162e6, "start_s": 0.91}},
+        backends={
+            "flask": {"summary": "Flask under gunicorn", "versions": {"flask": "3.1"}, "size_bytes": 162e6, "start_s": 0.91}
+        },
         warnings=("A virtual machine: neighbours can take its CPU time. Trust the ratios, less the absolute figures.",),
     )
     return replace(run, **changes)
@@ -146,15 +148,29 @@ def _speeds(scenario: str, backend: str, endpoint: str, speed: float, **changes:
     return a_record(**{**values, **changes})
 
 
-def _scenario(scenario: str, best: float, speeds: dict[tuple[str, str], tuple[float, int]], null: dict[str, float]) -> list[Record]:
+def _scenario(
+    scenario: str, best: float, speeds: dict[tuple[str, str], tuple[float, int]], null: dict[str, float]
+) -> list[Record]:
     cells = []
     for (backend, endpoint), (speed, rank) in speeds.items():
         ratio = speed / best
-        against = {"ratio": ratio, "ratio_low": ratio * 0.992, "ratio_high": ratio * 1.009, "ratio_to": f"fastapi-raw-{scenario}"}
+        against = {
+            "ratio": ratio,
+            "ratio_low": ratio * 0.992,
+            "ratio_high": ratio * 1.009,
+            "ratio_to": f"fastapi-raw-{scenario}",
+        }
         name = "v1-json" if endpoint == "rest" else "raw-float32"
         cells.append(_speeds(scenario, backend, endpoint, speed, rank=rank, ceiling_fraction=speed / null[name], **against))
     for endpoint, speed in null.items():
-        changes = {"role": "ceiling", "runtime": "none", "rank": None, "ceiling_fraction": None, "accuracy": None, "agreement": None}
+        changes = {
+            "role": "ceiling",
+            "runtime": "none",
+            "rank": None,
+            "ceiling_fraction": None,
+            "accuracy": None,
+            "agreement": None,
+        }
         cells.append(_speeds(scenario, "null", endpoint, speed, **changes))
     reference = {"role": "reference", "protocol": "in-process", "rank": None, "ceiling_fraction": None, "engine": "in-process"}
     cells.append(_speeds(scenario, "reference", "in-process", best * 3.1, **reference))
@@ -178,12 +194,26 @@ def every_verdict() -> list[Record]:
     cells = _scenario("single", 2033.0, single, {"v1-json": 7033.0, "raw-float32": 7411.0})
     cells += _scenario("batch128", 29_811.0, batch, {"v1-json": 61_000.0, "raw-float32": 402_000.0})
     cells += [
-        _speeds("single", "mosec", "rest", 5_510.0, rank=None, verdict=Verdict.CLIENT_BOUND, reason="reaches 78% of the ceiling"),
-        _speeds("single", "ray-serve", "rest", 98.2, rank=None, verdict=Verdict.OVERSUBSCRIBED, reason="2.7 threads", spread=0.06),
-        _speeds("single", "bentoml", "rest", 401.0, rank=None, verdict=Verdict.UNSTABLE, reason="1.31 times slower", spread=0.2),
+        _speeds(
+            "single", "mosec", "rest", 5_510.0, rank=None, verdict=Verdict.CLIENT_BOUND, reason="reaches 78% of the ceiling"
+        ),
+        _speeds(
+            "single", "ray-serve", "rest", 98.2, rank=None, verdict=Verdict.OVERSUBSCRIBED, reason="2.7 threads", spread=0.06
+        ),
+        _speeds(
+            "single", "bentoml", "rest", 401.0, rank=None, verdict=Verdict.UNSTABLE, reason="1.31 times slower", spread=0.2
+        ),
         _speeds("single", "memoiser", "rest", 1_900.0, rank=None, verdict=Verdict.CACHED, reason="3.1 times faster"),
-        _speeds("single", "liar", "raw", 1_800.0, rank=None, verdict=Verdict.WRONG_ANSWERS, reason="17 of 5400", agreement=0.99685),
-        unmeasured("litserve", "single", Verdict.FAILED, reason="exit code 1 after 2.1 s; log's tail:\nImportError: no <module>", errors=3),
+        _speeds(
+            "single", "liar", "raw", 1_800.0, rank=None, verdict=Verdict.WRONG_ANSWERS, reason="17 of 5400", agreement=0.99685
+        ),
+        unmeasured(
+            "litserve",
+            "single",
+            Verdict.FAILED,
+            reason="exit code 1 after 2.1 s; log's tail:\nImportError: no <module>",
+            errors=3,
+        ),
         unmeasured("tensorflow-serving", "single"),
         unmeasured("tensorflow-serving", "batch128"),
     ]
@@ -197,9 +227,28 @@ def many(n: int) -> list[Record]:
     """`n` cells of the single scenario over five protocols."""
     protocols = ("v1-json", "raw-float32", "v2-grpc", "graphpipe", "v2-json")
     return [
-        _speeds("single", f"backend-{i:03}", "main", 4000.0 / (1 + i), rank=i + 1, protocol=protocols[i % 5], ratio_to=None, ratio=None)
+        _speeds(
+            "single",
+            f"backend-{i:03}",
+            "main",
+            4000.0 / (1 + i),
+            rank=i + 1,
+            protocol=protocols[i % 5],
+            ratio_to=None,
+            ratio=None,
+        )
         for i in range(n)
     ]
+
+
+RUNS = {
+    "every verdict": every_verdict(),
+    "zero": [],
+    "one": [a_record()],
+    "forty": many(40),
+    "nasty": [a_record(backend=NASTY, protocol=NASTY, again=NASTY), unmeasured(NASTY, "single", reason=NASTY)],
+}
+"""The runs that every report must show well."""
 
 
 def a_stored_run(records: list[Record] | None = None, **changes: Any) -> StoredRun:

@@ -1,0 +1,112 @@
+"""The command line as a user meets it: what is collected, what bad input gets, and the smoke run. Real pytest processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), "-p", "no:cacheprovider", *arguments]
+    kept = {name: value for name, value in os.environ.items() if name != "EMNIST_ARCHIVE" and not name.startswith("PYTEST_")}
+    return subprocess.run(command, cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=240)
+
+
+def test_plain_pytest_collects_the_tests_and_no_benchmark() -> None:
+    """`pytest` runs the suite's own tests."""
+    found = run("--collect-only", "-q").stdout
+    assert "tests/test_layering.py" in found
+    assert "bench/test_throughput.py" not in found
+
+
+def test_benchmark_only_collects_the_benchmarks_and_no_test() -> None:
+    """`pytest --benchmark-only` runs the benchmarks of the selected backends, the instruments included."""
+    found = run("--benchmark-only", "--collect-only", "-q", "--backend", "flask").stdout
+    assert "test_throughput[flask-rest-single]" in found
+    assert "test_throughput[flask-raw-batch128]" in found
+    assert "test_throughput[null-v1-json-single]" in found
+    assert "test_accuracy[flask-rest]" in found
+    assert "test_accuracy[reference-in-process]" in found
+    assert "fastapi" not in found
+    assert "null-graphpipe" not in found, "a ceiling is measured only where something is held against it"
+    assert "tests/" not in found
+
+
+def test_help_shows_every_option_in_one_group() -> None:
+    """Options and ini keys of all three plugins stand in `pytest --help`."""
+    text = run("--help").stdout
+    group = text[text.index("servebench: benchmark of model serving") :]
+    for option in ("--backend", "--engine", "--emnist", "--model", "--server-cpus", "--client-cpu", "--ratio-to", "--seed"):
+        assert option in group
+    assert "--strict-backends" in group
+    assert "--report-dir" in group
+    assert "ratio_to" in group
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--backend", "flusk"), ("flusk", "flask", "fastapi", "default")),
+        (("--engine", "podman"), ("podman", "docker", "process")),
+        (("--engine", "docker"), ("docker", "--engine process")),
+        (("--emnist", "no/such.zip"), ("no/such.zip",)),
+        (("--model", "no/such.onnx"), ("no/such.onnx",)),
+        (("--model", "README.md"), ("README.md", "ONNX")),
+        (("--server-cpus", "9999"), ("9999",)),
+        (("--server-cpus", "a-b"), ("a-b",)),
+        (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
+        (("--client-cpu", "x"), ("--client-cpu x",)),
+        (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
+        (("--seed", "-1"), ("--seed -1",)),
+    ],
+)
+def test_bad_input_is_one_clear_message(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """Exit code 4, the thing and the way out named, no traceback."""
+    # A Docker host where nobody listens, so that "no engine" is what is seen everywhere.
+    done = run("--benchmark-only", *arguments, DOCKER_HOST="tcp://127.0.0.1:1")
+    said = done.stdout + done.stderr
+    assert done.returncode == 4, said
+    for word in words:
+        assert word in said
+    assert "Traceback" not in said
+    assert "INTERNALERROR" not in said
+
+
+def test_a_foreign_archive_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    """A zip that is no EMNIST, and a file that is no zip, given by option or by environment."""
+    import zipfile
+
+    foreign = tmp_path / "foreign.zip"
+    with zipfile.ZipFile(foreign, "w") as archive:
+        archive.writestr("hello.txt", "no images here")
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(foreign.read_bytes()[:40])
+    for done in (
+        run("--benchmark-only", "--engine", "process", "--emnist", str(foreign)),
+        run("--benchmark-only", "--engine", "process", EMNIST_ARCHIVE=str(broken)),
+    ):
+        said = done.stdout + done.stderr
+        assert done.returncode == 4, said
+        assert ".zip" in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.integration
+def test_smoke_run_does_one_exchange_a_cell_and_leaves_no_report(tmp_path: Path) -> None:
+    """`--benchmark-only --benchmark-disable`: real servers, one verified exchange a cell, no statistics, no report."""
+    done = run(
+        *("--benchmark-only", "--benchmark-disable", "--backend", "null", "--engine", "process"),
+        *("--report-dir", str(tmp_path / "out")),
+        EMNIST_ARCHIVE=os.environ.get("EMNIST_ARCHIVE", ""),
+        XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+    assert "OPS" not in done.stdout
+    assert not (tmp_path / "out").exists()

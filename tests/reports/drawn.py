@@ -1,0 +1,17 @@
+"""Charts of the runs that many tests look at, drawn once: it takes seconds."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from reports.figures import Chart
+from reports.render import draw_charts
+from reports.view import build_view
+from tests.reports.records import RUNS, a_stored_run
+
+
+@cache
+def charts_of(name: str) -> dict[str, Chart]:
+    """Of a run in RUNS."""
+    stored = a_stored_run(RUNS[name])
+    return draw_charts(build_view(stored), stored)

@@ -1,0 +1,95 @@
+"""The answer in words: true to ranks, ties and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.records import Record, Verdict
+from reports.answer import answers, unranked
+from tests.reports.records import a_record, every_verdict, unmeasured
+
+
+def cell(backend: str, rank: int | None, speed: float, **changes: object) -> Record:
+    """A ranked cell without any ratio."""
+    plain = replace(a_record(), backend=backend, rank=rank, images_per_s=speed, ratio=None, ratio_low=None, ratio_high=None)
+    return replace(plain, **{"ratio_to": None, **changes})  # type: ignore[arg-type]
+
+
+def test_one_sentence_a_scenario() -> None:
+    """Single first, batches second; the accuracy pass ranks nobody."""
+    found = answers(every_verdict())
+    assert len(found) == 2
+    assert found[0].startswith("For single images, fastapi-raw and flask-raw are tied in the lead")
+    assert found[1].startswith("For batches of 128, fastapi-raw is fastest with 29,811 images/s")
+
+
+def test_interval_comes_from_the_record_that_was_compared() -> None:
+    """The slower cell's ratio is turned round, bounds swapped."""
+    slow = cell("slow", 2, 50.0, ratio=0.5, ratio_low=0.4, ratio_high=0.625, ratio_to="fast-rest-single")
+    (sentence,) = answers([slow, cell("fast", 1, 100.0)])
+    assert (
+        sentence == "For single images, fast-rest is fastest with 100 images/s, 2.00 times (1.60 to 2.50) as fast as slow-rest."
+    )
+
+
+def test_interval_may_come_from_the_faster_cell() -> None:
+    """When everything is compared with the slowest."""
+    fast = cell("fast", 1, 100.0, ratio=2.0, ratio_low=1.9, ratio_high=2.1, ratio_to="slow-rest-single")
+    (sentence,) = answers([cell("slow", 2, 50.0), fast])
+    assert "2.00 times (1.90 to 2.10) as fast as slow-rest" in sentence
+
+
+def test_factor_without_an_interval_is_about() -> None:
+    """Two cells that were each compared with a third have no interval of their own."""
+    base = "null-rest-single"
+    fast = cell("fast", 1, 100.0, ratio=0.3, ratio_low=0.29, ratio_high=0.31, ratio_to=base)
+    slow = cell("slow", 2, 40.0, ratio=0.1, ratio_low=0.09, ratio_high=0.11, ratio_to=base)
+    assert "about 3.00 times as fast as slow-rest" in answers([fast, slow])[0]
+
+
+def test_all_tied_is_said_as_such() -> None:
+    """No winner is made up."""
+    (sentence,) = answers([cell("a", 1, 100.0), cell("b", 1, 99.0), cell("c", 1, 98.0)])
+    assert sentence == "For single images, a-rest, b-rest and c-rest cannot be told apart, with 100 to 98.0 images/s."
+
+
+def test_single_cell_is_compared_with_nothing() -> None:
+    """One ranked cell is no winner."""
+    assert answers([cell("a", 1, 100.0)]) == (
+        "For single images, a-rest answers 100 images/s; there is nothing to compare it with.",
+    )
+
+
+def test_no_ranked_cell_says_why() -> None:
+    """Verdicts are counted instead."""
+    found = answers([unmeasured("a", "single"), unmeasured("b", "single", Verdict.FAILED)])
+    assert found == ("For single images, no cell can be ranked: 1 FAILED, 1 NOT_MEASURED.",)
+
+
+@pytest.mark.parametrize("records", [[], [a_record(scenario="accuracy")], [a_record(role="reference")]])
+def test_run_without_speeds_says_so(records: list[Record]) -> None:
+    """Zero cells, accuracy only, instruments only."""
+    assert answers(records) == ("This run compared no speeds.",)
+
+
+def test_doubtful_leader_carries_its_verdict() -> None:
+    """An unstable cell may lead, but not silently."""
+    found = answers([cell("a", 1, 100.0, verdict=Verdict.UNSTABLE, reason="x"), cell("b", 2, 50.0)])
+    assert "a-rest (UNSTABLE) is fastest" in found[0]
+
+
+def test_many_ties_are_counted() -> None:
+    """Forty names are no answer."""
+    (sentence,) = answers([cell(f"b{n:02}", 1, 100.0 - n) for n in range(40)])
+    assert "b00-rest, b01-rest, b02-rest and 37 more" in sentence
+
+
+def test_unranked_cells_are_counted_by_verdict() -> None:
+    """What the sentences leave out stands beside them."""
+    text = unranked(every_verdict())
+    assert text.startswith("8 of 16 cells could not be ranked:")
+    assert "2 NOT_MEASURED" in text
+    assert unranked([cell("a", 1, 1.0)]) == ""
+    assert "1 measured too briefly" in unranked([cell("a", None, 1.0)])

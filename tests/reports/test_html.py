@@ -1,0 +1,101 @@
+"""report.html: one well-formed page that asks nothing of a network and hides nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bench.records import Verdict
+from reports.html import render_html
+from reports.view import build_view
+from tests.reports.drawn import charts_of
+from tests.reports.pages import Page
+from tests.reports.records import NASTY, RUNS, a_stored_run, every_verdict
+
+
+def rendered(name: str, **run: object) -> str:
+    """The whole page of a run in RUNS, pictures included."""
+    return render_html(build_view(a_stored_run(RUNS[name], **run)), charts_of(name))
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """Of the run that has everything."""
+    return rendered("every verdict")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_page_is_well_formed_and_asks_nothing_of_a_network(name: str) -> None:
+    """Tags are balanced, ids unique, links inside the page lead somewhere, nothing is loaded, no script runs."""
+    text = rendered(name, command=NASTY, warnings=(NASTY,), backends={NASTY: {NASTY: NASTY}})
+    parsed = Page(text)
+    assert parsed.open_tags == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+    for reference in parsed.references:
+        assert reference == "data:," or (reference.startswith("#") and reference[1:] in parsed.ids), reference
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", text)
+    assert "<script" not in text
+    assert len(text.encode()) < 3_000_000
+
+
+def test_every_verdict_and_every_reason_is_on_the_page(page: str) -> None:
+    """Reasons in full, lines kept, markup in them shown as text."""
+    shown = Page(page).all_text
+    for verdict in Verdict:
+        assert verdict in shown
+    for record in every_verdict():
+        assert record.reason in shown
+
+
+def test_every_section_of_the_report_is_there(page: str) -> None:
+    """The answer, speed, latency, what failed, accuracy, 2018, words, setup, commands."""
+    shown = " ".join(Page(page).all_text.split())
+    for text in (
+        "are tied in the lead",
+        "null ceiling",
+        "What could not be measured or believed, and why",
+        "100.00 %",
+        "77.60 %",
+        "6,126.9",
+        "another machine",
+        "How to read this",
+        "Example CPU 3.2 GHz",
+        "neighbours can take its CPU time",
+        "Flask under gunicorn",
+        "pytest --benchmark-only --backend default",
+        "pytest --benchmark-only --backend flask -k 'flask-rest-single'",
+    ):
+        assert text in shown
+
+
+def test_page_reads_well_for_machines_too(page: str) -> None:
+    """Language, viewport, colour schemes, print; headers have scopes, pictures texts, wide tables scroll by key."""
+    assert '<html lang="en">' in page
+    assert 'name="viewport"' in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert not re.search(r"<th(?![^>]*scope=)[ >]", page)
+    assert not re.search(r"<figure(?![^>]*aria-label=)", page)
+    assert len(re.findall(r'class="scroll" tabindex="0" role="region" aria-label=', page)) == page.count("<table>")
+
+
+def test_synthetic_data_has_its_banner(page: str) -> None:
+    """Before any number."""
+    text = rendered("every verdict", dataset={"name": "fonts", "n": 1000, "synthetic": True})
+    assert text.index("Synthetic data") < text.index("are tied in the lead")
+    assert "Synthetic data" not in page
+
+
+def test_run_without_cells_says_so() -> None:
+    """An empty page would look like a mistake."""
+    shown = Page(rendered("zero")).all_text
+    assert "This run compared no speeds." in shown
+    assert "This run has no cell that measures speed." in shown
+
+
+def test_names_cannot_become_markup() -> None:
+    """In texts, attributes and pictures."""
+    text = rendered("nasty")
+    assert "<script" not in text
+    assert 'alert("1")</script>' in Page(text).all_text

@@ -1,0 +1,118 @@
+"""HTML, Markdown, CSV and JSON of one run say the same of every number."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports.render import write_reports
+from reports.store import RunStore
+from tests.reports.pages import Page, markdown_tables
+from tests.reports.records import a_stored_run
+
+SHOWN = {
+    "Images/s": ("images_per_s", 1),
+    "Ratio": ("ratio", 1),
+    "p50 ms": ("latency_p50_s", 1e3),
+    "p90 ms": ("latency_p90_s", 1e3),
+    "p99 ms": ("latency_p99_s", 1e3),
+    "Accuracy": ("accuracy", 100),
+    "Agreement": ("agreement", 100),
+    "Of ceiling": ("ceiling_fraction", 100),
+    "CPU ms/image": ("server_cpu_s_per_image", 1e3),
+    "Largest difference": ("max_abs_diff", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished and rendered run."""
+    stored = a_stored_run()
+    store = RunStore(tmp_path_factory.mktemp("out"), stored.run, "bench-1")
+    for record in stored.records:
+        store.add(record, stored.samples.get(record.id))
+    store.finish()
+    assert store.folder is not None
+    write_reports(store.folder, store.stored)
+    return store.folder
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> dict[str, dict[str, Any]]:
+    """The cells of results.json by id."""
+    document = json.loads((folder / "results.json").read_text())
+    return {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}": cell for cell in document["cells"]}
+
+
+def assert_agrees(title: str, text: str, cell: dict[str, Any]) -> None:
+    """A shown number is the stored one, rounded at its own last digit."""
+    key, factor = SHOWN[title]
+    if text == "–":
+        assert cell[key] is None
+        return
+    digits = re.match(r"[\d,.]+(e[-+]\d+)?", text)
+    assert digits, text
+    shown = digits.group().replace(",", "")
+    mantissa, _, power = shown.partition("e")
+    last = 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
+    assert float(shown) == pytest.approx(cell[key] * factor, abs=0.5001 * last)
+
+
+def html_cells(folder: Path) -> dict[tuple[str, str], str]:
+    """Shown text by cell id and column title, from the tables that carry cells."""
+    found: dict[tuple[str, str], str] = {}
+    for table in Page((folder / "report.html").read_text()).tables:
+        for cell, texts in table.rows:
+            if cell is not None:
+                found |= {(cell, title): text for title, text in zip(table.head, texts, strict=True)}
+    return found
+
+
+def markdown_cells(folder: Path) -> dict[tuple[str, str], str]:
+    """The same from report.md; a section's tables belong to its scenario."""
+    found: dict[tuple[str, str], str] = {}
+    scenarios = {"Single images": "single", "Batches of 128": "batch128", "Accuracy": "accuracy"}
+    for section in re.split(r"^## ", (folder / "report.md").read_text(), flags=re.MULTILINE):
+        scenario = scenarios.get(section.partition("\n")[0])
+        for head, *rows in markdown_tables(section) if scenario else ():
+            for row in rows:
+                found |= {(f"{row[head.index('Cell')]}-{scenario}", title): text for title, text in zip(head, row, strict=True)}
+    return found
+
+
+def test_html_shows_what_json_says(folder: Path, cells: dict[str, dict[str, Any]]) -> None:
+    """Every number of every cell."""
+    shown = html_cells(folder)
+    assert {cell for cell, _ in shown} == set(cells)
+    for (cell, title), text in shown.items():
+        if title in SHOWN:
+            assert_agrees(title, text, cells[cell])
+        elif title == "Verdict":
+            assert text == cells[cell]["verdict"]
+
+
+def test_markdown_shows_what_html_shows(folder: Path) -> None:
+    """The very same texts."""
+    from_html, from_markdown = html_cells(folder), markdown_cells(folder)
+    common = from_html.keys() & from_markdown.keys()
+    assert {cell for cell, _ in from_markdown} == {cell for cell, _ in from_html}
+    assert {title for _, title in common} >= {*SHOWN, "Rank", "Verdict"}
+    assert {key: from_markdown[key] for key in common} == {key: from_html[key] for key in common}
+
+
+def test_csv_says_what_json_says(folder: Path, cells: dict[str, dict[str, Any]]) -> None:
+    """Every value, all digits, read as docs/results.md says."""
+    table = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
+    assert len(table) == len(cells)
+    for row in table.to_dict("records"):
+        cell = cells[f"{row['backend']}-{row['endpoint']}-{row['scenario']}"]
+        for key, value in cell.items():
+            if value is None or value == "":
+                assert pd.isna(row[key])
+            else:
+                assert row[key] == value
