@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -15,12 +14,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import hooks
 from bench.campaign import Campaigns, Plan
 from bench.cells import Cell
+from bench.console import Console
 from bench.contract import Backend, BadInput, Dataset, Fleet, Model, Role
 from bench.environment import environment, warnings_about
 from bench.host import client_cpu
 from bench.load.interleave import Settings
 from bench.options import add_flag, add_option, get_flag, get_option
-from bench.progress import ProgressLine, uncaptured
+from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples
 from bench.replay import Replay, ReplayClock
@@ -38,6 +38,8 @@ class _Session:
     backends: Sequence[Backend] = ()
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
 
+
+_SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
 
 _SESSION = pytest.StashKey[_Session]()
 _CLOCK = pytest.StashKey[ReplayClock]()
@@ -128,7 +130,7 @@ def replay(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Repla
 def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
-    write = uncaptured(config)
+    console = Console(config)
     return Campaigns(
         Plan(
             cells=_selected_cells(request.session.items, config),
@@ -138,8 +140,8 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
             strict=get_flag(config, "--strict-backends"),
             smoke=session.smoke,
             again=lambda cell: _again(config, cell),
-            progress=lambda name: ProgressLine(name, write, live=sys.stderr.isatty()),
-            say=lambda text: write(f"\nservebench {text}\n"),
+            progress=lambda name: ProgressLine(name, console),
+            say=console.line,
             emit_run=lambda facts: _emit_run(config, fleet, emnist, model, facts),
             emit=lambda record, samples: _emit(config, record, samples),
         ),
@@ -206,11 +208,10 @@ def _group(scenario: Scenario) -> str:
 
 def _again(config: pytest.Config, cell: Cell) -> str:
     """The command that measures this cell again, as this session did."""
-    kept = [
-        word for word in config.invocation_params.args if str(word).startswith(("--emnist", "--model", "--engine", "--server"))
-    ]
-    words = ["pytest", "--benchmark-only", "--backend", cell.backend.name, "-k", cell.id, *map(str, kept)]
-    return shlex.join(words)
+    given = {flag: get_option(config, flag) for flag in _SETS_THE_SCENE}
+    # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
+    scene = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    return shlex.join(["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", cell.id, *scene])
 
 
 def _emit_run(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from bench.analysis import slices_of
+from bench.console import Console
 from bench.contract import Dataset, Fleet, Model, Payload, Transport
 from bench.host import client_cpu, pinned
 from bench.load.closed_loop import run_slice
@@ -24,7 +25,7 @@ from bench.load.lanes import CyclingFeed, Lane, Part
 from bench.options import get_option
 from bench.payloads import PayloadPress
 from bench.probe import Probe, open_transport
-from bench.progress import ProgressLine, uncaptured
+from bench.progress import ProgressLine
 from bench.protocols import codec
 from bench.statistics import Interval, bootstrap_effects, ratios
 
@@ -128,21 +129,21 @@ def bench(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
     if fleet.absent:
         pytest.skip(f"the self-check needs flask and fastapi: {dict(fleet.absent)}")
     settings = Settings(max_time_s=float(config.getoption("benchmark_max_time")))
-    return Bench(fleet, press, settings, lambda name: ProgressLine(name, uncaptured(config), live=False))
+    return Bench(fleet, press, settings, lambda name: ProgressLine(name, Console(config)))
 
 
 def test_selfcheck(bench: Bench, pytestconfig: pytest.Config) -> None:
     """Print the noise floor; fails only if something could not be measured."""
-    say = uncaptured(pytestconfig)
+    say = Console(pytestconfig).line
     seconds = bench.settings.max_time_s
     with pinned(client_cpu(get_option(pytestconfig, "--client-cpu"))):
-        say(f"\nself-check on {PAIR_ENDPOINT}, single images, {seconds:g} s a cell, {PAIR_TRIALS} trials\n")
+        say(f"self-check on {PAIR_ENDPOINT}, single images, {seconds:g} s a cell, {PAIR_TRIALS} trials")
         for line in _pair_report(bench):
-            say(line + "\n")
+            say(line)
         endpoints = ["flask-rest", "flask-raw", "fastapi-rest", "fastapi-raw"]
-        say(f"\nself-check with eight cells in the round ({', '.join(endpoints)}, each twice), {EIGHT_TRIALS} trials\n")
+        say(f"self-check with eight cells in the round ({', '.join(endpoints)}, each twice), {EIGHT_TRIALS} trials")
         for line in _eight_report(bench, endpoints):
-            say(line + "\n")
+            say(line)
 
 
 def _pair_report(bench: Bench) -> list[str]:

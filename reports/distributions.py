@@ -77,12 +77,20 @@ def _draw_panel(
 def _style_axes(ax: Axes, low: float, high: float, most_ticks: int) -> None:
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5) if low <= factor * 10.0**power <= high]
-    if len(ticks) > most_ticks:
-        ticks = [tick for tick in ticks if f"{tick:e}".startswith("1.0")]
+    ticks = _ticks(low, high, most_ticks)
     ax.set_xticks(ticks, [f"{tick:g} ms" for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set_ylim(0, 101)
     ax.set_yticks([0, 50, 90, 99], ["0", "50 %", "90 %", ""])
     ax.grid(color=GRID)
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values between the bounds: as many as have room, from the finest ladder that keeps to it."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ladders = ([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1])
+    for ladder in ladders:
+        ticks = [factor * 10.0**power for power in powers for factor in ladder if low <= factor * 10.0**power <= high]
+        if len(ticks) <= most:
+            break
+    return ticks

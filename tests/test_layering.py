@@ -10,7 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "fixtures", "reports")
-SEAMS = {"bench.contract", "bench.records", "bench.scenarios", "bench.statistics", "bench.hooks", "bench.options"}
+SEAMS = {
+    "bench.contract",
+    "bench.records",
+    "bench.scenarios",
+    "bench.statistics",
+    "bench.hooks",
+    "bench.options",
+    "bench.console",
+}
 ON_THE_SERVER = ("fixtures/backends/", "fixtures/shared/", "fixtures/exporters/")  # run elsewhere, import nothing of ours
 
 

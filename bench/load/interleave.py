@@ -48,6 +48,11 @@ class Progress:
     done_fraction: float
     left_s: float
 
+    @property
+    def done(self) -> bool:
+        """Nothing is left of the last step."""
+        return self.step == "measure" and self.done_fraction >= 1.0
+
 
 class Campaign:
     """Runs the lanes to their goals; afterwards each lane holds what it brought."""

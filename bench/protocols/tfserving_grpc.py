@@ -18,7 +18,6 @@ from bench.contract import FloatArray, MalformedAnswer
 from bench.protocols._arrays import checked_scores, matrix
 from bench.protocols._tfserving_pb2 import (
     DT_FLOAT,
-    DataType,
     ModelSpec,
     PredictRequest,
     PredictResponse,
@@ -31,6 +30,7 @@ MODEL = "emnist"
 SIGNATURE = "serving_default"
 INPUT = "images"
 OUTPUT = "scores"
+_VALUE_BYTES = 4
 
 
 class TfServingGrpc:
@@ -72,18 +72,17 @@ def _shape(rows: FloatArray) -> TensorShapeProto:
 def _values(tensor: TensorProto) -> FloatArray:
     """A tensor's values in its shape; as in TensorFlow, `tensor_content` counts where it is not empty, else `float_val`."""
     if tensor.dtype != DT_FLOAT:
-        seen = DataType.Name(tensor.dtype) if tensor.dtype in DataType.values() else f"type {tensor.dtype}"
-        raise MalformedAnswer(f"expected a tensor of DT_FLOAT ({DT_FLOAT}), seen {seen}")
-    if len(tensor.tensor_content) % 4:
+        raise MalformedAnswer(f"expected a tensor of type {DT_FLOAT} (DT_FLOAT), seen type {tensor.dtype}")
+    if len(tensor.tensor_content) % _VALUE_BYTES:
         raise MalformedAnswer(f"expected float32 values, seen {len(tensor.tensor_content)} bytes of tensor_content")
     if tensor.tensor_content:
         values = np.frombuffer(tensor.tensor_content, dtype="<f4")
     else:
         values = np.fromiter(tensor.float_val, dtype=np.float32, count=len(tensor.float_val))
-    shape = [dim.size for dim in tensor.tensor_shape.dim]
-    if tensor.tensor_shape.unknown_rank or min(shape, default=0) < 1 or math.prod(shape) != values.size:
-        raise MalformedAnswer(f"expected a tensor of shape [n, classes], seen shape {shape} with {values.size} values")
-    return values.reshape(shape)
+    lengths = [dim.size for dim in tensor.tensor_shape.dim]
+    if len(lengths) != 2 or min(lengths) < 1 or math.prod(lengths) != values.size:
+        raise MalformedAnswer(f"expected a tensor of shape [n, classes], seen {lengths} with {values.size} values")
+    return values.reshape(lengths)
 
 
 CODEC = TfServingGrpc()

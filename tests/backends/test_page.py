@@ -79,7 +79,7 @@ def test_the_empty_page_is_a_form(client: FlaskClient) -> None:
     """GET / shows a form that works without a script, and no result yet."""
     response = client.get("/")
     assert (response.status_code, response.mimetype) == (200, "text/html")
-    assert '<form action="/page" method="post" enctype="multipart/form-data"' in response.text
+    assert '<form action="/page#result" method="post" enctype="multipart/form-data"' in response.text
     assert "<noscript>" in response.text
     assert 'id="character"' not in response.text
 

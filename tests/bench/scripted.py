@@ -36,6 +36,9 @@ WIDTH, CLASSES, IMAGES = 16, 5, 24
 Handler = Callable[[FloatArray], bytes]
 """A scripted backend: images asked -> body to answer."""
 
+Records = dict[str, tuple[Record, Samples | None]]
+"""What was emitted, by backend."""
+
 
 def little_model() -> Callable[[FloatArray], FloatArray]:
     weights = np.random.default_rng(1).normal(size=(WIDTH, CLASSES))
@@ -116,35 +119,43 @@ def backend(name: str, protocol: str = "raw-float32", role: Role = Role.SERVER) 
 @contextlib.contextmanager
 def world(
     handlers: Mapping[str, Handler], scenario: Scenario, settings: Settings, absent: Mapping[str, Absence] | None = None
-) -> Iterator[tuple[Campaigns, dict[str, Cell], dict[str, tuple[Record, Samples | None]]]]:
+) -> Iterator[tuple[Campaigns, dict[str, Cell], Records]]:
     """Serve every handler; yields the campaigns, the cells by backend and the records emitted so far by backend."""
-    records: dict[str, tuple[Record, Samples | None]] = {}
-    dataset = little_dataset()
     with contextlib.ExitStack() as stack:
-        systems: dict[str, SystemUnderTest] = {
-            "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, PREDICT)
-        }
+        systems: dict[str, SystemUnderTest] = {}
         for name, handler in handlers.items():
             endpoint = stack.enter_context(serving(answering(_http(handler))))
             declared = backend(name)
             systems[name] = ScriptedSystem(declared, declared.endpoints[0].located(str(endpoint.host), endpoint.port))
-        named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
-        cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
-        plan = Plan(
-            cells=list(cells.values()),
-            settings=settings,
-            client_cpu=0,
-            ratio_to=RatioTo(None),
-            strict=False,
-            smoke=False,
-            again=lambda cell: f"pytest -k {cell.id}",
-            progress=lambda name: lambda progress: None,
-            say=lambda text: None,
-            emit_run=lambda facts: None,
-            emit=lambda record, samples: records.__setitem__(record.backend, (record, samples)),
-        )
-        model = Model("little", "little.onnx", "0", WIDTH, CLASSES, PREDICT)
-        yield Campaigns(plan, ScriptedFleet(systems, absent or {}), dataset, model), cells, records
+        yield measuring(systems, scenario, settings, absent)
+
+
+def measuring(
+    servers: Mapping[str, SystemUnderTest], scenario: Scenario, settings: Settings, absent: Mapping[str, Absence] | None = None
+) -> tuple[Campaigns, dict[str, Cell], Records]:
+    """Campaigns over servers that run, each by its first endpoint, and over the reference; see `world`."""
+    records: Records = {}
+    systems: dict[str, SystemUnderTest] = {
+        "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, PREDICT),
+        **servers,
+    }
+    named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
+    cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
+    plan = Plan(
+        cells=list(cells.values()),
+        settings=settings,
+        client_cpu=0,
+        ratio_to=RatioTo(None),
+        strict=False,
+        smoke=False,
+        again=lambda cell: f"pytest -k {cell.id}",
+        progress=lambda name: lambda progress: None,
+        say=lambda text: None,
+        emit_run=lambda facts: None,
+        emit=lambda record, samples: records.__setitem__(record.backend, (record, samples)),
+    )
+    model = Model("little", "little.onnx", "0", WIDTH, CLASSES, PREDICT)
+    return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
 
 
 def _http(handler: Handler) -> Callable[[bytes], bytes]:
