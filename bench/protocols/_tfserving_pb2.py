@@ -4,52 +4,55 @@
 # source: bench/protocols/_tfserving.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "bench/protocols/_tfserving.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'bench/protocols/_tfserving.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n bench/protocols/_tfserving.proto\x12\x14servebench.tfserving"v\n\x10TensorShapeProto\x12\x37\n\x03\x64im\x18\x02 \x03(\x0b\x32*.servebench.tfserving.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03"\xa5\x01\n\x0bTensorProto\x12-\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1e.servebench.tfserving.DataType\x12<\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32&.servebench.tfserving.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02"\x18\n\x07Version\x12\r\n\x05value\x18\x01 \x01(\x03"a\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1d.servebench.tfserving.Version\x12\x16\n\x0esignature_name\x18\x03 \x01(\t"\xf0\x01\n\x0ePredictRequest\x12\x33\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x12@\n\x06inputs\x18\x02 \x03(\x0b\x32\x30.servebench.tfserving.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aP\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01"\xde\x01\n\x0fPredictResponse\x12\x43\n\x07outputs\x18\x01 \x03(\x0b\x32\x32.servebench.tfserving.PredictResponse.OutputsEntry\x12\x33\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x1aQ\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01*(\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bench/protocols/_tfserving.proto\x12\x14servebench.tfserving\"v\n\x10TensorShapeProto\x12\x37\n\x03\x64im\x18\x02 \x03(\x0b\x32*.servebench.tfserving.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\xa5\x01\n\x0bTensorProto\x12-\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1e.servebench.tfserving.DataType\x12<\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32&.servebench.tfserving.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\"\x18\n\x07Version\x12\r\n\x05value\x18\x01 \x01(\x03\"a\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1d.servebench.tfserving.Version\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"\xf0\x01\n\x0ePredictRequest\x12\x33\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x12@\n\x06inputs\x18\x02 \x03(\x0b\x32\x30.servebench.tfserving.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aP\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01\"\xde\x01\n\x0fPredictResponse\x12\x43\n\x07outputs\x18\x01 \x03(\x0b\x32\x32.servebench.tfserving.PredictResponse.OutputsEntry\x12\x33\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x1aQ\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01*(\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "bench.protocols._tfserving_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bench.protocols._tfserving_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_PREDICTREQUEST_INPUTSENTRY"]._loaded_options = None
-    _globals["_PREDICTREQUEST_INPUTSENTRY"]._serialized_options = b"8\001"
-    _globals["_PREDICTRESPONSE_OUTPUTSENTRY"]._loaded_options = None
-    _globals["_PREDICTRESPONSE_OUTPUTSENTRY"]._serialized_options = b"8\001"
-    _globals["_DATATYPE"]._serialized_start = 939
-    _globals["_DATATYPE"]._serialized_end = 979
-    _globals["_TENSORSHAPEPROTO"]._serialized_start = 58
-    _globals["_TENSORSHAPEPROTO"]._serialized_end = 176
-    _globals["_TENSORSHAPEPROTO_DIM"]._serialized_start = 157
-    _globals["_TENSORSHAPEPROTO_DIM"]._serialized_end = 176
-    _globals["_TENSORPROTO"]._serialized_start = 179
-    _globals["_TENSORPROTO"]._serialized_end = 344
-    _globals["_VERSION"]._serialized_start = 346
-    _globals["_VERSION"]._serialized_end = 370
-    _globals["_MODELSPEC"]._serialized_start = 372
-    _globals["_MODELSPEC"]._serialized_end = 469
-    _globals["_PREDICTREQUEST"]._serialized_start = 472
-    _globals["_PREDICTREQUEST"]._serialized_end = 712
-    _globals["_PREDICTREQUEST_INPUTSENTRY"]._serialized_start = 632
-    _globals["_PREDICTREQUEST_INPUTSENTRY"]._serialized_end = 712
-    _globals["_PREDICTRESPONSE"]._serialized_start = 715
-    _globals["_PREDICTRESPONSE"]._serialized_end = 937
-    _globals["_PREDICTRESPONSE_OUTPUTSENTRY"]._serialized_start = 856
-    _globals["_PREDICTRESPONSE_OUTPUTSENTRY"]._serialized_end = 937
+  DESCRIPTOR._loaded_options = None
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._loaded_options = None
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._loaded_options = None
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_DATATYPE']._serialized_start=939
+  _globals['_DATATYPE']._serialized_end=979
+  _globals['_TENSORSHAPEPROTO']._serialized_start=58
+  _globals['_TENSORSHAPEPROTO']._serialized_end=176
+  _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=157
+  _globals['_TENSORSHAPEPROTO_DIM']._serialized_end=176
+  _globals['_TENSORPROTO']._serialized_start=179
+  _globals['_TENSORPROTO']._serialized_end=344
+  _globals['_VERSION']._serialized_start=346
+  _globals['_VERSION']._serialized_end=370
+  _globals['_MODELSPEC']._serialized_start=372
+  _globals['_MODELSPEC']._serialized_end=469
+  _globals['_PREDICTREQUEST']._serialized_start=472
+  _globals['_PREDICTREQUEST']._serialized_end=712
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=632
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=712
+  _globals['_PREDICTRESPONSE']._serialized_start=715
+  _globals['_PREDICTRESPONSE']._serialized_end=937
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=856
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=937
 # @@protoc_insertion_point(module_scope)

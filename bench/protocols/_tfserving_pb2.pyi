@@ -11,7 +11,6 @@ class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DT_INVALID: _ClassVar[DataType]
     DT_FLOAT: _ClassVar[DataType]
-
 DT_INVALID: DataType
 DT_FLOAT: DataType
 
@@ -22,14 +21,11 @@ class TensorShapeProto(_message.Message):
         SIZE_FIELD_NUMBER: _ClassVar[int]
         size: int
         def __init__(self, size: _Optional[int] = ...) -> None: ...
-
     DIM_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_RANK_FIELD_NUMBER: _ClassVar[int]
     dim: _containers.RepeatedCompositeFieldContainer[TensorShapeProto.Dim]
     unknown_rank: bool
-    def __init__(
-        self, dim: _Optional[_Iterable[_Union[TensorShapeProto.Dim, _Mapping]]] = ..., unknown_rank: _Optional[bool] = ...
-    ) -> None: ...
+    def __init__(self, dim: _Optional[_Iterable[_Union[TensorShapeProto.Dim, _Mapping]]] = ..., unknown_rank: _Optional[bool] = ...) -> None: ...
 
 class TensorProto(_message.Message):
     __slots__ = ("dtype", "tensor_shape", "tensor_content", "float_val")
@@ -41,13 +37,7 @@ class TensorProto(_message.Message):
     tensor_shape: TensorShapeProto
     tensor_content: bytes
     float_val: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(
-        self,
-        dtype: _Optional[_Union[DataType, str]] = ...,
-        tensor_shape: _Optional[_Union[TensorShapeProto, _Mapping]] = ...,
-        tensor_content: _Optional[bytes] = ...,
-        float_val: _Optional[_Iterable[float]] = ...,
-    ) -> None: ...
+    def __init__(self, dtype: _Optional[_Union[DataType, str]] = ..., tensor_shape: _Optional[_Union[TensorShapeProto, _Mapping]] = ..., tensor_content: _Optional[bytes] = ..., float_val: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Version(_message.Message):
     __slots__ = ("value",)
@@ -63,12 +53,7 @@ class ModelSpec(_message.Message):
     name: str
     version: Version
     signature_name: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        version: _Optional[_Union[Version, _Mapping]] = ...,
-        signature_name: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., signature_name: _Optional[str] = ...) -> None: ...
 
 class PredictRequest(_message.Message):
     __slots__ = ("model_spec", "inputs", "output_filter")
@@ -79,19 +64,13 @@ class PredictRequest(_message.Message):
         key: str
         value: TensorProto
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[TensorProto, _Mapping]] = ...) -> None: ...
-
     MODEL_SPEC_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FILTER_FIELD_NUMBER: _ClassVar[int]
     model_spec: ModelSpec
     inputs: _containers.MessageMap[str, TensorProto]
     output_filter: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(
-        self,
-        model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ...,
-        inputs: _Optional[_Mapping[str, TensorProto]] = ...,
-        output_filter: _Optional[_Iterable[str]] = ...,
-    ) -> None: ...
+    def __init__(self, model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ..., inputs: _Optional[_Mapping[str, TensorProto]] = ..., output_filter: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
     __slots__ = ("outputs", "model_spec")
@@ -102,11 +81,8 @@ class PredictResponse(_message.Message):
         key: str
         value: TensorProto
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[TensorProto, _Mapping]] = ...) -> None: ...
-
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     MODEL_SPEC_FIELD_NUMBER: _ClassVar[int]
     outputs: _containers.MessageMap[str, TensorProto]
     model_spec: ModelSpec
-    def __init__(
-        self, outputs: _Optional[_Mapping[str, TensorProto]] = ..., model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ...
-    ) -> None: ...
+    def __init__(self, outputs: _Optional[_Mapping[str, TensorProto]] = ..., model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ...) -> None: ...

@@ -59,15 +59,17 @@ def round_places(round_index: Ints) -> tuple[Ints, int]:
     return place.reshape(-1) // together, -(-len(rounds) // together)
 
 
-def symmetric_interval(value: float, log_deviations: Floats, level: float) -> Interval:
+def symmetric_interval(value: float, log_deviations: Floats, level: float, *, besides: float = 0.0) -> Interval:
     """value x or / exp(the `level` quantile of |log deviation|) [replicates]; no ends where fewer than half are finite.
+
+    `besides` is a second, independent source of error: its own half-width at this level, as a logarithm.
 
     Symmetric, because with few rounds or few replicates its coverage errs less than that of two percentiles (Hall 1988).
     """
     known = np.abs(log_deviations[np.isfinite(log_deviations)])
     if known.size == 0 or 2 * known.size < log_deviations.size:
         return Interval(value)
-    factor = float(np.exp(np.quantile(known, level)))
+    factor = float(np.exp(np.hypot(np.quantile(known, level), besides)))
     return Interval(value, value / factor, value * factor)
 
 

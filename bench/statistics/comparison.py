@@ -13,34 +13,40 @@ from bench.statistics.bootstrap import Floats, Interval, symmetric_interval
 Flags = npt.NDArray[np.bool_]
 
 
-def ratios(effects: Effects, to: int, *, level: float = 0.95) -> list[Interval | None]:
+def ratios(effects: Effects, to: int, *, level: float = 0.95, between_starts: float = 0.0) -> list[Interval | None]:
     """Each cell's speed over that of the cell `to`: exp(latency of `to` - latency of the cell), one a cell.
 
     1 exactly for `to` itself; without ends for a cell that has too few rounds; None for one that cannot be compared.
+    The interval speaks of the processes that were measured, and is often narrower than two starts of the same server
+    differ (memory layout: a percent was seen, lasting as long as the processes). `between_starts` adds that: the
+    fraction that two starts differ by at most at this level, 0.02 for 2 %; it is combined as independent.
     """
-    return [Interval(1.0, 1.0, 1.0) if cell == to else _ratio(effects, cell, to, level) for cell in range(len(effects.value))]
+    return [
+        Interval(1.0, 1.0, 1.0) if cell == to else _ratio(effects, cell, to, level, between_starts)
+        for cell in range(len(effects.value))
+    ]
 
 
-def pairwise_faster(effects: Effects, *, level: float = 0.95) -> Flags:
-    """[cells, cells]: whether the row's cell is faster than the column's, beyond the interval of their ratio."""
+def pairwise_faster(effects: Effects, *, level: float = 0.95, between_starts: float = 0.0) -> Flags:
+    """[cells, cells]: whether the row's cell is faster than the column's, beyond the interval of their ratio (`ratios`)."""
     cells = len(effects.value)
     faster = np.zeros((cells, cells), dtype=np.bool_)
     for one in range(cells):
         for other in range(one + 1, cells):
-            ratio = _ratio(effects, one, other, level)
+            ratio = _ratio(effects, one, other, level, between_starts)
             if ratio is not None and ratio.excludes(1.0):
                 faster[one, other], faster[other, one] = ratio.value > 1, ratio.value < 1
     return faster
 
 
-def ranks(effects: Effects, eligible: Sequence[bool], *, level: float = 0.95) -> list[int | None]:
+def ranks(effects: Effects, eligible: Sequence[bool], *, level: float = 0.95, between_starts: float = 0.0) -> list[int | None]:
     """1 + how many eligible cells are significantly faster; ties share a rank. None for cells not eligible or unknown.
 
     "Not significantly different" is no equivalence: of three cells the middle one may share a rank with both others, which
     still differ. That is what such data say, and each rank can be read alone: so many are known to be faster.
     """
     ranked = np.asarray(eligible, dtype=np.bool_) & effects.known
-    faster = pairwise_faster(effects, level=level)[ranked].sum(axis=0)
+    faster = pairwise_faster(effects, level=level, between_starts=between_starts)[ranked].sum(axis=0)
     return [1 + int(count) if seen else None for count, seen in zip(faster, ranked, strict=True)]
 
 
@@ -71,12 +77,12 @@ def effect_halves(
     ]
 
 
-def _ratio(effects: Effects, cell: int, to: int, level: float) -> Interval | None:
-    value = float(np.exp(effects.value[to] - effects.value[cell]))
-    if not np.isfinite(value):
+def _ratio(effects: Effects, cell: int, to: int, level: float, between_starts: float) -> Interval | None:
+    difference = effects.value[to] - effects.value[cell]
+    if not np.isfinite(difference):
         return None
-    drawn = effects.replicates[:, to] - effects.replicates[:, cell]
-    return symmetric_interval(value, drawn - (effects.value[to] - effects.value[cell]), level)
+    deviation = effects.replicates[:, to] - effects.replicates[:, cell] - difference
+    return symmetric_interval(float(np.exp(difference)), deviation, level, besides=float(np.log1p(between_starts)))
 
 
 def _row_median(rows: Floats) -> Floats:

@@ -98,8 +98,18 @@ def some_images(count: int, width: int = 784) -> FloatArray:
     return np.random.default_rng(count).random((count, width), dtype=np.float32)
 
 
+def nnef_model(model: Path, folder: Path) -> Path:
+    """The ONNX file as an NNEF folder, written once by tract itself; skips where it is not installed."""
+    tract = pytest.importorskip("tract")
+    if not folder.exists():
+        tract.nnef().write_model_to_dir(tract.onnx().load(model).into_model(), folder)
+    return folder
+
+
 @contextmanager
-def running(name: str, folder: Path, model: Path, *arguments: str) -> Iterator[Server]:
+def running(
+    name: str, folder: Path, model: Path, *arguments: str, exports: Mapping[str, Path] | None = None
+) -> Iterator[Server]:
     """The backend `name`, staged in `folder` and answering; further arguments go to its command. Skips where packages lack."""
     source = FIXTURES / "backends" / name
     config = tomllib.loads((source / "backend.toml").read_text("utf-8"))
@@ -112,7 +122,8 @@ def running(name: str, folder: Path, model: Path, *arguments: str) -> Iterator[S
     values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app)}
     command = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in config["command"]]
     command = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in command]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MODEL_PATH": str(model), **config.get("env", {})}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MODEL_PATH": str(model)}
+    environment |= {key: value.format(export=exports or {}) for key, value in config.get("env", {}).items()}
     log = folder / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -15,11 +15,12 @@ import pytest
 
 from bench.contract import FloatArray
 from bench.protocols import codec
-from tests.backends.launch import Server, exchange, running, some_images, tiny_model
+from tests.backends.launch import Server, exchange, nnef_model, running, some_images, tiny_model
 
 pytestmark = pytest.mark.integration
 
-BACKENDS = ("flask", "fastapi")
+BACKENDS = ("flask", "fastapi", "nnef")
+ATOL = 1e-5  # another runtime sums in another order
 PROTOCOLS = {"rest": "v1-json", "raw": "raw-float32"}
 JSON, RAW = "application/json", "application/octet-stream"
 
@@ -33,8 +34,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=BACKENDS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Server]:
     """Each backend in turn."""
-    with running(request.param, tmp_path_factory.mktemp(request.param), model) as started:
+    folder = tmp_path_factory.mktemp(request.param)
+    with running(request.param, folder, model, exports=exports_for(request.param, model)) as started:
         yield started
+
+
+def exports_for(backend: str, model: Path) -> dict[str, Path]:
+    """The formats that a backend needs beside ONNX."""
+    return {"nnef": nnef_model(model, model.parent / "nnef")} if backend == "nnef" else {}
 
 
 def truth(model: Path, images: FloatArray) -> FloatArray:
@@ -56,14 +63,14 @@ def test_answers_are_the_models(server: Server, model: Path, endpoint: str, batc
     body, content_type, _ = codec(PROTOCOLS[endpoint]).encode(images)
     reply = server.ask("POST", server.path(endpoint), body, content_type)
     assert reply.status == 200
-    np.testing.assert_allclose(codec(PROTOCOLS[endpoint]).decode(reply.body), truth(model, images), atol=1e-6)
+    np.testing.assert_allclose(codec(PROTOCOLS[endpoint]).decode(reply.body), truth(model, images), atol=ATOL)
 
 
 def test_the_root_path_predicts_too(server: Server, model: Path) -> None:
     """`POST /` is the address that the study of 2018 used; a charset in the content type is no obstacle."""
     body, _, _ = codec("v1-json").encode(some_images(1))
     reply = server.ask("POST", "/", body, "application/json; charset=utf-8")
-    np.testing.assert_allclose(codec("v1-json").decode(reply.body), truth(model, some_images(1)), atol=1e-6)
+    np.testing.assert_allclose(codec("v1-json").decode(reply.body), truth(model, some_images(1)), atol=ATOL)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +137,7 @@ def test_a_body_beyond_the_limit_is_refused_by_its_length(server: Server, endpoi
 
 
 def test_a_body_without_announced_length_is_bounded_too(server: Server) -> None:
-    """A chunked body is counted as it comes, so it cannot fill the memory."""
+    """A chunked body is counted as it comes, or not taken at all: it cannot fill the memory."""
     connection = server.connect()
     connection.putrequest("POST", server.path("raw"))
     connection.putheader("Content-Type", RAW)
@@ -139,7 +146,7 @@ def test_a_body_without_announced_length_is_bounded_too(server: Server) -> None:
     with suppress(ConnectionError):  # it may answer and close while we still send
         for _ in range(70):
             connection.send(b"100000\r\n" + bytes(0x100000) + b"\r\n")
-        assert connection.getresponse().status == 413
+        assert connection.getresponse().status in (411, 413)
     connection.close()
     assert_lives(server)
 
@@ -172,7 +179,7 @@ def test_kept_connections_of_both_endpoints_take_turns(server: Server, model: Pa
             begin_s = time.perf_counter()
             reply = exchange(connection, "POST", server.path(endpoint), body, content_type)
             slowest_s = max(slowest_s, time.perf_counter() - begin_s) if turn else 0.0
-            np.testing.assert_allclose(codec(PROTOCOLS[endpoint]).decode(reply.body), expected, atol=1e-6)
+            np.testing.assert_allclose(codec(PROTOCOLS[endpoint]).decode(reply.body), expected, atol=ATOL)
             sockets.append(connection.sock)
     assert len({id(used) for used in sockets}) == 2
     # No speed is asserted: the stalls that this looks for (a worker waiting on a silent client) last whole seconds.
@@ -183,7 +190,7 @@ def test_kept_connections_of_both_endpoints_take_turns(server: Server, model: Pa
 
 def test_a_stop_leaves_nothing_behind(tmp_path: Path, model: Path, server: Server) -> None:
     """SIGTERM ends the server with a client still connected, its port is free, and nothing was written beside its log."""
-    with running(server.name, tmp_path, model) as own:
+    with running(server.name, tmp_path, model, exports=exports_for(server.name, model)) as own:
         connection = own.connect()
         assert exchange(connection, "GET", "/healthz").status == 200
         own.process.terminate()

@@ -99,8 +99,9 @@ def test_report_dir_is_relative_to_where_it_was_written(
     assert config.pluginmanager.getplugin("servebench-reporter").parent == session.path / expected
 
 
-def test_unwritable_report_dir_does_not_stop_the_session(session: pytest.Pytester) -> None:
+def test_unwritable_report_dir_does_not_stop_the_session(session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes to a temporary folder, and a warning says where; the exit code is that of the tests."""
+    monkeypatch.setenv("TMPDIR", str(session.path))
     (session.path / "blocked").write_text("a file")
     result = run(session, "--report-dir", "blocked")
     assert result.ret == 0

@@ -81,7 +81,7 @@ class GraphPipeServer(ThreadingHTTPServer):
             raise Refused(f"Expects arg[0] to be float but type {kind} is provided")
         if len(data) < 4 * math.prod(shape.tolist()):
             raise Refused("unexpected EOF")
-        images = np.frombuffer(data, dtype="<f4")[: math.prod(shape.tolist())].reshape(shape)
+        images: FloatArray = np.frombuffer(data, dtype="<f4")[: math.prod(shape.tolist())].reshape(shape.tolist())
         if images.ndim != 2:
             raise Refused("In[0] is not a matrix\n\t [[Node: MatMul]]")
         if images.shape[1] != self.width:

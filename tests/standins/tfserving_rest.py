@@ -53,10 +53,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, "", "text/html")
             return
         try:
-            document, status = self._answer(body), 200
+            text, status = json.dumps(self._answer(body), indent=4), 200
         except ServingError as error:
-            document, status = {"error": error.message}, _HTTP_STATUS[error.code]
-        self._send(status, json.dumps(document, indent=4), "application/json")
+            text, status = f'{{ "error": {json.dumps(error.message)} }}', _HTTP_STATUS[error.code]
+        self._send(status, text, "application/json")
 
     def _answer(self, body: str) -> dict[str, Any]:
         model = self.server.model

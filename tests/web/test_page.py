@@ -168,6 +168,7 @@ def test_an_uploaded_image_is_recognised(browser: Chrome, images: Dataset, artef
 
 def test_a_drawn_character_is_recognised(browser: Chrome, artefacts: Path) -> None:
     """Lifting the pen asks; clearing and drawing again replaces the answer."""
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
 
     draw(browser, [(-60, -80), (60, -80), (50, -60), (-10, 90)])
@@ -175,7 +176,9 @@ def test_a_drawn_character_is_recognised(browser: Chrome, artefacts: Path) -> No
     shoot(browser, artefacts / "page-draw.png")
     find(browser, "#clear").click()
     draw(browser, [(-50, -80), (-50, 80), (60, 80)])
-    WebDriverWait(browser, WAIT_S).until(lambda _: find(browser, "#character").text == "L")
+    # the answer's part of the page is replaced as a whole: what was found in the old one is stale
+    wait = WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+    wait.until(lambda _: find(browser, "#character").text == "L")
     assert errors(browser) == []
 
 

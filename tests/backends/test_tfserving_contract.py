@@ -1,0 +1,339 @@
+"""The measuring side against a stand-in of TensorFlow Serving, REST and gRPC: readiness, right and wrong answers, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+import requests
+
+from bench.contract import Backend, Endpoint, ErrorStatus, ExchangeError, FloatArray, MalformedAnswer, Payload
+from bench.load.interleave import Settings
+from bench.payloads import PayloadPress
+from bench.probe import Probe, open_transport
+from bench.protocols import _tfserving_pb2 as messages
+from bench.protocols import codec
+from bench.records import Verdict
+from bench.scenarios import Scenario
+from fixtures.readiness import check_status
+from fixtures.spec import load_spec
+from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, measuring
+from tests.standins.tfserving import TfServing, tfserving
+from tests.standins.tfserving_model import ServedModel
+
+SPEC = load_spec(Path(__file__).parents[2] / "fixtures" / "backends" / "tensorflow-serving" / "backend.toml")
+REST, GRPC = SPEC.backend.endpoints
+BATCH = Scenario("batch8", batch_size=8)
+SETTINGS = Settings(max_time_s=0.3)
+
+
+@pytest.fixture(params=[False, True], ids=["float_val", "tensor_content"])
+def server(request: pytest.FixtureRequest) -> Iterator[TfServing]:
+    """A running stand-in that answers in either of the two ways."""
+    with tfserving(ServedModel(PREDICT, WIDTH, tensor_content=request.param)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[TfServing]:
+    """One stand-in for the tests that change nothing in it."""
+    with tfserving(ServedModel(PREDICT, WIDTH)) as running:
+        yield running
+
+
+@pytest.fixture
+def images() -> FloatArray:
+    """Three images of the little dataset."""
+    return little_dataset().images[:3]
+
+
+def system(server: TfServing, *endpoints: Endpoint, name: str = "tensorflow-serving") -> ScriptedSystem:
+    """The stand-in as a started backend with these endpoints."""
+    started = ScriptedSystem(Backend(name, "stand-in", "script", endpoints), None)
+    ports = {REST.port: server.rest_port, GRPC.port: server.grpc_port}
+    started.endpoints = {each.name: each.located("127.0.0.1", ports[each.port]) for each in endpoints}
+    return started
+
+
+def exchange(server: TfServing, endpoint: Endpoint, body: bytes) -> bytes:
+    """One exchange by the transport that a campaign uses."""
+    started = system(server, endpoint)
+    transport = open_transport(started, started.endpoints[endpoint.name])
+    transport.connect()
+    try:
+        return transport.exchange(transport.prepare(Payload(body, "application/json", (0,))))
+    finally:
+        transport.close()
+
+
+def probe() -> Probe:
+    """Asks for the little dataset's first image."""
+    return Probe(PayloadPress(little_dataset(), PREDICT), [1])
+
+
+def test_it_is_ready_when_both_endpoints_answer_rightly(server: TfServing) -> None:
+    """While the model loads, each endpoint is not ready, in the server's words; then the probe returns."""
+    server.model.available = False
+    with pytest.raises(ErrorStatus, match=r"HTTP status 404.*Servable not found for request: Latest\(emnist\)"):
+        probe()(system(server, REST))
+    with pytest.raises(ErrorStatus, match=r"gRPC status NOT_FOUND: Servable not found for request: Latest\(emnist\)"):
+        probe()(system(server, GRPC))
+    server.model.available = True
+    probe()(system(server, REST, GRPC))
+
+
+def test_its_status_is_read_as_the_manifest_says(server: TfServing) -> None:
+    """[ready.status] of the backend.toml: LOADING is not ready, AVAILABLE is, and a model of another name never gets there."""
+    assert SPEC.status is not None
+    server.model.available = False
+    with pytest.raises(ErrorStatus, match=r"""(?s)expected '"AVAILABLE"', seen HTTP status 200: .*LOADING"""):
+        check_status(system(server, REST), SPEC.status)
+    server.model.available = True
+    check_status(system(server, REST), SPEC.status)
+    server.model.name = "other"
+    with pytest.raises(ErrorStatus, match=r"seen HTTP status 404: .*Could not find any versions of model emnist"):
+        check_status(system(server, REST), SPEC.status)
+
+
+def test_a_wrong_model_is_never_ready(server: TfServing) -> None:
+    """A server that answers, but not what the reference says, does not get through."""
+    server.model.predict = lambda images: PREDICT(images)[:, ::-1]
+    for endpoint in (REST, GRPC):
+        with pytest.raises(MalformedAnswer, match="the reference says"):
+            probe()(system(server, endpoint))
+
+
+def test_a_campaign_ends_valid_with_all_answers_verified(server: TfServing) -> None:
+    """Both protocols, in batches, over kept connections: every answer right, the model's own accuracy."""
+    systems = {each.name: system(server, each, name=each.name) for each in (REST, GRPC)}
+    campaigns, cells, records = measuring(systems, BATCH, SETTINGS)
+    campaigns.result(cells["rest"])
+    for name in ("rest", "grpc"):
+        record, _ = records[name]
+        assert record.verdict in (Verdict.VALID, Verdict.UNSTABLE), record.reason
+        assert record.accuracy == pytest.approx((IMAGES - 1) / IMAGES)
+        assert record.agreement == 1.0
+        assert record.exchanges > 0
+        assert record.answers_verified >= record.exchanges
+
+
+@pytest.mark.parametrize("endpoint", [REST, GRPC], ids=lambda endpoint: endpoint.name)
+def test_wrong_scores_are_wrong_answers(server: TfServing, endpoint: Endpoint) -> None:
+    """A server that is wrong in one of its answers loses its cell, and is told which image."""
+    answered = iter(range(1 << 30))
+
+    def predict(images: FloatArray) -> FloatArray:
+        scores = PREDICT(images)
+        return np.roll(scores, 1, axis=1) if next(answered) == 20 else scores
+
+    server.model.predict = predict
+    campaigns, cells, records = measuring({endpoint.name: system(server, endpoint, name=endpoint.name)}, BATCH, SETTINGS)
+    campaigns.result(cells[endpoint.name])
+    record, _ = records[endpoint.name]
+    assert record.verdict is Verdict.WRONG_ANSWERS, record.reason
+    assert "the reference says" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [(REST, 'HTTP status 404, expected 200; the answer says: { "error"'), (GRPC, "gRPC status NOT_FOUND: Servable not found")],
+    ids=["rest", "grpc"],
+)
+def test_an_unloaded_model_fails_its_cell_in_the_servers_words(server: TfServing, endpoint: Endpoint, words: str) -> None:
+    """A model that is unloaded in the middle of a campaign: errors are counted and told, no answer is invented."""
+    answered = iter(range(1 << 30))
+
+    def predict(images: FloatArray) -> FloatArray:
+        server.model.available = next(answered) < 20
+        return PREDICT(images)
+
+    server.model.predict = predict
+    campaigns, cells, records = measuring({endpoint.name: system(server, endpoint, name=endpoint.name)}, BATCH, SETTINGS)
+    campaigns.result(cells[endpoint.name])
+    record, _ = records[endpoint.name]
+    assert record.verdict is Verdict.FAILED
+    assert words.split()[0] in record.reason
+    assert "Servable not found for request: Latest(emnist)" in record.reason
+
+
+def rest(document: object) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+ROW = [0.5] * WIDTH
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "JSON Parse error: The document is empty"),
+        (b'{"instances": [[0.5', 400, "JSON Parse error: Invalid value. at offset: "),
+        (rest([ROW]), 400, "Is not object"),
+        (rest({}), 400, "Missing 'inputs' or 'instances' key"),
+        (rest({"instances": [ROW], "inputs": [ROW]}), 400, "expecting only one of 'inputs' or 'instances' keys"),
+        (rest({"instances": 0.5}), 400, "Excepting 'instances' to be an list/array"),
+        (rest({"instances": []}), 400, "No values in 'instances' array"),
+        (rest({"instances": [ROW[1:]]}), 400, f"Matrix size-incompatible: In[0]: [1,{WIDTH - 1}], In[1]: [{WIDTH},512]"),
+        (rest({"instances": [0.5, 0.5]}), 400, "In[0] and In[1] has different ndims"),
+        (rest({"instances": [ROW, ROW[1:]]}), 400, f"Expecting tensor size: {WIDTH} but got: {WIDTH - 1}"),
+        (rest({"instances": [[*ROW[1:], "0.5"]]}), 400, 'JSON Value: "0.5" Type: String is not of expected type: float'),
+        (rest({"instances": [[*ROW[1:], [0.5]]]}), 400, "Encountered list at unexpected level: 1 expected < 1"),
+        (rest({"instances": [{"pixels": ROW}]}), 400, "JSON object: does not have named input: pixels"),
+        (rest({"inputs": {"pixels": [ROW]}}), 400, "Missing named input: images in 'inputs' object."),
+        (rest({"inputs": [ROW, ROW[1:]]}), 400, "Encountered list at unexpected size"),
+        (rest({"signature_name": 1, "instances": [ROW]}), 400, "'signature_name' key must be a string value."),
+        (rest({"signature_name": "x", "instances": [ROW]}), 400, 'Serving signature name: "x" not found in signature def'),
+    ],
+)
+def test_rest_refusals_reach_us_as_the_server_words_them(shared: TfServing, body: bytes, status: int, words: str) -> None:
+    """Bad input is an ErrorStatus with HTTP's number and the text of {"error": ...}."""
+    with pytest.raises(ErrorStatus, match=f"HTTP status {status}") as refused:
+        exchange(shared, REST, body)
+    assert words in str(refused.value).encode().decode("unicode_escape")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/v1/models/other:predict", 404, "Servable not found for request: Latest(other)"),
+        ("/v1/models/emnist/versions/7:predict", 404, "Servable not found for request: Specific(emnist, 7)"),
+        ("/v1/models/emnist", 400, "Malformed request: POST /v1/models/emnist"),
+        ("/predict", 404, "(nothing)"),
+    ],
+)
+def test_a_wrong_path_is_told(shared: TfServing, path: str, status: int, words: str) -> None:
+    """A misspelt model or path in a backend.toml shows itself in the error."""
+    wrong = Endpoint("tensorflow-serving", "rest", "v1-json", path, 8501)
+    with pytest.raises(ErrorStatus, match=f"HTTP status {status}") as refused:
+        exchange(shared, wrong, rest({"instances": [ROW]}))
+    assert words in str(refused.value)
+
+
+def predict_request(**changes: object) -> bytes:
+    """A right PredictRequest, but for `changes`: of the tensor, of the spec, or of the names."""
+    tensor = messages.TensorProto(dtype=messages.DT_FLOAT, float_val=ROW)
+    tensor.tensor_shape.dim.add().size = 1
+    tensor.tensor_shape.dim.add().size = int(str(changes.get("columns", WIDTH)))
+    if "dtype" in changes:
+        tensor.dtype = messages.DT_INVALID
+    names = changes.get("inputs", ["images"])
+    assert isinstance(names, list)
+    spec = messages.ModelSpec(name=str(changes.get("name", "emnist")), signature_name=str(changes.get("signature", "")))
+    if "version" in changes:
+        spec.version.value = int(str(changes["version"]))
+    outputs = [str(changes["output"])] if "output" in changes else []
+    request = messages.PredictRequest(model_spec=spec, inputs=dict.fromkeys(names, tensor), output_filter=outputs)
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        (b"", "INVALID_ARGUMENT", "Missing ModelSpec"),
+        (b"\xff garbage", "INTERNAL", ""),
+        (predict_request(name="other"), "NOT_FOUND", "Servable not found for request: Latest(other)"),
+        (predict_request(version=7), "NOT_FOUND", "Servable not found for request: Specific(emnist, 7)"),
+        (predict_request(signature="x"), "FAILED_PRECONDITION", 'Serving signature key "x" not found.'),
+        (predict_request(inputs=[]), "INVALID_ARGUMENT", "input size does not match signature: 0!=1 len({}) != len({images})."),
+        (predict_request(inputs=["images", "more"]), "INVALID_ARGUMENT", "Sent extra: {more}. Missing but required: {}."),
+        (predict_request(inputs=["pixels"]), "INVALID_ARGUMENT", "input tensor alias not found in signature: pixels."),
+        (predict_request(output="labels"), "INVALID_ARGUMENT", "output tensor alias not found in signature: labels"),
+        (predict_request(dtype=0), "INVALID_ARGUMENT", "Expects arg[0] to be float"),
+        (predict_request(columns=WIDTH - 1), "INVALID_ARGUMENT", "tensor parsing error: images"),
+        (predict_request(columns=-WIDTH), "INVALID_ARGUMENT", "tensor parsing error: images"),
+    ],
+)
+def test_grpc_refusals_reach_us_as_the_server_words_them(shared: TfServing, body: bytes, code: str, words: str) -> None:
+    """Bad input is an ErrorStatus with gRPC's code and the server's message."""
+    with pytest.raises(ErrorStatus, match=f"gRPC status {code}: ") as refused:
+        exchange(shared, GRPC, body)
+    assert words in str(refused.value)
+
+
+def test_a_wrong_width_is_told_by_both(shared: TfServing, images: FloatArray) -> None:
+    """What our own codecs send of images that are too narrow comes back as the model's own complaint."""
+    for endpoint in (REST, GRPC):
+        body, _, _ = codec(endpoint.protocol).encode(np.ascontiguousarray(images[:, 1:]))
+        with pytest.raises(ErrorStatus, match=rf"Matrix size-incompatible: In\[0\]: \[3,{WIDTH - 1}\]"):
+            exchange(shared, endpoint, body)
+
+
+def test_another_grpc_method_is_unimplemented(shared: TfServing) -> None:
+    """A misspelt path in a backend.toml shows itself in the error."""
+    wrong = Endpoint("tensorflow-serving", "grpc", "tfserving-grpc", "/tensorflow.serving.PredictionService/Run", 8500)
+    with pytest.raises(ErrorStatus, match="UNIMPLEMENTED"):
+        exchange(shared, wrong, predict_request())
+
+
+def test_rows_columns_names_and_signatures_are_one(shared: TfServing, images: FloatArray) -> None:
+    """Each documented form of a request gives the same scores, by REST and by gRPC, to the float."""
+    rows = images.tolist()
+    expected = codec("tfserving-grpc").decode(exchange(shared, GRPC, codec("tfserving-grpc").encode(images)[0]))
+    np.testing.assert_array_equal(expected, PREDICT(images))
+    for document, key in (
+        ({"instances": rows}, "predictions"),
+        ({"instances": [{"images": row} for row in rows]}, "predictions"),
+        ({"inputs": rows}, "outputs"),
+        ({"inputs": {"images": rows}}, "outputs"),
+        ({"signature_name": "serving_default", "instances": rows}, "predictions"),
+        ({"signature_name": "predict", "instances": rows}, "predictions"),
+    ):
+        answer = json.loads(exchange(shared, REST, rest(document)))
+        assert list(answer) == [key]
+        np.testing.assert_array_equal(np.array(answer[key], dtype=np.float32), expected)
+
+
+def test_an_answer_that_is_not_finite_is_refused(server: TfServing, images: FloatArray) -> None:
+    """By REST the token NaN, which is no JSON; by gRPC the float: neither passes for scores."""
+    server.model.predict = lambda asked: np.full((len(asked), 5), np.nan, dtype=np.float32)
+    for endpoint in (REST, GRPC):
+        answer = exchange(server, endpoint, codec(endpoint.protocol).encode(images)[0])
+        with pytest.raises(MalformedAnswer):
+            codec(endpoint.protocol).decode(answer)
+
+
+def get(server: TfServing, path: str) -> requests.Response:
+    with requests.Session() as control:
+        control.trust_env = False
+        return control.get(f"http://127.0.0.1:{server.rest_port}{path}", timeout=10)
+
+
+def test_status_and_metadata(server: TfServing) -> None:
+    """The model's state, and its signatures, as the REST documentation shows them."""
+    assert get(server, "/v1/models/emnist").json() == {
+        "model_version_status": [{"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]
+    }
+    signatures = get(server, "/v1/models/emnist/metadata").json()["metadata"]["signature_def"]["signature_def"]
+    sizes = [dim["size"] for dim in signatures["serving_default"]["inputs"]["images"]["tensor_shape"]["dim"]]
+    assert sizes == ["-1", str(WIDTH)]
+    assert signatures["predict"]["method_name"] == "tensorflow/serving/predict"
+    server.model.available = False
+    assert get(server, "/v1/models/emnist/versions/1").json()["model_version_status"][0]["state"] == "LOADING"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        ("/v1/models/other", 404, "Could not find any versions of model other"),
+        ("/v1/models/emnist/versions/7", 404, "Could not find version 7 of model emnist"),
+        ("/v1/models/other/metadata", 404, "Servable not found for request: Latest(other)"),
+        ("/v1/models/emnist:predict", 400, "Malformed request: GET /v1/models/emnist:predict"),
+    ],
+)
+def test_control_errors(shared: TfServing, path: str, status: int, error: str) -> None:
+    """What is not there is said in JSON."""
+    reply = get(shared, path)
+    assert (reply.status_code, reply.json()) == (status, {"error": error})
+
+
+def test_a_server_that_is_gone_is_a_lost_connection(images: FloatArray) -> None:
+    """Not an answer of any kind: the campaign counts it as such."""
+    with tfserving(ServedModel(PREDICT, WIDTH)) as running:
+        started = system(running, REST)
+        transport = open_transport(started, started.endpoints["rest"])
+    with pytest.raises(ExchangeError, match="cannot connect"):
+        transport.connect()
