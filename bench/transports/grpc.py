@@ -7,8 +7,8 @@ import contextlib
 import grpc
 
 from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
+from bench.transports import DEADLINE_S
 
-DEADLINE_S = 30.0
 _MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
 

@@ -21,8 +21,8 @@ from bench.contract import (
     MalformedAnswer,
     Payload,
 )
+from bench.transports import DEADLINE_S
 
-DEADLINE_S = 30.0
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
 _FIRST_BUFFER_BYTES = 256 * 1024
