@@ -28,7 +28,8 @@ SMOOTHING = 0.1
 
 _STEP = 1.5
 _MOST_STEPS = 500
-_REPLICATE_STEPS = 12  # from the point estimate, one standard error away: leaves less than 1 % of it
+_REPLICATE_STEPS = 12  # from the point estimate, about one standard error away: leaves a thousandth of that, at the median
+_LEAST_SMOOTHING = 1e-7  # a ten-millionth of a latency: below what any clock tells
 _BATCH_ELEMENTS = 250_000  # replicates x pairs worked on at once: stays in the processor's cache
 
 
@@ -64,8 +65,8 @@ class Effects:
     """What each cell costs, in log latency, and how sure that is.
 
     `value` [cells] sums to 0 over the cells that can be compared; NaN for those that no chain of neighbours connects to
-    the rest. `replicates` [replicates, cells] are the same of bootstrap campaigns, calibrated, so that their middle
-    95 % is the interval; NaN where a replicate lacks the cell, and for cells with fewer than MIN_ROUNDS rounds.
+    the rest. `replicates` [replicates, cells] are the same of bootstrap campaigns, their deviations from `value`
+    calibrated; NaN where a replicate lacks the cell, and for cells with fewer than MIN_ROUNDS rounds.
     """
 
     value: Floats
@@ -134,6 +135,9 @@ def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int 
 
 def _neighbours(slices: Slices, place: Ints, cells: int) -> _Pairs:
     """All pairs of slices of different cells at most REACH positions apart."""
+    if len(slices.cell) and not (slices.cell.min() >= 0 and slices.cell.max() < cells):
+        seen = f"{slices.cell.min()} to {slices.cell.max()}"
+        raise ValueError(f"slices name cells outside the campaign: expected 0 to {cells - 1}, seen {seen}")
     order = np.argsort(slices.position)
     cell, position, place, latency = slices.cell[order], slices.position[order], place[order], slices.log_latency[order]
     near = []
@@ -158,7 +162,7 @@ def _fit(pairs: _Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float
     s = np.inf
     for _ in range(_MOST_STEPS if len(pairs.difference) else 0):
         typical = float(np.median(np.abs(_residuals(pairs, effects[None]))))
-        s = max(min(s, smoothing * typical), 1e-12)
+        s = max(min(s, smoothing * typical), _LEAST_SMOOTHING)
         step = _step(pairs, np.ones((1, len(pairs.difference))), effects[None], s)[0]
         effects = effects - _STEP * step
         if np.abs(step).max() < 1e-10:

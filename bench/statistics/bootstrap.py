@@ -5,8 +5,8 @@ to 300 rounds and a drift that lasts 15 of them, a 95 % interval from the plain 
 to 80 % of simulated campaigns. `stretch` measures that shortfall on surrogate campaigns and says how much wider.
 
 Sources: Politis and Romano 1992 (circular blocks); Politis and White 2004 with the correction of Patton, Politis and
-White 2009 (block length); Loh 1987, Beran 1987 (calibration); Hall 1988 (symmetric
-intervals); Whittle 1953 (likelihood of a periodogram).
+White 2009 (block length); Loh 1987, Beran 1987 (calibration); Hall 1988 (symmetric intervals); Whittle 1953
+(likelihood of a periodogram).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MIN_ROUNDS = 6
 """With fewer rounds no interval is given: n = 6 is the least at which even [min, max] covers the median in 95 %."""
 
 _MOST_PLACES = 1000
-_SURROGATES = 1000
+_SURROGATES = 600
 _DRIFT_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 _DRIFT_TIMES = 14
 
@@ -51,20 +51,19 @@ class Interval:
 def round_places(round_index: Ints) -> tuple[Ints, int]:
     """The place in time of each slice [slices], 0 to places - 1, and the number of places.
 
-    A place is a round; where there are more than 1000 rounds it is a few neighbouring ones, which costs no precision
-    (blocks are longer than that) and bounds memory and time.
+    A place is a round; where there are more than 1000 rounds it is a few neighbouring ones: that bounds memory and
+    time, and 1000 places still say all that an interval can use.
     """
     rounds, place = np.unique(round_index, return_inverse=True)
-    together = -(-len(rounds) // _MOST_PLACES)
+    together = max(1, -(-len(rounds) // _MOST_PLACES))
     return place.reshape(-1) // together, -(-len(rounds) // together)
 
 
 def symmetric_interval(value: float, log_deviations: Floats, level: float, *, besides: float = 0.0) -> Interval:
     """value x or / exp(the `level` quantile of |log deviation|) [replicates]; no ends where fewer than half are finite.
 
-    `besides` is a second, independent source of error: its own half-width at this level, as a logarithm.
-
     Symmetric, because with few rounds or few replicates its coverage errs less than that of two percentiles (Hall 1988).
+    `besides` is a second, independent source of error: its own half-width at this level, as a logarithm.
     """
     known = np.abs(log_deviations[np.isfinite(log_deviations)])
     if known.size == 0 or 2 * known.size < log_deviations.size:
@@ -136,7 +135,7 @@ def _memory(series: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     ordinates = spectra.shape[1]
     calm = np.clip(series, *_fences(series))
     periodogram = np.abs(np.fft.rfft(calm - calm.mean()))[1 : ordinates + 1] ** 2 / n
-    scale = (periodogram / spectra).mean(axis=1)
+    scale = np.maximum((periodogram / spectra).mean(axis=1), np.finfo(np.float64).tiny)
     log_density = -ordinates * np.log(scale) - np.log(spectra).sum(axis=1) - 0.5 * np.log(times)
     weight = np.exp(log_density - log_density.max())
     drawn = rng.choice(len(times), size=_SURROGATES, p=weight / weight.sum())
@@ -167,9 +166,11 @@ def _spectra(n: int) -> tuple[Floats, Floats, Floats]:
 
 def _surrogates(rng: np.random.Generator, n: int, time: Floats, share: Floats) -> Floats:
     """One series of drift and noise for each (time, share): [n, series], unit variance, mean 0."""
-    keep = np.exp(-1 / time)
-    drift = rng.standard_normal((n, len(time)))
+    shape = (n, len(time))
+    keep = np.exp(-1 / time).astype(np.float32)
+    drift = rng.standard_normal(shape, dtype=np.float32)
     drift[1:] *= np.sqrt(1 - keep**2)
     for row in range(1, n):
         drift[row] += keep * drift[row - 1]
-    return np.sqrt(share) * drift + np.sqrt(1 - share) * rng.standard_normal((n, len(time)))
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    return np.asarray(np.sqrt(share) * drift + np.sqrt(1 - share) * noise, dtype=np.float64)

@@ -68,9 +68,10 @@ def effect_halves(
     change = before.value - after.value
     if not np.isfinite(change).any():
         return [None] * cells
-    value = change - np.median(change[np.isfinite(change)])
+    shared = before.known & after.known
+    value = change - np.median(change[shared if shared.any() else np.isfinite(change)])
     moved = before.replicates - after.replicates
-    deviation = moved - _row_median(moved) - value
+    deviation = moved - _row_median(moved[:, shared]) - value
     return [
         symmetric_interval(float(np.exp(value[cell])), deviation[:, cell], level) if np.isfinite(value[cell]) else None
         for cell in range(cells)

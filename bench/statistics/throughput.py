@@ -16,7 +16,7 @@ from bench.statistics.bootstrap import (
     symmetric_interval,
 )
 
-_REPLICATES = 2000
+_REPLICATES = 1000
 
 
 def throughput(images: Floats | Ints, seconds: Floats, round_index: Ints, *, seed: int, level: float = 0.95) -> Interval:
@@ -24,10 +24,11 @@ def throughput(images: Floats | Ints, seconds: Floats, round_index: Ints, *, see
 
     Each argument is [slices], one or more slices a round, in any order: `images` answered, `seconds` inside exchanges,
     `round_index`. The interval is a calibrated circular block bootstrap over rounds (see `bootstrap`); fewer than
-    MIN_ROUNDS rounds give none. It covers in 93 to 97 % of simulated campaigns as long as the drift's correlation time
-    is below an eighth or so of the rounds; nobody can tell the long-run rate from a campaign that saw one mood of its host.
+    MIN_ROUNDS rounds give none. In simulated campaigns of 60 to 300 rounds, with stalls and a drift whose correlation
+    time is up to a tenth of the rounds, it holds the truth in 93 to 97 % (at a quarter of them in 85 to 94 %): a
+    campaign that saw one mood of its host cannot know the others.
 
-    Raises ValueError where the arrays differ in length, or nothing was answered.
+    Raises ValueError where the arrays differ in length, or a slice has no images or no seconds.
     """
     per_round = _rounds(images, seconds, round_index)
     answered, spent = per_round.sum(axis=1)
@@ -65,8 +66,8 @@ def _rounds(images: Floats | Ints, seconds: Floats, round_index: Ints) -> Floats
             f"images, seconds and round_index are one number a slice: expected equal lengths, "
             f"seen {len(images)}, {len(seconds)} and {len(round_index)}"
         )
-    if len(images) == 0 or not np.sum(images) > 0 or not np.all(np.asarray(seconds) > 0):
-        raise ValueError("throughput needs answered images, and seconds above 0 in each slice; a cell without is FAILED")
+    if len(images) == 0 or not np.all(np.asarray(images) > 0) or not np.all(np.asarray(seconds) > 0):
+        raise ValueError("throughput needs images and seconds above 0 in each slice: leave out those without an answer")
     place, _ = round_places(round_index)
     return np.stack([np.bincount(place, images), np.bincount(place, seconds)])
 
@@ -78,6 +79,5 @@ def _log_deviations(per_round: Floats, rng: np.random.Generator, level: float) -
     influence = images - value * seconds
     block = block_length(influence)
     counts = block_counts(rng, len(images), block, _REPLICATES)
-    with np.errstate(divide="ignore"):  # a replicate without an answered image: log 0, an end at 0
-        deviation = np.log((counts @ images) / (counts @ seconds) / value)
+    deviation = np.log((counts @ images) / (counts @ seconds) / value)
     return np.asarray(stretch(influence, block, rng, level) * deviation)
