@@ -1,4 +1,4 @@
-"""How far can this machine's numbers be trusted? The same endpoint under two names, and a copy that is 5 % slower.
+"""How far can this machine's numbers be trusted? The same endpoint under two names, and one that is 5 % slower.
 
 `tox -e selfcheck`, or `pytest bench/selfcheck.py -s`. Nothing here asserts a time: it prints the noise floor. pytest runs it
 because the backends are its fixtures; its name keeps it out of the ordinary collection.
@@ -9,15 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.analysis import slices_of
 from bench.console import Console
-from bench.contract import Dataset, Fleet, Model, Payload, Transport
+from bench.contract import Dataset, Fleet, Model
 from bench.host import client_cpu, pinned
 from bench.load.closed_loop import run_slice
 from bench.load.interleave import Campaign, Progress, Settings
@@ -36,42 +34,6 @@ PAIR_ENDPOINT = "fastapi-raw"
 _POWER = 1 + 1.2816 / 1.9600  # from half an interval to the difference that nine of ten runs would find
 
 
-class SlowedTransport:
-    """A transport whose exchanges take a known factor longer: it waits on, busily, for that part of what each one took."""
-
-    def __init__(self, inner: Transport[Any], factor: float) -> None:
-        self._inner = inner
-        self._more = factor - 1
-        self.spent = False
-
-    def prepare(self, payload: Payload) -> Any:
-        """See `Transport`."""
-        return self._inner.prepare(payload)
-
-    def connect(self) -> None:
-        """See `Transport`."""
-        self._inner.connect()
-
-    def ensure_connected(self) -> bool:
-        """See `Transport`."""
-        return self._inner.ensure_connected()
-
-    def exchange(self, request: Any) -> bytes:
-        """The exchange, and that part of it once more as waiting."""
-        start = perf_counter()
-        body = self._inner.exchange(request)
-        end = perf_counter()
-        until = end + (end - start) * self._more
-        while perf_counter() < until:
-            pass
-        self.spent = self._inner.spent
-        return body
-
-    def close(self) -> None:
-        """See `Transport`."""
-        self._inner.close()
-
-
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What every trial needs."""
@@ -81,28 +43,33 @@ class Bench:
     settings: Settings
     progress: Callable[[str], Callable[[Progress], None]]
 
-    def lane(self, endpoint_id: str, factor: float = 1.0) -> Lane:
-        """A lane to a running endpoint, single images, slowed by `factor`."""
+    def lane(self, endpoint_id: str) -> Lane:
+        """A lane to a running endpoint, single images."""
         system, endpoint = next(
             (system, endpoint)
             for system in self.fleet.running.values()
             for endpoint in system.endpoints.values()
             if endpoint.id == endpoint_id
         )
-        transport: Transport[Any] = open_transport(system, endpoint)
-        if factor != 1.0:
-            transport = SlowedTransport(transport, factor)
+        transport = open_transport(system, endpoint)
         payloads = self.press.book(codec(endpoint.protocol), 1).payloads[:100]
         feed = CyclingFeed(payloads, transport.prepare)
         return Lane(part=Part.MEASURE, system=system, transport=transport, feed=feed, goal_s=self.settings.max_time_s)
 
-    def interleaved(self, lanes: Sequence[Lane], seed: int, name: str) -> list[list[Interval | None]]:
-        """Measure in a campaign; [to][cell] are the speed ratios."""
+    def interleaved(
+        self, lanes: Sequence[Lane], seed: int, name: str, slower: Lane | None = None
+    ) -> list[list[Interval | None]]:
+        """Measure in a campaign; [to][cell] are the speed ratios. What lane `slower` measured counts SLOWER times as long.
+
+        Exactly, that is. A pause of the client's would not be exact: in it the server falls asleep, and waking costs more.
+        """
         settings = replace(self.settings, seed=seed)
         Campaign(list(lanes), settings, self.progress(name)).run()
         for lane in lanes:
             if lane.errors:
                 raise lane.errors[0]
+        if slower is not None:
+            slower.booked = [replace(booked, median_s=booked.median_s * SLOWER) for booked in slower.booked]
         effects = bootstrap_effects(slices_of(lanes), len(lanes), seed=seed)
         return [ratios(effects, to) for to in range(len(lanes))]
 
@@ -151,8 +118,8 @@ def _pair_report(bench: Bench) -> list[str]:
     slow: list[Interval] = []
     plain: list[float] = []
     for trial in range(PAIR_TRIALS):
-        lanes = [bench.lane(PAIR_ENDPOINT), bench.lane(PAIR_ENDPOINT), bench.lane(PAIR_ENDPOINT, SLOWER)]
-        found = bench.interleaved(lanes, seed=trial, name=f"trial {trial + 1} of {PAIR_TRIALS}")
+        lanes = [bench.lane(PAIR_ENDPOINT) for _ in range(3)]
+        found = bench.interleaved(lanes, seed=trial, name=f"trial {trial + 1} of {PAIR_TRIALS}", slower=lanes[2])
         same += [ratio for ratio in (found[0][1],) if ratio is not None]
         slow += [ratio for ratio in (found[0][2],) if ratio is not None]
         first, second = bench.one_after_the_other([bench.lane(PAIR_ENDPOINT), bench.lane(PAIR_ENDPOINT)])

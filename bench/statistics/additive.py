@@ -28,6 +28,7 @@ SMOOTHING = 0.1
 
 _STEP = 1.5
 _MOST_STEPS = 500
+_CONVERGED = 1e-9
 _REPLICATE_STEPS = 12  # from the point estimate, about one standard error away: leaves a thousandth of that, at the median
 _LEAST_SMOOTHING = 1e-7  # a ten-millionth of a latency: below what any clock tells
 _BATCH_ELEMENTS = 250_000  # replicates x pairs worked on at once: stays in the processor's cache
@@ -83,7 +84,7 @@ class Effects:
 class _Pairs:
     """Neighbouring slices of different cells, sorted by which two cells; `first` < `second` [kinds] name the cells.
 
-    Pairs of kind k are `start[k]` to `start[k + 1]`; `difference` [pairs] is log latency second - first; `place`
+    Pairs of kind k are the `size[k]` from `start[k]` on; `difference` [pairs] is log latency second - first; `place`
     [pairs] that of the earlier slice.
     """
 
@@ -91,6 +92,7 @@ class _Pairs:
     first: Ints
     second: Ints
     start: Ints
+    size: Ints
     difference: Floats
     place: Ints
 
@@ -149,9 +151,9 @@ def _neighbours(slices: Slices, place: Ints, cells: int) -> _Pairs:
     turn = np.where(cell[earlier] < cell[later], 1.0, -1.0)
     kind = np.minimum(cell[earlier], cell[later]) * cells + np.maximum(cell[earlier], cell[later])
     by_kind = np.argsort(kind, kind="stable")
-    kinds, start = np.unique(kind[by_kind], return_index=True)
+    kinds, start, size = np.unique(kind[by_kind], return_index=True, return_counts=True)
     difference = (turn * (latency[later] - latency[earlier]))[by_kind]
-    return _Pairs(cells, kinds // cells, kinds % cells, start, difference, place[earlier][by_kind])
+    return _Pairs(cells, kinds // cells, kinds % cells, start, size, difference, place[earlier][by_kind])
 
 
 def _fit(pairs: _Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float]:
@@ -165,7 +167,7 @@ def _fit(pairs: _Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float
         s = max(min(s, smoothing * typical), _LEAST_SMOOTHING)
         step = _step(pairs, np.ones((1, len(pairs.difference))), effects[None], s)[0]
         effects = effects - _STEP * step
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < _CONVERGED:
             break
     return effects, s
 
@@ -187,8 +189,7 @@ def _batches(counts: Floats, pairs: int) -> Iterator[Floats]:
 def _residuals(pairs: _Pairs, effects: Floats) -> Floats:
     """Fitted - seen: [replicates, pairs]."""
     fitted = effects[:, pairs.second] - effects[:, pairs.first]
-    sizes = np.diff(pairs.start, append=len(pairs.difference))
-    return np.repeat(fitted, sizes, axis=1) - pairs.difference
+    return np.repeat(fitted, pairs.size, axis=1) - pairs.difference
 
 
 def _step(pairs: _Pairs, weight: Floats, effects: Floats, smoothing: float) -> Floats:
@@ -246,9 +247,8 @@ def _scores(pairs: _Pairs, effects: Floats, smoothing: float, places: int) -> Fl
     """How much each place pulls at each cell's effect, up to scale: [places, cells], the fit's influence function."""
     residual = _residuals(pairs, effects[None])[0]
     pull = 1 / np.sqrt(residual**2 + smoothing**2)
-    sizes = np.diff(pairs.start, append=len(pairs.difference))
     slope = np.zeros((places, pairs.cells))
-    np.add.at(slope, (pairs.place, np.repeat(pairs.second, sizes)), pull * residual)
-    np.add.at(slope, (pairs.place, np.repeat(pairs.first, sizes)), -pull * residual)
+    np.add.at(slope, (pairs.place, np.repeat(pairs.second, pairs.size)), pull * residual)
+    np.add.at(slope, (pairs.place, np.repeat(pairs.first, pairs.size)), -pull * residual)
     laplacian = _laplacian(pairs, np.add.reduceat(pull, pairs.start)[None])
     return np.asarray(slope @ np.linalg.pinv(laplacian[0]))

@@ -27,6 +27,7 @@ _MOST_PLACES = 1000
 _SURROGATES = 600
 _DRIFT_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 _DRIFT_TIMES = 14
+_SHORT_IS_LIKELIER = 0.6  # prior density of the logarithm of a drift's time falls with this power of it: 0 covers too often
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,17 @@ def _memory(series: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     calm = np.clip(series, *_fences(series))
     periodogram = np.abs(np.fft.rfft(calm - calm.mean()))[1 : ordinates + 1] ** 2 / n
     scale = np.maximum((periodogram / spectra).mean(axis=1), np.finfo(np.float64).tiny)
-    log_density = -ordinates * np.log(scale) - np.log(spectra).sum(axis=1) - 0.5 * np.log(times)
+    log_density = -ordinates * np.log(scale) - np.log(spectra).sum(axis=1) - _SHORT_IS_LIKELIER * np.log(times)
     weight = np.exp(log_density - log_density.max())
     drawn = rng.choice(len(times), size=_SURROGATES, p=weight / weight.sum())
     return times[drawn], shares[drawn]
 
 
 def _fences(series: Floats) -> tuple[float, float]:
-    """Three standard deviations about the median, as the middle half of the series estimates them: low, high."""
+    """Three standard deviations about the median, as the middle half of the series estimates them: low, high.
+
+    A few stalls beyond them would hide the drift from its own periodogram.
+    """
     first, middle, third = np.quantile(series, [0.25, 0.5, 0.75])
     reach = 3 * (third - first) / 1.349
     return (float(middle - reach), float(middle + reach)) if reach > 0 else (float(series.min()), float(series.max()))

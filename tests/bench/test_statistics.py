@@ -72,20 +72,20 @@ def test_unsupported_percentile_is_none(n: int, percentile: float) -> None:
     assert latency_percentile(durations, percentile) is None
 
 
-@pytest.mark.parametrize("n", [459, 1000, 5000])
+@pytest.mark.parametrize("n", [459, 1000])
 def test_supported_percentile_bounds_the_true_one(n: int) -> None:
     """In 99 of 100 runs the true p99 is not above the estimate."""
-    runs = np.random.default_rng(2).exponential(size=(1500, n))
+    runs = np.random.default_rng(2).exponential(size=(600, n))
     bound = [supported_percentile(run, 0.99) for run in runs]
     covered = np.mean([value is not None and value >= -np.log(0.01) for value in bound])
-    assert covered >= 0.983
+    assert covered >= 0.98
 
 
-@given(st.lists(st.floats(1e-6, 10.0), min_size=459, max_size=700))
+@given(st.integers(459, 3000), st.integers(0, 1000), st.floats(0.0, 3.0))
 @settings(max_examples=25, deadline=None)
-def test_percentiles_grow(durations: list[float]) -> None:
+def test_percentiles_grow(n: int, seed: int, spread: float) -> None:
     """p50 <= p90 <= p95 <= p99, and each lies within what was seen."""
-    array = np.array(durations)
+    array = np.random.default_rng(seed).lognormal(sigma=spread, size=n)
     found = [latency_percentile(array, percentile) for percentile in (0.5, 0.9, 0.95, 0.99)]
     known = [value for value in found if value is not None]
     assert len(known) == 4
@@ -158,7 +158,7 @@ def stalls(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 @pytest.mark.parametrize(("rounds", "time"), [(60, 0.2), (60, 3.0), (120, 10.0)])
 def test_throughput_interval_covers(rounds: int, time: float) -> None:
     """Of 400 drifting, stalling campaigns the 95 % interval holds the long-run rate in 93 to 97 %."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(12)
     log_drift = 0.1 * drift(rng, rounds, time, campaigns=400)
     speed = 1000 * np.exp(log_drift) / (1 + stalls(rng, log_drift.shape))
     truth = 1000 * np.exp(0.1**2 / 2) * np.mean(1 / (1 + stalls(rng, (1_000_000,))))
@@ -377,7 +377,7 @@ def test_too_few_rounds_give_no_interval(rounds: int) -> None:
 
 def test_empty_and_lonely_campaigns() -> None:
     """Nothing measured, or one cell alone: nothing is known, and nothing breaks."""
-    nothing = Slices(*(np.zeros(0, dtype=np.int64) for _ in range(3)), log_latency=np.zeros(0))
+    nothing = campaign(6, [0.0], rounds=1).part(np.zeros(1, dtype=np.bool_))
     assert np.isnan(bootstrap_effects(nothing, 2, seed=1).value).all()
     assert effect_halves(nothing, 2, seed=1) == [None, None]
     lonely = bootstrap_effects(campaign(6, [0.0], rounds=20), 1, seed=1)
@@ -416,26 +416,22 @@ def test_slices_that_do_not_fit(change: dict[str, Any], message: str) -> None:
 # --- comparisons -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rounds", "time"), [(60, 2.0), (80, 15.0)])
+@pytest.mark.parametrize(("rounds", "time"), [(60, 2.0), (60, 10.0)])
 def test_ratio_interval_covers(rounds: int, time: float) -> None:
-    """The same server under two names, 200 campaigns: the interval of the ratio holds 1 in 93 to 97.5 %, give or take one
-    standard error of so few."""
-    held = 0
-    for seed in range(200):
-        effects = bootstrap_effects(campaign(seed, [0.0, 0.0], rounds=rounds, time=time), 2, seed=seed, replicates=300)
-        ratio = ratios(effects, 0)[1]
-        assert ratio is not None
-        assert ratio.low is not None
-        held += not ratio.excludes(1.0)
-    assert 0.915 <= held / 200 <= 0.99
+    """The same server under three names, 100 campaigns: of the 300 intervals 93 to 97.5 % hold 1."""
+    held = []
+    for seed in range(100):
+        slices = campaign(seed, [0.0] * 3, rounds=rounds, time=time)
+        effects = bootstrap_effects(slices, 3, seed=seed, replicates=200)
+        pairs = ratios(effects, 0)[1], ratios(effects, 0)[2], ratios(effects, 1)[2]
+        held += [pair is not None and pair.low is not None and not pair.excludes(1.0) for pair in pairs]
+    assert 0.93 <= np.mean(held) <= 0.975
 
 
 def test_five_percent_slower_is_found() -> None:
     """A copy that is truly 5 % slower is found in each of 20 campaigns of 150 rounds, and its ratio is right."""
     true = [0.0, float(np.log(1.05))]
-    found = []
-    for seed in range(20):
-        found.append(ratios(bootstrap_effects(campaign(seed, true, rounds=150), 2, seed=seed), 0)[1])
+    found = [ratios(bootstrap_effects(campaign(seed, true, rounds=150), 2, seed=seed), 0)[1] for seed in range(20)]
     assert all(ratio is not None and ratio.excludes(1.0) and ratio.value < 1 for ratio in found)
     assert np.mean([ratio.value for ratio in found if ratio is not None]) == pytest.approx(1 / 1.05, rel=0.003)
 

@@ -1,0 +1,106 @@
+"""The main job as a user runs it, on the process engine: what it leaves agrees with itself, and one folder is a new backend."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
+]
+
+
+def servebench(root: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-c", str(root / "tox.ini"), f"--rootdir={root}", "-p", "no:cacheprovider"]
+    command += ["--benchmark-only", "--engine=process", "--benchmark-max-time=0.4", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=540)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
+    """pytest-benchmark's JSON holds the very durations of samples.npz; throughput recomputed from them is results.csv's."""
+    out, theirs = tmp_path / "out", tmp_path / "benchmark.json"
+    options = ["--backend=flask", "-k", "single", f"--report-dir={out}", f"--benchmark-storage={tmp_path / 'storage'}"]
+    servebench(ROOT, *options, f"--benchmark-json={theirs}", "--benchmark-autosave")
+    run = (out / "latest").resolve()
+    samples = np.load(run / "samples.npz")
+    with (run / "results.csv").open(newline="") as file:
+        rows = {f"{row['backend']}-{row['endpoint']}-{row['scenario']}": row for row in csv.DictReader(file)}
+    benchmarks = json.loads(theirs.read_text())["benchmarks"]
+    assert {bench["param"] for bench in benchmarks} == {
+        "flask-rest-single",
+        "flask-raw-single",
+        "null-v1-json-single",
+        "null-raw-float32-single",
+        "reference-in-process-single",
+    }
+    for bench in benchmarks:
+        durations = samples[f"{bench['param']}/duration_s"]
+        assert bench["stats"]["data"] == durations.tolist()
+        row = rows[bench["param"]]
+        assert float(row["images_per_s"]) == pytest.approx(len(durations) * int(row["batch_size"]) / durations.sum(), rel=1e-9)
+        assert bench["extra_info"]["images_per_s"] == pytest.approx(float(row["images_per_s"]))
+        assert bench["extra_info"]["verdict"] == row["verdict"]
+    servebench_again = servebench(ROOT, *options, "--benchmark-compare")
+    assert "Comparing against benchmarks from:" in servebench_again
+    assert "(0001_" in servebench_again, "the table shows the saved run beside this one"
+
+
+DROPPED_TOML = """
+summary = "dropped in by a test"
+runtime = "onnxruntime"
+sets = ["dropped"]
+shared = ["serving"]
+command = ["{python}", "server.py", "--host", "{host}", "--port", "{port[8000]}"]
+[process]
+requirements = "requirements.txt"
+[[endpoint]]
+name = "raw"
+protocol = "raw-float32"
+port = 8000
+path = "/ask"
+"""
+DROPPED_SERVER = """
+from serving import wire
+from serving.onnx_model import OnnxModel
+from serving.small_http import Route, serve
+
+model = OnnxModel.from_environment()
+serve({"/ask": Route(lambda body: wire.write_raw(model.run(wire.read_raw(body))))}, default_port=8000)
+"""
+
+
+def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
+    """A folder dropped into a copy of the project is found, selected by its own set, started, measured and right."""
+    copy = tmp_path / "copy"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    folder = copy / "fixtures" / "backends" / "dropped"
+    folder.mkdir()
+    (folder / "backend.toml").write_text(DROPPED_TOML)
+    (folder / "server.py").write_text(DROPPED_SERVER)
+    shutil.copy(ROOT / "fixtures" / "backends" / "flask" / "requirements.txt", folder)  # an environment that is there already
+    servebench(copy, "--backend=dropped", f"--report-dir={tmp_path / 'out'}")
+    cells = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())["cells"]
+    dropped = {cell["scenario"]: cell for cell in cells if cell["backend"] == "dropped"}
+    assert set(dropped) == {"accuracy", "single", "batch128"}
+    for cell in dropped.values():
+        assert cell["agreement"] == 1.0
+        assert cell["verdict"] not in ("FAILED", "WRONG_ANSWERS", "NOT_MEASURED"), cell["reason"]
