@@ -31,6 +31,9 @@ from bench.statistics import (
 from bench.verdicts import Evidence, decide
 from bench.verify import Verification, Verifier
 
+BETWEEN_STARTS = 0.02
+"""Two starts of the same server were seen to differ by up to 1 % for as long as they live; a ratio must not claim to know more."""
+
 _RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable
 
@@ -338,7 +341,7 @@ def _with_ratios(
         return list(records)
     base_index = next(place[id(run.measure)] for run in runs if run.cell is base)
     found = []
-    speeds = ratios(effects, base_index)
+    speeds = ratios(effects, base_index, between_starts=BETWEEN_STARTS)
     for run, record in zip(runs, records, strict=True):
         ratio = speeds[place[id(run.measure)]] if run.measure.booked else None
         if ratio is not None:
@@ -351,7 +354,7 @@ def _with_ranks(runs: Sequence[CellRun], records: Sequence[Record], effects: Eff
     eligible = [False] * len(place)
     for run, record in zip(runs, records, strict=True):
         eligible[place[id(run.measure)]] = run.cell.backend.role is Role.SERVER and record.verdict in _RANKED
-    order = ranks(effects, eligible)
+    order = ranks(effects, eligible, between_starts=BETWEEN_STARTS)
     return [replace(record, rank=order[place[id(run.measure)]]) for run, record in zip(runs, records, strict=True)]
 
 

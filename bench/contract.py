@@ -138,8 +138,15 @@ class Answer:
 class Codec(Protocol):
     """One wire protocol: pure functions between arrays and bytes; knows no connection."""
 
-    name: str
-    transport: str  # "http", "grpc" or "in-process": which transport carries it
+    @property
+    def name(self) -> str:
+        """As it stands in backend.toml."""
+        ...
+
+    @property
+    def transport(self) -> str:
+        """`http`, `grpc` or `in-process`: which transport carries it."""
+        ...
 
     def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
         """Images [n, width] float32 -> (body, content type, further request headers)."""

@@ -9,6 +9,7 @@ The columns follow from the length: an image's width in a request, the number of
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,3 +35,23 @@ def unframe_scores(body: bytes) -> FloatArray:
             f"expected a row count n and n rows of float32, seen n = {rows} in {len(body)} bytes starting {body[:40]!r}"
         )
     return checked_scores(np.frombuffer(body, dtype="<f4", offset=_ROWS.size).reshape(rows, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class FramedCodec:
+    """Codec of every protocol that carries plain arrays in this framing; a `Codec`."""
+
+    name: str
+    transport: str
+
+    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+        """See `Codec.encode`."""
+        return frame(images), "application/octet-stream", ()
+
+    def decode(self, body: bytes) -> FloatArray:
+        """See `Codec.decode`."""
+        return unframe_scores(body)
+
+    def encode_answer(self, scores: FloatArray) -> bytes:
+        """See `Codec.encode_answer`."""
+        return frame(scores)
