@@ -32,7 +32,7 @@ from bench.verdicts import Evidence, decide
 from bench.verify import Verification, Verifier
 
 BETWEEN_STARTS = 0.02
-"""Two starts of the same server were seen to differ by up to 1 % for as long as they live; a ratio must not claim to know more."""
+"""Two starts of one server were seen to differ by up to 1 %, as long as they live; a ratio must not claim to know more."""
 
 _RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable
