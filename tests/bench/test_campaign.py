@@ -17,7 +17,7 @@ from tests.bench.scripted import IMAGES, PREDICT, Handler, right, spend, world
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH = Scenario("batch8", batch_size=8)
-QUICK = Settings(max_time_s=0.4)
+QUICK = Settings(max_time_s=0.2)
 
 
 def after(count: int, then: Handler) -> Handler:
@@ -83,7 +83,7 @@ def test_scenario_is_measured_once_for_all_its_cells() -> None:
 )
 def test_wrong_answers_are_found_whenever_they_begin(handler: Handler, scenario: Scenario, words: str) -> None:
     """One wrong answer makes the cell WRONG_ANSWERS, names the first, fails its test; the others stand."""
-    settings = Settings(max_time_s=0.6, min_rounds=520)
+    settings = Settings(max_time_s=0.2, min_rounds=520 if scenario == SINGLE else 100)
     with world({"good": right, "bad": handler}, scenario, settings) as (campaigns, cells, records):
         result = campaigns.result(cells["bad"])
         record = records["bad"][0]
@@ -114,7 +114,7 @@ def caching(size: int) -> Handler:
 @pytest.mark.parametrize("size", [1, 10_000])
 def test_a_cache_is_found_whatever_its_size(size: int) -> None:
     """Also one that knows the whole dataset after the warm-up: the audit sends images that it has never seen."""
-    settings = Settings(max_time_s=1.5)
+    settings = Settings(max_time_s=1.0)
     with world({"good": right, "cache": caching(size)}, SINGLE, settings) as (campaigns, cells, records):
         campaigns.result(cells["cache"])
         assert records["cache"][0].verdict is Verdict.CACHED, records["cache"][0]

@@ -28,7 +28,7 @@ def servebench(root: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
 DROPPED_TOML = """
 summary = "dropped in by a test"
 runtime = "onnxruntime"
-sets = ["dropped"]
+sets = ["just-dropped"]
 shared = ["serving"]
 command = ["{python}", "server.py", "--host", "{host}", "--port", "{port[8000]}"]
 [process]
@@ -97,7 +97,7 @@ def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
     (folder / "backend.toml").write_text(DROPPED_TOML)
     (folder / "server.py").write_text(DROPPED_SERVER)
     shutil.copy(ROOT / "fixtures" / "backends" / "flask" / "requirements.txt", folder)  # an environment that is there already
-    servebench(copy, "--backend=dropped", f"--report-dir={tmp_path / 'out'}")
+    servebench(copy, "--backend=just-dropped", f"--report-dir={tmp_path / 'out'}")
     cells = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())["cells"]
     dropped = {cell["scenario"]: cell for cell in cells if cell["backend"] == "dropped"}
     assert set(dropped) == {"accuracy", "single", "batch128"}
