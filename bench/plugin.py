@@ -175,8 +175,8 @@ def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
         Cell(backend, endpoint, scenario)
         for backend in session.backends
         for endpoint in backend.endpoints
-        # a ceiling is measured where something is held against it, and has no accuracy of its own
-        if backend.role is not Role.CEILING or (scenario != ACCURACY and endpoint.protocol in wires)
+        # A ceiling is measured where something is held against it, or where it was asked for alone; it has no accuracy.
+        if backend.role is not Role.CEILING or (scenario != ACCURACY and (endpoint.protocol in wires or not wires))
     ]
 
 

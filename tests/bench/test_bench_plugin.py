@@ -103,5 +103,6 @@ def test_smoke_run_does_one_exchange_a_cell_and_leaves_no_report(tmp_path: Path)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout
+    assert "null: starting" in done.stdout + done.stderr
     assert "OPS" not in done.stdout
     assert not (tmp_path / "out").exists()
