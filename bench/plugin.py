@@ -20,11 +20,13 @@ from bench.environment import environment, warnings_about
 from bench.host import client_cpu
 from bench.load.interleave import Settings
 from bench.options import add_flag, add_option, get_flag, get_option
+from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
-from bench.records import Record, Run, Samples
+from bench.records import Record, Run, Samples, StudyRow
 from bench.replay import Replay, ReplayClock
 from bench.scenarios import ACCURACY, Scenario
+from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class _Session:
     started_utc: str
     backends: Sequence[Backend] = ()
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
+    study: tuple[StudyRow, ...] = ()
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
@@ -100,13 +103,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise `cell` over the selected backends' endpoints and the test's scenarios."""
-    if "cell" not in metafunc.fixturenames:
-        return
+    """Parametrise `cell` over the selected backends' endpoints and the test's scenarios, `study_cell` over 2018's."""
     marker = metafunc.definition.get_closest_marker("scenarios")
     if marker is None:
         return
     cells = [cell for scenario in marker.args for cell in _cells(metafunc.config, scenario)]
+    if "study_cell" in metafunc.fixturenames:
+        replayed = replayed_cells(cells)
+        metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
+    if "cell" not in metafunc.fixturenames:
+        return
     names = [cell.endpoint.id if cell.scenario == ACCURACY else cell.id for cell in cells]
     metafunc.parametrize("cell", cells, ids=names)
 
@@ -114,10 +120,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every benchmark its replay clock and its group in pytest-benchmark's table."""
     for item in items:
-        cell = _cell_of(item)
-        if cell is not None:
+        param = _param_of(item)
+        if param is not None:
             clock = item.stash[_CLOCK] = ReplayClock()
-            item.add_marker(pytest.mark.benchmark(timer=clock.now, group=_group(cell.scenario)))
+            item.add_marker(pytest.mark.benchmark(timer=clock.now, group=_group(param)))
 
 
 @pytest.fixture
@@ -151,6 +157,28 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
     )
 
 
+@pytest.fixture(scope="session")
+def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> StudyReplay:
+    """The replay of 2018; measures a scenario when its first cell is asked for."""
+    config, session = request.config, request.config.stash[_SESSION]
+
+    def emit(rows: Sequence[StudyRow]) -> None:
+        session.study = tuple(rows)
+        if not session.smoke:
+            _emit_run(config, fleet, emnist, model, {name: dict(system.facts) for name, system in fleet.running.items()})
+
+    params = map(_param_of, request.session.items)
+    plan = StudyPlan(
+        cells=[param for param in params if isinstance(param, StudyCell)],
+        settings=_settings(config),
+        client_cpu=session.client_cpu,
+        smoke=session.smoke,
+        say=Console(config).line,
+        emit=emit,
+    )
+    return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor))
+
+
 def _seed(config: pytest.Config) -> int:
     text = get_option(config, "--seed") or "0"
     if not text.isdigit() or int(text) >= 2**32:
@@ -180,16 +208,18 @@ def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
     ]
 
 
-def _cell_of(item: pytest.Item) -> Cell | None:
+def _param_of(item: pytest.Item) -> Cell | StudyCell | None:
+    """What a benchmark of this suite measures; None for any other item, and for one that nothing was selected for."""
     if not isinstance(item, pytest.Function) or "replay" not in item.fixturenames:
         return None
-    cell = item.callspec.params["cell"]
-    return cell if isinstance(cell, Cell) else None
+    params = item.callspec.params
+    param = params.get("cell", params.get("study_cell"))
+    return param if isinstance(param, Cell | StudyCell) else None
 
 
 def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
     """The cells of the collected tests, and the ceilings and the reference that they are held against."""
-    chosen = [cell for cell in map(_cell_of, items) if cell is not None]
+    chosen = [param for param in map(_param_of, items) if isinstance(param, Cell)]
     known = {cell.id for cell in chosen}
     wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER}
     for scenario in dict.fromkeys(cell.scenario for cell in chosen):
@@ -200,7 +230,10 @@ def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list
     return chosen
 
 
-def _group(scenario: Scenario) -> str:
+def _group(param: Cell | StudyCell) -> str:
+    if isinstance(param, StudyCell):
+        return f"replay of 2018, {param.cell.scenario.name}: one after the other unless interleaved"
+    scenario = param.scenario
     if scenario == ACCURACY:
         return "accuracy: one pass over all images, 128 a request, not interleaved"
     return f"{scenario.name}: seconds an exchange of {scenario.batch_size} image{'s' if scenario.batch_size > 1 else ''}"
@@ -234,6 +267,7 @@ def _emit_run(
         options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
         backends=facts,
         warnings=tuple(warnings),
+        study=session.study,
     )
     config.hook.pytest_servebench_run(config=config, run=run)
 

@@ -108,6 +108,49 @@ class Samples:
     round_index: npt.NDArray[np.int64]
 
 
+class StudyStep(StrEnum):
+    """How the replay of 2018 measures: as the study did, then with one more of its flaws removed at each step."""
+
+    AS_IN_2018 = "as-in-2018"
+    KEPT_CONNECTION = "kept-connection"
+    PREPARED = "prepared-payload"
+    WARMED_UP = "warm-up"
+    INTERLEAVED = "interleaved"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One system of 2018 in one scenario at one step of the replay; `images_per_s` is None where `problem` says why.
+
+    `client` is what asked; the interval [images_per_s_low, images_per_s_high] knows nothing of the host's drift between one
+    system and the next, except at the last step. `agreement` is the part of the answers whose class is the reference's.
+    """
+
+    backend: str
+    endpoint: str
+    protocol: str
+    scenario: str
+    batch_size: int
+    engine: str
+    step: StudyStep
+    client: str
+    images_per_s: float | None
+    images_per_s_low: float | None
+    images_per_s_high: float | None
+    exchanges: int
+    agreement: float | None
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values, keys in the schema's order."""
+        return {**asdict(self), "step": str(self.step)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudyRow:
+        """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown step."""
+        return cls(**{**values, "step": StudyStep(values["step"])})
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a session measured on: everything that stands beside the cells in results.json."""
@@ -122,7 +165,8 @@ class Run:
     options: Mapping[str, Any]
     backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    study: tuple[StudyRow, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""
-        return {**asdict(self), "warnings": list(self.warnings)}
+        return {**asdict(self), "warnings": list(self.warnings), "study": [row.as_dict() for row in self.study]}

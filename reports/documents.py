@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contract import BadInput
-from bench.records import SCHEMA_VERSION, Record, Run, Samples
+from bench.records import SCHEMA_VERSION, Record, Run, Samples, StudyRow
 
-RUN_KEYS = ("id", "started_utc", "command", "engine", "options", "backends", "warnings")
+RUN_KEYS = ("id", "started_utc", "command", "engine", "options", "backends", "warnings", "study")
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
@@ -73,11 +73,12 @@ def run_from_document(document: Any, source: str) -> Run:
     try:
         head = document["run"]
         return Run(
-            **{key: head[key] for key in RUN_KEYS if key != "warnings"},
+            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", "study")},
             **{key: document[key] for key in ("environment", "dataset", "model")},
             warnings=tuple(str(warning) for warning in head["warnings"]),
+            study=tuple(StudyRow.from_dict(row) for row in head["study"]),
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, words
+from reports import baseline, study, words
 from reports.figures import Chart
 from reports.tables import Row, Table
 from reports.text import cut, one_line
@@ -45,7 +45,12 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
     ]
     page = environment.get_template("report.html.j2")
     return page.render(
-        view=view, sections=sections, reading=words.READING, verdicts=words.VERDICTS, baseline_note=baseline.NOTE
+        view=view,
+        sections=sections,
+        reading=words.READING,
+        verdicts=words.VERDICTS,
+        baseline_note=baseline.NOTE,
+        study_note=study.NOTE,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tabulate import tabulate
 
-from reports import baseline, words
+from reports import baseline, study, words
 from reports.columns import Column
 from reports.tables import Table
 from reports.text import cut, one_line, shortened
@@ -77,7 +77,21 @@ def _blocks(view: View, chart_files: Mapping[str, str]) -> Iterator[str]:
     yield "## 2018 and today"
     yield escape(baseline.NOTE)
     yield pipe_table(view.then_and_now.columns, view.then_and_now.rows)
+    yield from _study(view)
     yield from _background(view)
+
+
+def _study(view: View) -> Iterator[str]:
+    """The replay of 2018, where the run has one."""
+    if not view.study.tables:
+        return
+    yield "### 2018 replayed, flaw by flaw"
+    yield from (escape(sentence) for sentence in view.study.sentences)
+    for table in view.study.tables:
+        yield f"**{escape(table.title)}**"
+        yield pipe_table(table.grid.columns, table.grid.rows)
+    yield "\n".join(f"- {escape(cut(problem, _LONGEST_REASON))}" for problem in view.study.problems)
+    yield escape(study.NOTE)
 
 
 def _background(view: View) -> Iterator[str]:

@@ -13,6 +13,7 @@ from reports import answer
 from reports.baseline import Grid, then_and_now
 from reports.facts import pairs
 from reports.store import StoredRun
+from reports.study import StudySection, study_section
 from reports.tables import Table, endpoint_name, method_table, number, scenario_table, scenarios_of, title_of
 from reports.text import clean, cut, one_line
 
@@ -43,6 +44,7 @@ class View:
     method: tuple[Table, ...]
     troubles: tuple[Trouble, ...]
     then_and_now: Grid
+    study: StudySection
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, Pairs], ...]
     backends: tuple[tuple[str, Pairs], ...]
@@ -68,6 +70,7 @@ def build_view(stored: StoredRun) -> View:
         method=tuple(method_table(name, records) for name in scenarios),
         troubles=_troubles(records),
         then_and_now=then_and_now(records, run.started_utc[:4]),
+        study=study_section(run.study),
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings)),
         facts=tuple((name, pairs(values)) for name, values in facts if values),
         backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),
