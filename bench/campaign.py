@@ -11,6 +11,7 @@ from bench.analysis import CellRun, blank_record, pass_outcome, records_of
 from bench.cells import Cell, CellResult
 from bench.contract import Dataset, Fleet, Model, Role, SystemUnderTest
 from bench.host import pinned
+from bench.idle import BURNS_ABOVE, Burner, idle_cpu_fractions
 from bench.load.interleave import Campaign, Progress, Settings
 from bench.load.lanes import CyclingFeed, Feed, FreshFeed, Lane, Part, Prepare
 from bench.payloads import PayloadPress
@@ -21,6 +22,9 @@ from bench.records import Record, Samples, Verdict
 from bench.scenarios import ACCURACY, Scenario
 
 AUDIT_SHARE = 0.15  # of a cell's measuring time, for each of the two audit lanes
+PAUSED = "paused_while_idle"
+"""A backend's fact: it burns CPU while idle and was paused outside its slices."""
+
 AUDIT_SLICES = 12  # at least, so that slow cells are audited too
 
 
@@ -49,6 +53,8 @@ class Campaigns:
         self._fleet = fleet
         self._press = PayloadPress(dataset, model.predictor)
         self._results: dict[str, CellResult] = {}
+        self._idle: dict[str, float] = {}
+        self._burners: dict[str, Burner] = {}
 
     def result(self, cell: Cell) -> CellResult:
         """The cell's result, measured now if its scenario was not yet."""
@@ -60,7 +66,8 @@ class Campaigns:
         cells = [cell for cell in self._plan.cells if cell.scenario == scenario]
         sizes = sorted({cell.scenario.batch_size for cell in self._plan.cells})
         self._fleet.start([cell.backend.name for cell in self._plan.cells], Probe(self._press, sizes))
-        self._plan.emit_run({name: dict(system.facts) for name, system in self._fleet.running.items()})
+        self._watch_idle()
+        self._plan.emit_run({name: self._facts(name) for name in self._fleet.running})
         for cell in cells:
             if cell.backend.name in self._fleet.absent:
                 self._book_absent(cell)
@@ -75,6 +82,29 @@ class Campaigns:
                 self._accuracy(runs)
             else:
                 self._throughput(scenario, runs)
+
+    def _watch_idle(self) -> None:
+        """Find out who burns CPU while idle, once a server, and pause those until it is their turn."""
+        new = {
+            name: system
+            for name, system in self._fleet.running.items()
+            if name not in self._idle and system.backend.role is Role.SERVER
+        }
+        if self._plan.smoke or not new:
+            return
+        self._idle |= idle_cpu_fractions(new)
+        for name, system in new.items():
+            fraction = self._idle.setdefault(name, 0.0)
+            if fraction > BURNS_ABOVE:
+                self._plan.say(f"{name}: burns {fraction:.1%} of a core while idle, so it is paused outside its slices")
+                self._burners[name] = Burner(system, fraction)
+                self._burners[name].pause()
+
+    def _facts(self, name: str) -> dict[str, object]:
+        facts = dict(self._fleet.running[name].facts)
+        if name in self._idle:
+            facts |= {"idle_cpu_fraction": self._idle[name], PAUSED: name in self._burners}
+        return facts
 
     def _book_absent(self, cell: Cell) -> None:
         absence = self._fleet.absent[cell.backend.name]
@@ -113,6 +143,7 @@ class Campaigns:
             feed=feed(transport.prepare),
             goal_s=(AUDIT_SHARE if audits else 1.0) * self._plan.settings.max_time_s,
             least_slices=AUDIT_SLICES if audits else 1,
+            burner=self._burners.get(cell.backend.name),
         )
 
     def _smoke(self, runs: Sequence[CellRun]) -> None:

@@ -248,6 +248,14 @@ class SystemUnderTest(Protocol):
         """The last lines that it logged."""
         ...
 
+    def pause(self) -> None:
+        """Stop all its processes where they are, connections open; says what went wrong, never raises."""
+        ...
+
+    def resume(self) -> None:
+        """Let them go on; nothing where they are not paused."""
+        ...
+
 
 Probe = Callable[[SystemUnderTest], None]
 """Asks every endpoint of a backend for one real prediction and checks it; raises ExchangeError while not ready."""

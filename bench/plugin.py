@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import hooks
-from bench.campaign import Campaigns, Plan
+from bench.campaign import PAUSED, Campaigns, Plan
 from bench.cells import Cell
 from bench.console import Console
 from bench.contract import Backend, BadInput, Dataset, Fleet, Model, Role
@@ -40,6 +40,7 @@ class _Session:
     backends: Sequence[Backend] = ()
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
     study: tuple[StudyRow, ...] = ()
+    facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
@@ -252,10 +253,18 @@ def _emit_run(
 ) -> None:
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[_SESSION]
+    for name, known in facts.items():
+        session.facts[name] = {**session.facts.get(name, {}), **known}
     machine = environment(session.client_cpu, fleet.server_cpus)
     warnings = list(warnings_about(machine))
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
+    warnings += [
+        f"{name} burns {known['idle_cpu_fraction']:.1%} of a core while nobody asks it. It was paused outside its own, longer "
+        "slices, so that it disturbed nobody; where it serves beside others, it will."
+        for name, known in session.facts.items()
+        if known.get(PAUSED)
+    ]
     run = Run(
         id=session.run_id,
         started_utc=session.started_utc,
@@ -265,7 +274,7 @@ def _emit_run(
         dataset={"name": dataset.name, "n": len(dataset), "sha256": dataset.sha256, "synthetic": dataset.synthetic},
         model={"name": model.name, "sha256": model.sha256, "input_width": model.input_width, "classes": model.classes},
         options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
-        backends=facts,
+        backends=dict(session.facts),
         warnings=tuple(warnings),
         study=session.study,
     )

@@ -2,6 +2,7 @@
 
 Schema history
     1  2026-11-22  first version
+    2  2026-11-24  run.study, the replay of 2018; a run of version 1 is read as one without
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Verdict(StrEnum):

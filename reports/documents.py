@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bench.contract import BadInput
 from bench.records import SCHEMA_VERSION, Record, Run, Samples, StudyRow
 
+READABLE = (1, SCHEMA_VERSION)
 RUN_KEYS = ("id", "started_utc", "command", "engine", "options", "backends", "warnings", "study")
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
@@ -65,9 +66,9 @@ def run_from_document(document: Any, source: str) -> Run:
     if not isinstance(document, Mapping) or "schema_version" not in document:
         raise BadInput(f"{source} is not a result of servebench: it has no schema_version.")
     version = document["schema_version"]
-    if version != SCHEMA_VERSION:
+    if version not in READABLE:
         raise BadInput(
-            f"{source} has schema version {version!r}; this version of servebench reads {SCHEMA_VERSION}. "
+            f"{source} has schema version {version!r}; this version of servebench reads 1 to {SCHEMA_VERSION}. "
             f"Render it with the version of servebench that wrote it."
         )
     try:
@@ -76,7 +77,7 @@ def run_from_document(document: Any, source: str) -> Run:
             **{key: head[key] for key in RUN_KEYS if key not in ("warnings", "study")},
             **{key: document[key] for key in ("environment", "dataset", "model")},
             warnings=tuple(str(warning) for warning in head["warnings"]),
-            study=tuple(StudyRow.from_dict(row) for row in head["study"]),
+            study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None

@@ -89,7 +89,8 @@ class Campaign:
     def _warm_up_all(self, exchanges: int | None = None) -> None:
         self._started_at = perf_counter()
         for number, lane in enumerate(self._lanes):
-            self._warm_up(lane, exchanges)
+            with lane.awake():
+                self._warm_up(lane, exchanges)
             self._tell("warm-up", (number + 1) / len(self._lanes), number + 1)
 
     def exchange_share(self) -> float:
@@ -114,7 +115,8 @@ class Campaign:
         start, steal = perf_counter(), StealClock()
         for lane in self._lanes:
             # What a lane earns a round, so that all end in about the same one; an audit needs less time than a measurement.
-            needs_s = max(lane.goal_s, lane.least_slices * max(lane.typical_s, self._settings.slice_s))
+            slice_s = self._settings.slice_s if lane.burner is None else lane.burner.slice_s
+            needs_s = max(lane.goal_s, lane.least_slices * max(lane.typical_s, slice_s))
             lane.rate = min(1.0, needs_s / self._settings.max_time_s) if lane.part is not Part.MEASURE else 1.0
         position = 0
         try:
@@ -134,13 +136,14 @@ class Campaign:
             steal.close()
 
     def _one_slice(self, lane: Lane, position: int, steal: StealClock) -> None:
-        slice_s = self._settings.slice_s
-        fast = lane.typical_s < slice_s * _OPENER_BELOW
+        slice_s = self._settings.slice_s if lane.burner is None else lane.burner.slice_s
+        fast = lane.burner is not None or lane.typical_s < slice_s * _OPENER_BELOW
         expected = 1 if lane.typical_s >= slice_s else math.ceil(1.5 * slice_s / max(lane.typical_s, 1e-6)) + fast
         feed = lane.feed.sendings(expected)
-        steal_before, before = steal.now(), lane.system.usage()
-        done = run_slice(lane.transport, feed, slice_s=slice_s, opener=fast)
-        after, steal_after = lane.system.usage(), steal.now()
+        with lane.awake():
+            steal_before, before = steal.now(), lane.system.usage()
+            done = run_slice(lane.transport, feed, slice_s=slice_s, opener=fast)
+            after, steal_after = lane.system.usage(), steal.now()
         stolen = steal_after - steal_before if steal_before is not None and steal_after is not None else None
         lane.book(done, self.rounds, position, before, after, stolen)
         lane.credit_s -= self._spent(done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf, sqrt
@@ -10,6 +11,7 @@ from statistics import NormalDist, median
 from typing import Any, Protocol
 
 from bench.contract import ExchangeError, ExchangeTimeout, Payload, SystemUnderTest, Transport, Usage
+from bench.idle import Burner
 from bench.load.closed_loop import Slice
 
 _GIVE_UP_AFTER = 6  # errors in a row without an answer between them
@@ -112,6 +114,7 @@ class Lane:
     feed: Feed
     goal_s: float
     least_slices: int = 1
+    burner: Burner | None = None  # where its server is paused outside its slices
     credit_s: float = 0.0
     rate: float = 1.0
     booked: list[Booked] = field(default_factory=list)
@@ -129,6 +132,10 @@ class Lane:
     typical_s: float = 0.0
     threads: int | None = None
     _kept: dict[int, bytes] = field(default_factory=dict)
+
+    def awake(self) -> AbstractContextManager[None]:
+        """The time in which its server may run; always, unless it is one that is paused."""
+        return self.burner.awake() if self.burner is not None else nullcontext()
 
     def book(
         self, done: Slice, round_index: int, position: int, before: Usage | None, after: Usage | None, steal_s: float | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 
 import grpc
 
@@ -12,19 +13,27 @@ from bench.transports import DEADLINE_S
 _MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class GrpcRequest:
+    """One call: its method, and the serialised message."""
+
+    method: str
+    message: bytes
+
+
 class GrpcTransport:
-    """One channel to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `Transport[bytes]`."""
+    """One channel to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `Transport[GrpcRequest]`."""
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         self._endpoint = endpoint
         self._deadline_s = deadline_s
         self._channel: grpc.Channel | None = None
+        self._calls: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self.spent = True
-        self._call: grpc.UnaryUnaryMultiCallable[bytes, bytes] | None = None
 
-    def prepare(self, payload: Payload) -> bytes:
-        """The serialised message; the channel adds only its frame."""
-        return payload.body
+    def prepare(self, payload: Payload) -> GrpcRequest:
+        """The serialised message, to which the channel adds only its frame, and the method that takes it."""
+        return GrpcRequest(self._endpoint.path.replace("{batch_size}", str(payload.batch_size)), payload.body)
 
     def connect(self) -> None:
         """Open a new channel and wait until it is ready; raises ConnectionLost."""
@@ -44,23 +53,20 @@ class GrpcTransport:
         except grpc.FutureTimeoutError:
             self.close()
             raise ConnectionLost(f"{self._who()}: cannot connect within {self._deadline_s:g} s") from None
-        # No serialiser: bytes in, bytes out, so that protobuf's work stays outside the clock.
-        self._call = self._channel.unary_unary(self._endpoint.path, request_serializer=None, response_deserializer=None)
         self.spent = False
 
     def ensure_connected(self) -> bool:
         """A channel reconnects by itself; only a missing one is opened here."""
-        if self._call is not None:
+        if self._channel is not None:
             return False
         self.connect()
         return True
 
-    def exchange(self, request: bytes) -> bytes:
+    def exchange(self, request: GrpcRequest) -> bytes:
         """One unary call; raises ErrorStatus, ExchangeTimeout or ConnectionLost by the call's status code."""
-        if self._call is None:
-            raise ConnectionLost(f"{self._who()}: not connected")
+        call = self._calls.get(request.method) or self._new_call(request.method)
         try:
-            return self._call(request, timeout=self._deadline_s)
+            return call(request.message, timeout=self._deadline_s)
         except grpc.RpcError as error:
             code, details = error.code(), error.details()
         text = f"{self._who()}: gRPC status {code.name}: {details}"
@@ -77,8 +83,19 @@ class GrpcTransport:
             with contextlib.suppress(Exception):
                 self._channel.close()
         self._channel = None
-        self._call = None
+        self._calls.clear()
         self.spent = True
+
+    def _new_call(self, method: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+        """Once a method and connection, in the untimed exchange that opens a slice."""
+        if self._channel is None:
+            raise ConnectionLost(f"{self._who()}: not connected")
+        # No serialiser: bytes in, bytes out, so that protobuf's work stays outside the clock.
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
+            method, request_serializer=None, response_deserializer=None
+        )
+        self._calls[method] = call
+        return call
 
     def _who(self) -> str:
         return f"{self._endpoint.id} at {self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"

@@ -82,9 +82,26 @@ class ScriptedSystem:
         self.predictor = predictor
         self.facts: Mapping[str, object] = {}
         self.alive = True
+        self.paused = False
+        self.switches = 0
+        self.burns = 0.0  # seconds on a CPU for each second that it is awake
+        self._cpu_s = 0.0
+        self._looked_s = time.perf_counter()
 
     def usage(self) -> Usage | None:
-        return None
+        if not self.burns:
+            return None
+        now = time.perf_counter()
+        self._cpu_s += 0.0 if self.paused else self.burns * (now - self._looked_s)
+        self._looked_s = now
+        return Usage(self._cpu_s, wait_s=None, throttled=0, threads=1)
+
+    def pause(self) -> None:
+        self.paused = True
+        self.switches += 1
+
+    def resume(self) -> None:
+        self.paused = False
 
     def is_alive(self) -> bool:
         return self.alive

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
-from bench.transports.grpc import GrpcTransport
+from bench.transports.grpc import GrpcRequest, GrpcTransport
 
 METHOD = "/little.Service/Predict"
 
@@ -75,7 +75,7 @@ def test_a_server_that_went_away_is_a_lost_connection_and_can_be_reopened() -> N
         assert not transport.spent
         assert not transport.ensure_connected()
     with pytest.raises((ConnectionLost, ExchangeTimeout)):
-        transport.exchange(b"question")
+        transport.exchange(GrpcRequest(METHOD, b"question"))
     transport.close()
     assert transport.spent
     with pytest.raises(ConnectionLost, match="cannot connect"):
