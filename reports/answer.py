@@ -9,7 +9,7 @@ from bench.contract import Role
 from bench.records import Record, Verdict
 from bench.scenarios import ACCURACY
 from reports.tables import base_name, endpoint_name, number, scenarios_of, times, title_of
-from reports.text import listed, shortened
+from reports.text import listed, one_line, shortened
 
 _PHRASES = {"single": "For single images,", "batch128": "For batches of 128,"}
 _NAME_WIDTH = 60
@@ -22,6 +22,30 @@ def answers(records: Sequence[Record]) -> tuple[str, ...]:
     if not scenarios:
         return ("This run compared no speeds.",)
     return tuple(_answer(name, [record for record in servers if record.scenario == name]) for name in scenarios)
+
+
+def by_protocol(records: Sequence[Record]) -> tuple[str, ...]:
+    """Who leads within each protocol, a sentence for each scenario with more than one: JSON and binary are not one race."""
+    servers = [record for record in records if record.role == Role.SERVER and record.rank is not None and record.images_per_s]
+    sentences = []
+    for scenario in scenarios_of(servers):
+        cells = sorted((r for r in servers if r.scenario == scenario), key=lambda r: (r.rank or 0, -(r.images_per_s or 0.0)))
+        protocols = list(dict.fromkeys(record.protocol for record in cells))
+        if scenario == ACCURACY.name or len(protocols) < 2:
+            continue
+        leaders = [_protocol_lead([record for record in cells if record.protocol == protocol]) for protocol in protocols]
+        sentences.append(f"{title_of(scenario)}, each protocol by itself: {'; '.join(leaders)}.")
+    return tuple(sentences)
+
+
+def _protocol_lead(cells: Sequence[Record]) -> str:
+    """The first of one protocol, ties included; who is alone in it leads nobody."""
+    leaders = [record for record in cells if record.rank == cells[0].rank]
+    names = listed([_name(record) for record in leaders])
+    field = (
+        "the only one" if len(cells) == 1 else f"ahead of {len(cells) - len(leaders)}" if len(leaders) < len(cells) else "tied"
+    )
+    return f"{one_line(cells[0].protocol)}: {names} with {_speeds(leaders)} ({field})"
 
 
 def unranked(records: Sequence[Record]) -> str:

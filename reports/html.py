@@ -17,7 +17,7 @@ from reports.text import cut, one_line
 from reports.view import View
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_REASON_WIDTH = 90
+_REASON_WIDTH = 220
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.records import Record, Verdict
-from reports.answer import answers, unranked
+from reports.answer import answers, by_protocol, unranked
 from tests.reports.records import a_record, every_verdict, unmeasured
 
 
@@ -93,3 +93,18 @@ def test_unranked_cells_are_counted_by_verdict() -> None:
     assert "2 NOT_MEASURED" in text
     assert unranked([cell("a", 1, 1.0)]) == ""
     assert "1 measured too briefly" in unranked([cell("a", None, 1.0)])
+
+
+def test_each_protocol_has_its_own_leader() -> None:
+    """JSON and binary are not one race: who leads all need not be who leads among its like."""
+    cells = [
+        a_record(backend="a", endpoint="raw", protocol="raw-float32", rank=1, images_per_s=9000.0),
+        a_record(backend="b", endpoint="rest", protocol="v1-json", rank=2, images_per_s=3000.0),
+        a_record(backend="c", endpoint="rest", protocol="v1-json", rank=2, images_per_s=2900.0),
+        a_record(backend="d", endpoint="rest", protocol="v1-json", rank=4, images_per_s=1000.0),
+    ]
+    (sentence,) = by_protocol(cells)
+    assert "raw-float32: a-raw with 9,000 images/s (the only one)" in sentence
+    assert "v1-json: b-rest and c-rest with 3,000 and 2,900 images/s (ahead of 1)" in sentence
+    assert by_protocol(cells[1:]) == ()
+    assert by_protocol([]) == ()
