@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import orjson
 import pytest
+from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench.contract import BadInput, FloatArray, MalformedAnswer
-from bench.protocols import codec, load_codecs, protocol_names
+from bench.protocols import _inference_pb2, _tfserving_pb2, codec, load_codecs, protocol_names
 
 SCORES = hnp.arrays(
     np.float32,
@@ -36,6 +41,47 @@ def test_an_unknown_protocol_lists_the_known_ones() -> None:
         codec("v1-jsn")
     with pytest.raises(BadInput):
         codec("-framing")
+
+
+def _framed_images(body: bytes) -> FloatArray:
+    (rows,) = struct.unpack_from("<I", body)
+    return np.frombuffer(body, dtype="<f4", offset=4).reshape(rows, -1)
+
+
+def _json_images(body: bytes) -> FloatArray:
+    return np.array(json.loads(body)["instances"], dtype=np.float32)
+
+
+def _graphpipe_images(body: bytes) -> FloatArray:
+    """By the layout that test_graphpipe_golden_bytes spells out, followed offset by offset."""
+
+    def at(place: int) -> int:
+        return place + int(struct.unpack_from("<I", body, place)[0])
+
+    def field(table: int, slot: int) -> int:
+        vtable = table - struct.unpack_from("<i", body, table)[0]
+        return table + int(struct.unpack_from("<H", body, vtable + 4 + 2 * slot)[0])
+
+    request = at(field(at(0), 1))
+    tensor = at(at(field(request, 2)) + 4)  # behind the vector's length
+    shape, data = at(field(tensor, 1)), at(field(tensor, 2))
+    rows, width = struct.unpack_from("<2q", body, shape + 4)
+    return np.frombuffer(body, dtype="<f4", offset=data + 4, count=rows * width).reshape(rows, width)
+
+
+@pytest.mark.parametrize(
+    ("name", "images_of"),
+    [
+        ("v1-json", _json_images),
+        ("raw-float32", _framed_images),
+        ("in-process", _framed_images),
+        ("graphpipe", _graphpipe_images),
+    ],
+)
+@given(images=SCORES)
+def test_requests_hold_the_very_images(name: str, images_of: Callable[[bytes], FloatArray], images: FloatArray) -> None:
+    """Shape and float32 bits of any batch stand in the request; the other protocols' own tests do the same."""
+    np.testing.assert_array_equal(images_of(codec(name).encode(images)[0]), images)
 
 
 @pytest.mark.parametrize("name", protocol_names())
@@ -106,6 +152,54 @@ def test_a_frame_of_the_wrong_length_is_refused(body: bytes) -> None:
         codec("raw-float32").decode(body)
 
 
+TENSOR = b"".join(  # of graphpipe.fbs; begins 2 bytes before a multiple of 4
+    (
+        b"\x0a\0\x10\0\x0f\0\x08\0\x04\0",  # vtable of 10 bytes for a table of 16: type at 15, shape at 8, data at 4
+        b"\x0a\0\0\0",  # the table: its vtable 10 bytes before it
+        b"\x24\0\0\0",  # data 36 bytes from here
+        b"\x08\0\0\0",  # shape 8 bytes from here
+        b"\0\0\0\x0a",  # type: Float32 = 10
+        b"\x02\0\0\0\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0",  # shape: two int64, at a multiple of 8
+        b"\0\0\0\0",
+        b"\x10\0\0\0" + FRAMED[4:],  # data: 16 bytes
+    )
+)
+GRAPHPIPE_REQUEST = b"".join(
+    (
+        b"\x10\0\0\0\0\0\0\0",  # the root table is at 16
+        b"\x08\0\x0c\0\x0b\0\x04\0",  # vtable for a table of 12 bytes: req_type at 11, req at 4
+        b"\x08\0\0\0",  # Request
+        b"\x14\0\0\0",  # req 20 bytes from here
+        b"\0\0\0\x01",  # req_type: InferRequest = 1
+        b"\x0c\0\x14\0\x10\0\x0c\0\x08\0\x04\0",  # vtable: config at 16, input_names 12, input_tensors 8, output_names 4
+        b"\x0c\0\0\0",  # InferRequest
+        b"\x10\0\0\0\x10\0\0\0\x08\0\0\0\x58\0\0\0",  # the four, backwards, each from where it stands
+        b"\0\0\0\0",  # no names
+        b"\x01\0\0\0\x10\0\0\0",  # one tensor, 16 bytes from here
+        b"\0\0",
+        TENSOR,
+        b"\0\0\0\0\0\0\0\0",  # config: a string of length 0, its end, and padding
+    )
+)
+GRAPHPIPE_ANSWER = b"".join(
+    (
+        b"\x10\0\0\0\0\0\0\0\0\0",  # the root table is at 16
+        b"\x06\0\x08\0\x04\0",  # vtable of 6 bytes for a table of 8: output_tensors at 4, no errors
+        b"\x06\0\0\0",  # InferResponse
+        b"\x04\0\0\0",  # output_tensors 4 bytes from here
+        b"\x01\0\0\0\x10\0\0\0",  # one tensor, 16 bytes from here
+        b"\0\0",
+        TENSOR,
+    )
+)
+
+
+def test_graphpipe_golden_bytes() -> None:
+    """A flatbuffer as graphpipe.fbs and the format of flatbuffers prescribe it, in the order in which the library writes."""
+    assert codec("graphpipe").encode(TWO_BY_TWO) == (GRAPHPIPE_REQUEST, "application/octet-stream", ())
+    assert codec("graphpipe").encode_answer(TWO_BY_TWO) == GRAPHPIPE_ANSWER
+
+
 def test_json_golden_bytes() -> None:
     """float32 values are written in their shortest form (0.1, not 0.10000000149011612)."""
     body, content_type, headers = codec("v1-json").encode(TWO_BY_TWO)
@@ -142,3 +236,19 @@ def test_json_answers_that_are_no_predictions(document: object, message: str) ->
     """Each way in which a JSON answer can be wrong is refused and named."""
     with pytest.raises(MalformedAnswer, match=message):
         codec("v1-json").decode(orjson.dumps(document))
+
+
+@pytest.mark.parametrize("messages", [_tfserving_pb2, _inference_pb2], ids=lambda module: module.DESCRIPTOR.name)
+def test_the_generated_modules_are_the_proto_files(messages: ModuleType, tmp_path: Path) -> None:
+    """Whoever changes a .proto file generates its Python again (`tox -e proto`)."""
+    protoc = pytest.importorskip("grpc_tools.protoc", reason="needs grpcio-tools")
+    out = tmp_path / "compiled"
+    name = messages.DESCRIPTOR.name
+    root = Path(str(messages.__file__)).parents[len(Path(name).parts) - 1]
+    assert protoc.main(["protoc", f"-I{root}", f"--descriptor_set_out={out}", name]) == 0
+    (compiled,) = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
+    inner = [nested for message in compiled.message_type for nested in message.nested_type]
+    for message in (*compiled.message_type, *inner):
+        for field in message.field:
+            field.ClearField("json_name")  # which generated code leaves out
+    assert compiled == descriptor_pb2.FileDescriptorProto.FromString(messages.DESCRIPTOR.serialized_pb)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
-from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -155,18 +153,3 @@ def test_a_damaged_answer_never_fails_otherwise(position: int, value: int) -> No
         return
     assert scores.ndim == 2
     assert np.isfinite(scores).all()
-
-
-def test_the_generated_module_is_the_proto_files(tmp_path: Path) -> None:
-    """Whoever changes _tfserving.proto generates the Python again (`tox -e proto`)."""
-    protoc = pytest.importorskip("grpc_tools.protoc", reason="needs grpcio-tools")
-    out = tmp_path / "compiled"
-    name = messages.DESCRIPTOR.name
-    root = Path(str(messages.__file__)).parents[len(Path(name).parts) - 1]
-    assert protoc.main(["protoc", f"-I{root}", f"--descriptor_set_out={out}", name]) == 0
-    (compiled,) = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
-    inner = [nested for message in compiled.message_type for nested in message.nested_type]
-    for message in (*compiled.message_type, *inner):
-        for field in message.field:
-            field.ClearField("json_name")  # which generated code leaves out
-    assert compiled == descriptor_pb2.FileDescriptorProto.FromString(messages.DESCRIPTOR.serialized_pb)
