@@ -261,6 +261,12 @@ Probe = Callable[[SystemUnderTest], None]
 """Asks every endpoint of a backend for one real prediction and checks it; raises ExchangeError while not ready."""
 
 
+def log_end(system: SystemUnderTest) -> str:
+    """The last lines of its log as they stand below what went wrong: indented, under a line that says what they are."""
+    lines = (system.log_tail().strip() or "(nothing)").splitlines()
+    return "\n    ".join(["  log's end:", *lines])
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
     """Why a selected backend does not run: `failed` if it was had but did not work, else it could not be had."""

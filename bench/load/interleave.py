@@ -72,6 +72,7 @@ class Campaign:
         try:
             self._warm_up_all()
             self._go_round()
+            self._note_the_dead()
         finally:
             self._close()
 
@@ -79,12 +80,19 @@ class Campaign:
         """Only the warm-up's pass over each lane's payloads, or over its first `exchanges`: accuracy, and the smoke test."""
         try:
             self._warm_up_all(exchanges)
+            self._note_the_dead()
         finally:
             self._close()
 
     def _close(self) -> None:
         for lane in self._lanes:
             lane.transport.close()
+
+    def _note_the_dead(self) -> None:
+        """A supervisor that was killed can leave workers that answer; what is measured then is no server that anybody runs."""
+        for lane in self._lanes:
+            if not lane.retired and not lane.system.is_alive():
+                lane.note_death()
 
     def _warm_up_all(self, exchanges: int | None = None) -> None:
         self._started_at = perf_counter()

@@ -10,7 +10,7 @@ from math import inf, sqrt
 from statistics import NormalDist, median
 from typing import Any, Protocol
 
-from bench.contract import ExchangeError, ExchangeTimeout, Payload, SystemUnderTest, Transport, Usage
+from bench.contract import ExchangeError, ExchangeTimeout, Payload, SystemUnderTest, Transport, Usage, log_end
 from bench.idle import Burner
 from bench.load.closed_loop import Slice
 
@@ -182,9 +182,15 @@ class Lane:
         self.errors.append(error)
         self.failures_in_a_row += _FROZEN if isinstance(error, ExchangeTimeout) else 1
         if not alive:
-            self.retired = f"the server died; the last error: {error}"
+            self.retired = f"the server died; the last error: {error}\n{log_end(self.system)}"
         elif self.failures_in_a_row >= _GIVE_UP_AFTER:
-            self.retired = f"gave up after errors in a row and no answer between them; the last: {error}"
+            words = "gave up after errors in a row and no answer between them"
+            self.retired = f"{words}; the last: {error}\n{log_end(self.system)}"
+
+    def note_death(self) -> None:
+        """Retire for a server that is dead, though what it left behind goes on answering."""
+        what = "the server's first process died, while others that it had started went on answering"
+        self.retired = f"{what}\n{log_end(self.system)}"
 
     def relative_margin(self, confidence: float) -> float:
         """Half the interval of the mean duration over the mean, as pytest-benchmark's --benchmark-precision means it."""

@@ -82,6 +82,7 @@ class ScriptedSystem:
         self.predictor = predictor
         self.facts: Mapping[str, object] = {}
         self.alive = True
+        self.log = ""
         self.paused = False
         self.switches = 0
         self.burns = 0.0  # seconds on a CPU for each second that it is awake
@@ -107,7 +108,7 @@ class ScriptedSystem:
         return self.alive
 
     def log_tail(self) -> str:
-        return ""
+        return self.log
 
 
 class ScriptedFleet:
@@ -141,10 +142,16 @@ def world(
     with contextlib.ExitStack() as stack:
         systems: dict[str, SystemUnderTest] = {}
         for name, handler in handlers.items():
-            endpoint = stack.enter_context(serving(answering(_http(handler))))
-            declared = backend(name)
-            systems[name] = ScriptedSystem(declared, declared.endpoints[0].located(str(endpoint.host), endpoint.port))
+            systems[name] = stack.enter_context(scripted(name, handler))
         yield measuring(systems, scenario, settings, absent)
+
+
+@contextlib.contextmanager
+def scripted(name: str, handler: Handler) -> Iterator[ScriptedSystem]:
+    """Serve one handler."""
+    with serving(answering(_http(handler))) as endpoint:
+        declared = backend(name)
+        yield ScriptedSystem(declared, declared.endpoints[0].located(str(endpoint.host), endpoint.port))
 
 
 def measuring(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from bench.load.interleave import Settings
 from bench.protocols.raw_float32 import CODEC
 from bench.records import Verdict
 from bench.scenarios import ACCURACY, Scenario
-from tests.bench.scripted import IMAGES, PREDICT, Handler, right, spend, world
+from tests.bench.scripted import IMAGES, PREDICT, Handler, ScriptedSystem, measuring, right, scripted, spend, world
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH = Scenario("batch8", batch_size=8)
@@ -152,6 +153,33 @@ def test_a_server_that_stops_answering_is_given_up() -> None:
         assert records["bad"][0].verdict is Verdict.FAILED
         assert "gave up" in records["bad"][0].reason
         assert records["good"][0].exchanges > 10
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [(failing(1), "the server died; the last error: "), (right, "others that it had started went on answering")],
+)
+def test_a_server_that_dies_has_its_last_words_in_its_row(then: Handler, words: str) -> None:
+    """Also one whose orphans go on answering is FAILED; either way the log's end is in the reason, and the others stand."""
+
+    def handle(images: FloatArray) -> bytes:
+        systems["bad"].alive = next(asked) < 3 * IMAGES
+        return right(images) if systems["bad"].alive else then(images)
+
+    asked = iter(range(1 << 30))
+    systems: dict[str, ScriptedSystem] = {}
+    with contextlib.ExitStack() as stack:
+        for name, handler in {"good": right, "bad": handle}.items():
+            systems[name] = stack.enter_context(scripted(name, handler))
+        systems["bad"].log = "starting\nout of cheese"
+        campaigns, cells, records = measuring(dict(systems), SINGLE, QUICK)
+        campaigns.result(cells["bad"])
+    record = records["bad"][0]
+    assert record.verdict is Verdict.FAILED
+    assert words in record.reason
+    assert record.reason.endswith("  log's end:\n    starting\n    out of cheese")
+    assert record.rank is None
+    assert records["good"][0].verdict in (Verdict.VALID, Verdict.UNSTABLE)
 
 
 def test_absent_backends_have_their_rows() -> None:

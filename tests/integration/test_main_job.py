@@ -63,6 +63,7 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
 DROPPED_TOML = """
 summary = "dropped in by a test"
 runtime = "onnxruntime"
+tuning = "nothing"
 sets = ["just-dropped"]
 shared = ["serving"]
 command = ["{python}", "server.py", "--host", "{host}", "--port", "{port[8000]}"]

@@ -1,0 +1,319 @@
+"""Every backend that runs as a process, with the real engine: right, gone when stopped, and alone in its misfortunes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from bench.campaign import Campaigns, Plan
+from bench.cells import Cell
+from bench.contract import Absence, Endpoint, FloatArray, Model, Payload, Role, SystemUnderTest
+from bench.load.interleave import Progress, Settings
+from bench.payloads import PayloadPress
+from bench.probe import Probe, open_transport
+from bench.protocols import codec
+from bench.ratio import RatioTo
+from bench.records import Record, Verdict
+from bench.scenarios import Scenario
+from fixtures.cache import cache_root
+from fixtures.dataset import load_emnist
+from fixtures.engines.base import EngineSettings
+from fixtures.engines.process import ProcessEngine
+from fixtures.engines.process_server import ProcessServer
+from fixtures.engines.process_tree import marked, with_relatives
+from fixtures.engines.sweeping import run_folder_prefix
+from fixtures.exporting import Exports
+from fixtures.fleet import LocalFleet
+from fixtures.model import load_model
+from fixtures.owner import RunIdentity
+from fixtures.spec import BackendSpec, load_specs
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
+]
+
+SPECS = load_specs(Path(__file__).parents[2] / "fixtures" / "backends")
+NAMES = [name for name, spec in SPECS.items() if spec.process is not None and spec.backend.role is Role.SERVER]
+BYSTANDERS = ("flask", "fastapi")
+MAX_ABS_DIFF = 1e-4
+MEASURING_S = 1.0
+SINGLE = Scenario("single", batch_size=1)
+COULD_NOT_BE_HAD = "virtual environment could not be built"
+SHARED_PLACES = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/")
+
+Records = dict[str, Record]
+"""What was emitted, by cell."""
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """The project's own."""
+    return load_model()
+
+
+@pytest.fixture(scope="module")
+def settings() -> EngineSettings:
+    """A run with the real cache."""
+    return EngineSettings(RunIdentity.new(), (min(os.sched_getaffinity(0)),), cache_root(), print)
+
+
+@pytest.fixture(scope="module")
+def press(model: Model) -> PayloadPress:
+    """The synthetic images: the answers are held against the model's, whatever it is asked."""
+    return PayloadPress(load_emnist(None, allow_download=False, say=print), model.predictor)
+
+
+@pytest.fixture(scope="module")
+def exports(model: Model, press: PayloadPress, settings: EngineSettings) -> Exports:
+    """The formats that some of them serve."""
+    return Exports(model, press.dataset.images, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a test needs to start backends and to measure them."""
+
+    model: Model
+    settings: EngineSettings
+    press: PayloadPress
+    exports: Exports
+
+    def fleet(self, *specs: BackendSpec) -> LocalFleet:
+        """These backends, on processes."""
+        return LocalFleet(specs, ProcessEngine(self.settings), self.model, self.settings, self.exports.ensure)
+
+    def campaigns(self, fleet: LocalFleet, cells: list[Cell], watch: Callable[[Progress], None]) -> tuple[Campaigns, Records]:
+        """A short campaign of all these cells; the records by cell."""
+        records: dict[str, Record] = {}
+        plan = Plan(
+            cells=cells,
+            settings=Settings(max_time_s=MEASURING_S),
+            client_cpu=max(os.sched_getaffinity(0)),
+            ratio_to=RatioTo(None),
+            strict=False,
+            smoke=False,
+            again=lambda cell: f"pytest -k {cell.id}",
+            progress=lambda name: watch,
+            say=print,
+            emit_run=lambda facts: None,
+            emit=lambda record, samples: records.__setitem__(record.id, record),
+        )
+        return Campaigns(plan, fleet, self.press.dataset, self.model), records
+
+
+@pytest.fixture(scope="module")
+def house(model: Model, settings: EngineSettings, press: PayloadPress, exports: Exports) -> House:
+    """All of it."""
+    return House(model, settings, press, exports)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
+    """1, 3 and 128 images through every endpoint; after its stop no process, no port, no file of it is left."""
+    with leaving_nothing(house) as look, house.fleet(SPECS[name]) as fleet:
+        fleet.start([name], Probe(house.press, [1]))
+        refuse_absence(fleet.absent.get(name))
+        look(fleet)
+        server = fleet.running[name]
+        for endpoint in server.endpoints.values():
+            for batch_size in (1, 3, 128):
+                payload = house.press.book(codec(endpoint.protocol), batch_size).payloads[0]
+                expected = house.model.predictor(house.press.dataset.images[list(payload.indices)])
+                assert len(expected) == batch_size
+                np.testing.assert_allclose(answer(server, endpoint, payload), expected, atol=MAX_ABS_DIFF)
+        look(fleet)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_death_in_mid_campaign_is_its_own(house: House, name: str) -> None:
+    """Its first process is killed while it is measured: FAILED, with its log's end; the bystander's row is as ever."""
+    bystander = bystander_of(name)
+    cells = [cell for spec in (SPECS[name], SPECS[bystander]) for cell in cells_of(spec)]
+    with leaving_nothing(house) as look, house.fleet(SPECS[name], SPECS[bystander]) as fleet:
+
+        def watch(progress: Progress) -> None:
+            server = fleet.running[name]
+            assert isinstance(server, ProcessServer)
+            if progress.step == "measure" and progress.round_index > 3 and server.is_alive():
+                look(fleet)
+                os.kill(server.pid, signal.SIGKILL)
+
+        campaigns, records = house.campaigns(fleet, cells, watch)
+        campaigns.result(cells[0])
+        refuse_absence(fleet.absent.get(name))
+    assert_only_failure(records, name, bystander)
+    for record in of(records, name):
+        assert record.exchanges > 0, "it was killed before it was measured"
+        assert "died" in record.reason
+        assert "log's end:" in record.reason
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("harm", ["model", "command"])
+def test_its_refusal_to_start_is_its_own(house: House, name: str, harm: str, tmp_path: Path) -> None:
+    """Without a readable model, or with a command that fails at once: FAILED, with its log's end; the bystander is measured."""
+    bystander = bystander_of(name)
+    harmed = with_garbage_for_a_model(SPECS[name], tmp_path) if harm == "model" else with_broken_command(SPECS[name])
+    cells = [cell for spec in (SPECS[name], SPECS[bystander]) for cell in cells_of(spec)]
+    with leaving_nothing(house) as look, house.fleet(harmed, SPECS[bystander]) as fleet:
+        campaigns, records = house.campaigns(fleet, cells, lambda progress: None)
+        campaigns.result(cells[0])
+        look(fleet)
+        refuse_unavailable(fleet.absent[name])
+    assert_only_failure(records, name, bystander)
+    for record in of(records, name):
+        assert record.exchanges == 0
+        log = record.reason.partition("log's end:")[2].partition("hint:")[0]
+        assert log.strip() not in ("", "(nothing)"), record.reason
+        assert "gave no prediction within" in record.reason or "after its start" in record.reason
+
+
+def test_there_is_something_to_test() -> None:
+    """The folders are found, and the bystanders are among them."""
+    assert set(BYSTANDERS) < set(NAMES)
+
+
+def bystander_of(name: str) -> str:
+    """Another backend, which nothing happens to."""
+    return next(other for other in BYSTANDERS if other != name)
+
+
+def cells_of(spec: BackendSpec) -> list[Cell]:
+    """One for each endpoint, single images."""
+    return [Cell(spec.backend, endpoint, SINGLE) for endpoint in spec.backend.endpoints]
+
+
+def with_garbage_for_a_model(spec: BackendSpec, folder: Path) -> BackendSpec:
+    """The same backend, told of a model, or of an export, which is none; it need not wait its full time for it."""
+    for name in ("model.onnx", "model.pt"):
+        (folder / name).write_bytes(b"this is no model")
+    assert spec.process is not None
+
+    def harmed(text: str) -> str:
+        return re.sub(r"\{export\[[^]]*\]\}", str(folder), text.replace("{model}", str(folder / "model.onnx")))
+
+    env = {name: harmed(value) for name, value in spec.process.env.items()}
+    command = tuple(harmed(word) for word in spec.process.command)
+    process = replace(spec.process, env={"MODEL_PATH": str(folder / "model.onnx"), **env}, command=command)
+    return replace(spec, process=process, ready_timeout_s=min(spec.ready_timeout_s, 45.0))
+
+
+def with_broken_command(spec: BackendSpec) -> BackendSpec:
+    """The same backend with an interpreter that dies of its environment before the first line of the server."""
+    assert spec.process is not None
+    env = {**spec.process.env, "PYTHONHOME": "/nowhere"}
+    return replace(spec, process=replace(spec.process, env=env))
+
+
+def answer(server: SystemUnderTest, endpoint: Endpoint, payload: Payload) -> FloatArray:
+    """What an endpoint says."""
+    transport = open_transport(server, endpoint)
+    try:
+        transport.connect()
+        return codec(endpoint.protocol).decode(transport.exchange(transport.prepare(payload)))
+    finally:
+        transport.close()
+
+
+def of(records: Records, name: str) -> list[Record]:
+    """The rows of a backend."""
+    found = [record for record in records.values() if record.backend == name]
+    assert len(found) == len(SPECS[name].backend.endpoints)
+    return found
+
+
+def assert_only_failure(records: Records, name: str, bystander: str) -> None:
+    """All of its rows are FAILED, with a reason; the other's are measured, right and believed."""
+    for record in of(records, name):
+        assert record.verdict is Verdict.FAILED, record.reason
+        assert record.reason
+    for record in of(records, bystander):
+        assert record.verdict not in (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.NOT_MEASURED), record.reason
+        assert (record.measured_s or 0.0) >= MEASURING_S, "it was given less time than it would have had"
+        assert record.errors == 0
+        assert record.agreement == 1.0
+
+
+def refuse_absence(absence: Absence | None) -> None:
+    """Skip where it cannot be had here, fail where it should have started."""
+    if absence is not None:
+        refuse_unavailable(absence)
+        pytest.fail(absence.reason, pytrace=False)
+
+
+def refuse_unavailable(absence: Absence) -> None:
+    """Skip where its packages cannot be had."""
+    if not absence.failed and COULD_NOT_BE_HAD in absence.reason:
+        pytest.skip(absence.reason)
+
+
+@dataclass(slots=True)
+class Traces:
+    """What processes of ours were seen to hold: themselves (with their start), listening ports, files in shared places."""
+
+    processes: dict[int, float] = field(default_factory=dict)
+    ports: set[int] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
+
+    def look(self, pids: Iterable[int]) -> None:
+        """Note what they hold now. By holder, not by comparing before and after: other runs live on this machine too."""
+        for pid in pids:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                process = psutil.Process(pid)
+                self.processes[pid] = process.create_time()
+                connections = process.net_connections("all")
+                self.ports |= {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+                names = {str(each.laddr) for each in connections if each.family == socket.AF_UNIX}
+                names |= {file.path for file in process.open_files()}
+                names |= {str(mapped.path) for mapped in process.memory_maps(grouped=True)}
+                self.files |= {Path(name) for name in names if name.startswith(SHARED_PLACES)}
+
+    def left(self) -> list[str]:
+        """What of it is still there."""
+        return [
+            *(f"process {pid}" for pid, started in self.processes.items() if _lives(pid, started)),
+            *(f"port {port}" for port in sorted(self.ports & _listening())),
+            *(f"file {path}" for path in sorted(self.files) if path.exists()),
+        ]
+
+
+@contextmanager
+def leaving_nothing(house: House) -> Iterator[Callable[[LocalFleet], None]]:
+    """Hands out a look at what runs; in the end nothing of what was seen is left, nor anything that bears our mark."""
+    run, traces = house.settings.run, Traces()
+
+    def look(fleet: LocalFleet) -> None:
+        servers = [server.pid for server in fleet.running.values() if isinstance(server, ProcessServer)]
+        traces.look(with_relatives([*servers, *marked(run.variables)]))
+
+    yield look
+    assert traces.processes, "nothing was looked at"
+    assert traces.left() == []
+    assert marked(run.variables) == []
+    assert list(Path(tempfile.gettempdir()).glob(f"{run_folder_prefix(run)}*")) == []
+
+
+def _lives(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _listening() -> set[int]:
+    listeners = [each.laddr for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    return {address.port for address in listeners if address}
