@@ -130,7 +130,7 @@ def _sentences(rows: Sequence[StudyRow]) -> tuple[str, ...]:
     others = f"; {', '.join(rest)}" if rest else ""
     return (
         f"{_capital('; '.join(moves))}.",
-        f"{weighed}{others}: a factor of 1 says that the flaw did no harm here.",
+        f"{weighed}{others}: 1 is no change, and the machine's own drift is in all of them.",
     )
 
 

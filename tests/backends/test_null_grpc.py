@@ -318,6 +318,7 @@ def test_a_path_that_is_not_in_plain_is_refused(null: Server) -> None:
         (PREFACE + settings() + frame(WINDOW_UPDATE, payload=bytes(4)), 3),
         (PREFACE + settings() + frame(WINDOW_UPDATE, payload=b"\x7f\xff\xff\xff"), 3),
         (PREFACE + settings() + frame(HEADERS, 0, 1, bytes(70_000)), 11),
+        (PREFACE + settings() + frame(HEADERS, 0, 1, bytes(40_000)) + frame(CONTINUATION, 0, 1, bytes(40_000)), 11),
         (PREFACE + settings() + b"".join(frame(HEADERS, 4, stream, b"\x83") for stream in range(1, 259, 2)), 11),
     ],
 )

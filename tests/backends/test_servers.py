@@ -19,7 +19,7 @@ from tests.backends.launch import Server, exchange, nnef_model, running, some_im
 
 pytestmark = pytest.mark.integration
 
-BACKENDS = ("flask", "fastapi", "nnef")
+BACKENDS = ("flask", "fastapi", "fastapi-granian", "nnef", "openvino")
 ATOL = 1e-5  # another runtime sums in another order
 PROTOCOLS = {"rest": "v1-json", "raw": "raw-float32"}
 JSON, RAW = "application/json", "application/octet-stream"

@@ -32,6 +32,7 @@ pytestmark = [
 FORMATS = sorted(path.parent.name for path in EXPORTERS.glob(f"*/{EXPORT_SCRIPT}"))
 FILES = {
     "frozen": {"model.pb"},
+    "model-repository": {"emnist/config.pbtxt", "emnist/1/model.onnx"},
     "nnef": {"graph.nnef"},
     "savedmodel": {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", "variables/variables.index"},
     "torchscript": {"model.pt"},

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import numpy as np
@@ -15,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from bench.contract import FloatArray
 from bench.protocols import _tfserving_pb2 as messages
+from tests.standins.serving import on_two_ports
 from tests.standins.tfserving_model import INPUT, OUTPUT, SIGNATURES, ServedModel, ServingError, invalid
 from tests.standins.tfserving_rest import RestServer
 
@@ -33,37 +33,17 @@ class TfServing:
 @contextlib.contextmanager
 def tfserving(model: ServedModel) -> Iterator[TfServing]:
     """Serve `model` on two ports of the loopback."""
-    service = grpc.server(ThreadPoolExecutor(2), handlers=[_PredictionService(model)])
-    grpc_port = service.add_insecure_port("127.0.0.1:0")
-    service.start()
-    rest = RestServer(model)
-    thread = threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
+    with on_two_ports(RestServer(model), METHOD, partial(_predict, model)) as ports:
+        yield TfServing(model, *ports)
+
+
+def _predict(model: ServedModel, body: bytes, context: grpc.ServicerContext) -> bytes:
     try:
-        yield TfServing(model, rest.server_port, grpc_port)
-    finally:
-        rest.shutdown()
-        rest.server_close()
-        thread.join()
-        service.stop(grace=None).wait()
-
-
-class _PredictionService(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """The one method of the service that is used; any other is UNIMPLEMENTED."""
-
-    def __init__(self, model: ServedModel) -> None:
-        self._model = model
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:  # type: ignore[type-arg]
-        return grpc.unary_unary_rpc_method_handler(self._predict) if details.method == METHOD else None
-
-    def _predict(self, body: bytes, context: grpc.ServicerContext) -> bytes:
-        try:
-            return _answer(self._model, messages.PredictRequest.FromString(body)).SerializeToString()
-        except DecodeError:
-            context.abort(grpc.StatusCode.INTERNAL, "")
-        except ServingError as error:
-            context.abort(error.code, error.message)
+        return _answer(model, messages.PredictRequest.FromString(body)).SerializeToString()
+    except DecodeError:
+        context.abort(grpc.StatusCode.INTERNAL, "")
+    except ServingError as error:
+        context.abort(error.code, error.message)
 
 
 def _answer(model: ServedModel, request: messages.PredictRequest) -> messages.PredictResponse:

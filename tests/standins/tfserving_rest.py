@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import grpc
 import numpy as np
 
 from bench.contract import FloatArray
+from tests.standins.serving import KeptConnection
 from tests.standins.tfserving_model import INPUT, OUTPUT, SIGNATURES, ServedModel, ServingError, invalid
 
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?"
@@ -34,26 +35,15 @@ class RestServer(ThreadingHTTPServer):
         self.model = model
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body leave in one write
+class _Handler(KeptConnection):
     server: RestServer
 
-    def do_GET(self) -> None:
-        self._respond("")
-
-    def do_POST(self) -> None:
-        self._respond(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode("utf-8", "replace"))
-
-    def log_message(self, format: str, *args: object) -> None:
-        """The server logs no requests."""
-
-    def _respond(self, body: str) -> None:
+    def respond(self, body: bytes) -> None:
         if not self.path.startswith("/v1/"):
             self._send(404, "", "text/html")
             return
         try:
-            text, status = json.dumps(self._answer(body), indent=4), 200
+            text, status = json.dumps(self._answer(body.decode("utf-8", "replace")), indent=4), 200
         except ServingError as error:
             text, status = f'{{ "error": {json.dumps(error.message)} }}', _HTTP_STATUS[error.code]
         self._send(status, text, "application/json")

@@ -1,0 +1,174 @@
+"""The measuring side against a stand-in of Triton, in all three forms: readiness, right and wrong answers, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.contract import Endpoint, ErrorStatus, MalformedAnswer
+from bench.protocols import codec
+from bench.records import Verdict
+from fixtures.readiness import check_status
+from fixtures.spec import load_spec
+from tests.backends.contract import exchange, measured, probe, started, unloading, wrong_once
+from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset
+from tests.standins.tfserving import tfserving
+from tests.standins.tfserving_model import ServedModel as TensorFlowModel
+from tests.standins.triton import Triton, triton
+from tests.standins.triton_model import ServedModel
+from tests.standins.triton_questions import Question, grpc_questions, rest_questions
+
+BACKENDS = Path(__file__).parents[2] / "fixtures" / "backends"
+SPEC = load_spec(BACKENDS / "triton-image" / "backend.toml")
+OPENVINO = load_spec(BACKENDS / "openvino-model-server" / "backend.toml")
+REST, BINARY, GRPC = ENDPOINTS = SPEC.backend.endpoints
+MAX_TIME_S = 0.1
+
+each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+
+
+@pytest.fixture
+def server() -> Iterator[Triton]:
+    """A running stand-in."""
+    with triton(ServedModel(PREDICT, WIDTH)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Triton]:
+    """One stand-in for the tests that change nothing in it."""
+    with triton(ServedModel(PREDICT, WIDTH)) as running:
+        yield running
+
+
+def system(server: Triton, *endpoints: Endpoint, name: str = "triton-image") -> ScriptedSystem:
+    """The stand-in as a started backend with these endpoints."""
+    return started(name, {REST.port: server.rest_port, GRPC.port: server.grpc_port}, *endpoints)
+
+
+def test_the_two_tritons_are_asked_alike() -> None:
+    """Out of the wheel and out of the image: the same endpoints, protocols and paths."""
+    wheel = load_spec(BACKENDS / "triton" / "backend.toml")
+    assert [(each.name, each.protocol, each.path) for each in wheel.backend.endpoints] == [
+        (each.name, each.protocol, each.path) for each in ENDPOINTS
+    ]
+
+
+@each_endpoint
+def test_it_is_ready_when_it_answers_rightly(server: Triton, endpoint: Endpoint) -> None:
+    """While the model loads the endpoint is not ready, in the server's words; then the probe returns."""
+    server.model.available = False
+    with pytest.raises(ErrorStatus, match=r"(404|NOT_FOUND).*Request for unknown model: 'emnist' has no available versions"):
+        probe()(system(server, endpoint))
+    server.model.available = True
+    probe()(system(server, endpoint))
+
+
+def test_its_status_is_read_as_the_manifest_says(server: Triton) -> None:
+    """[ready.status] of the backend.toml: an error is not ready, the model's metadata is."""
+    assert SPEC.status is not None
+    server.model.available = False
+    with pytest.raises(ErrorStatus, match="seen HTTP status 404"):
+        check_status(system(server, REST), SPEC.status)
+    server.model.available = True
+    check_status(system(server, REST), SPEC.status)
+
+
+@each_endpoint
+def test_a_wrong_model_is_never_ready(server: Triton, endpoint: Endpoint) -> None:
+    """A server that answers, but not what the reference says, does not get through."""
+    server.model.predict = lambda images: PREDICT(images)[:, ::-1]
+    with pytest.raises(MalformedAnswer, match="the reference says"):
+        probe()(system(server, endpoint))
+
+
+def test_json_instead_of_binary_is_never_ready(server: Triton) -> None:
+    """A server without the extension that answers JSON all the same would be measured as what it is not."""
+    server.model.binary_outputs = False
+    with pytest.raises(MalformedAnswer, match="values in JSON"):
+        probe()(system(server, BINARY))
+
+
+def test_values_that_are_listed_over_grpc_are_read(server: Triton) -> None:
+    """Raw or in the output's contents: both are the protocol's."""
+    server.model.raw_outputs = False
+    probe()(system(server, GRPC))
+
+
+def test_a_campaign_ends_with_all_answers_verified(server: Triton) -> None:
+    """All forms, in batches, over kept connections: every answer right, the model's own accuracy."""
+    for record in measured({each.name: system(server, each, name=each.name) for each in ENDPOINTS}, MAX_TIME_S).values():
+        assert record.verdict not in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED), record.reason
+        assert record.accuracy == pytest.approx((IMAGES - 1) / IMAGES)
+        assert record.agreement == 1.0
+        assert record.exchanges > 0
+        assert record.answers_verified >= record.exchanges
+
+
+@each_endpoint
+def test_wrong_scores_are_wrong_answers(server: Triton, endpoint: Endpoint) -> None:
+    """A server that is wrong in one of its answers loses its cell, and is told which image."""
+    server.model.predict = wrong_once()
+    record = measured({endpoint.name: system(server, endpoint, name=endpoint.name)}, MAX_TIME_S)[endpoint.name]
+    assert record.verdict is Verdict.WRONG_ANSWERS, record.reason
+    assert "the reference says" in record.reason
+
+
+@each_endpoint
+def test_an_unloaded_model_fails_its_cell_in_the_servers_words(server: Triton, endpoint: Endpoint) -> None:
+    """A model that is unloaded in the middle of a campaign: errors are counted and told, no answer is invented."""
+    server.model.predict = unloading(partial(setattr, server.model, "available"))
+    record = measured({endpoint.name: system(server, endpoint, name=endpoint.name)}, MAX_TIME_S)[endpoint.name]
+    assert record.verdict is Verdict.FAILED
+    assert "Request for unknown model: 'emnist' has no available versions" in record.reason
+
+
+@pytest.mark.parametrize("question", list(rest_questions(WIDTH)), ids=lambda question: question.words[:40])
+def test_rest_refusals_reach_us_as_the_server_words_them(shared: Triton, question: Question) -> None:
+    """Bad input is an ErrorStatus with HTTP's number and the text of {"error": ...}."""
+    asked = Endpoint("triton-image", "rest", "v2-json", question.path, REST.port)
+    with pytest.raises(ErrorStatus, match=f"HTTP status {question.status}") as refused:
+        exchange(system(shared, asked), question.body, tuple(question.headers.items()))
+    assert question.words in str(refused.value)
+
+
+@pytest.mark.parametrize("question", list(grpc_questions(WIDTH)), ids=lambda question: question.words[:40])
+def test_grpc_refusals_reach_us_as_the_server_words_them(shared: Triton, question: Question) -> None:
+    """Bad input is an ErrorStatus with gRPC's code and the server's message."""
+    with pytest.raises(ErrorStatus, match=f"gRPC status {question.status}: ") as refused:
+        exchange(system(shared, GRPC), question.body)
+    assert question.words in str(refused.value)
+
+
+def test_an_unknown_method_is_told(shared: Triton) -> None:
+    """A misspelt service or method in a backend.toml is UNIMPLEMENTED."""
+    wrong = Endpoint("triton-image", "grpc", "v2-grpc", "/inference.GRPCInferenceService/Infer", GRPC.port)
+    with pytest.raises(ErrorStatus, match="UNIMPLEMENTED"):
+        exchange(system(shared, wrong), codec("v2-grpc").encode(little_dataset().images[:1])[0])
+
+
+@each_endpoint
+def test_a_wrong_width_is_told_by_all(shared: Triton, endpoint: Endpoint) -> None:
+    """What our own codecs send of images that are too narrow comes back as the server's own complaint."""
+    body, _, headers = codec(endpoint.protocol).encode(np.ascontiguousarray(little_dataset().images[:3, 1:]))
+    with pytest.raises(ErrorStatus, match=rf"Expected \[-1,{WIDTH}\], got \[3,{WIDTH - 1}\]"):
+        exchange(system(shared, endpoint), body, headers)
+
+
+def test_openvino_model_server_is_ready_when_both_families_answer_rightly() -> None:
+    """TensorFlow Serving's and KServe's protocols, REST and gRPC, as its manifest has them."""
+    served = TensorFlowModel(PREDICT, WIDTH, tensor_content=True)
+    with tfserving(served) as old, triton(ServedModel(PREDICT, WIDTH)) as new:
+        ports = {"v1": old.rest_port, "v1-grpc": old.grpc_port, "v2": new.rest_port, "v2-grpc": new.grpc_port}
+        openvino = ScriptedSystem(OPENVINO.backend, None)
+        openvino.endpoints = {each.name: each.located("127.0.0.1", ports[each.name]) for each in OPENVINO.backend.endpoints}
+        probe()(openvino)
+        assert OPENVINO.status is not None
+        check_status(openvino, OPENVINO.status)
+        served.available = False
+        with pytest.raises(ErrorStatus, match=r"""expected '"AVAILABLE"'"""):
+            check_status(openvino, OPENVINO.status)
