@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.contract import Role
 from bench.records import Record, Verdict
@@ -26,26 +26,35 @@ def answers(records: Sequence[Record]) -> tuple[str, ...]:
 
 def by_protocol(records: Sequence[Record]) -> tuple[str, ...]:
     """Who leads within each protocol, a sentence for each scenario with more than one: JSON and binary are not one race."""
+    return _by_group(records, "protocol", lambda record: record.protocol)
+
+
+def by_runtime(records: Sequence[Record]) -> tuple[str, ...]:
+    """Who leads among those on the same runtime, likewise: a server is not its runtime."""
+    return _by_group(records, "runtime", lambda record: record.runtime)
+
+
+def _by_group(records: Sequence[Record], what: str, group_of: Callable[[Record], str]) -> tuple[str, ...]:
     servers = [record for record in records if record.role == Role.SERVER and record.rank is not None and record.images_per_s]
     sentences = []
     for scenario in scenarios_of(servers):
         cells = sorted((r for r in servers if r.scenario == scenario), key=lambda r: (r.rank or 0, -(r.images_per_s or 0.0)))
-        protocols = list(dict.fromkeys(record.protocol for record in cells))
-        if scenario == ACCURACY.name or len(protocols) < 2:
+        groups = list(dict.fromkeys(map(group_of, cells)))
+        if scenario == ACCURACY.name or len(groups) < 2:
             continue
-        leaders = [_protocol_lead([record for record in cells if record.protocol == protocol]) for protocol in protocols]
-        sentences.append(f"{title_of(scenario)}, each protocol by itself: {'; '.join(leaders)}.")
+        leaders = [f"{one_line(group)}: {_group_lead([r for r in cells if group_of(r) == group])}" for group in groups]
+        sentences.append(f"{title_of(scenario)}, each {what} by itself: {'; '.join(leaders)}.")
     return tuple(sentences)
 
 
-def _protocol_lead(cells: Sequence[Record]) -> str:
-    """The first of one protocol, ties included; who is alone in it leads nobody."""
+def _group_lead(cells: Sequence[Record]) -> str:
+    """The first of one group, ties included; who is alone in it leads nobody."""
     leaders = [record for record in cells if record.rank == cells[0].rank]
     names = listed([_name(record) for record in leaders])
     field = (
         "the only one" if len(cells) == 1 else f"ahead of {len(cells) - len(leaders)}" if len(leaders) < len(cells) else "tied"
     )
-    return f"{one_line(cells[0].protocol)}: {names} with {_speeds(leaders)} ({field})"
+    return f"{names} with {_speeds(leaders)} ({field})"
 
 
 def unranked(records: Sequence[Record]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
     environment.filters["svg"] = _markup
     environment.filters["compact"] = _compact
     environment.filters["why"] = _why
+    environment.filters["by_protocol"] = _by_protocol
     environment.filters["verdict_class"] = _verdict_class
     environment.filters["one_line"] = one_line
     sections = [
@@ -67,6 +68,14 @@ def _compact(table: Table) -> Table:
 def _why(row: Row) -> str:
     """The reason in short, for a table; its whole text stands in a section of its own."""
     return cut(row.record.reason, _REASON_WIDTH)
+
+
+def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows of one protocol together, as in the chart: JSON on one server and binary on another are two races."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(one_line(row.record.protocol), []).append(row)
+    return list(groups.items())
 
 
 def _verdict_class(verdict: Verdict) -> str:

@@ -57,7 +57,7 @@ def _blocks(view: View, chart_files: Mapping[str, str]) -> Iterator[str]:
     yield escape(view.lead)
     if view.banner:
         yield f"> **{escape(view.banner)}**"
-    yield from (escape(sentence) for sentence in (*view.answers, *view.by_protocol))
+    yield from (escape(sentence) for sentence in (*view.answers, *view.by_group))
     yield escape(view.unranked)
     if view.warnings:
         yield "**Before you believe it**"

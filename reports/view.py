@@ -37,7 +37,7 @@ class View:
     lead: str
     banner: str
     answers: tuple[str, ...]
-    by_protocol: tuple[str, ...]
+    by_group: tuple[str, ...]
     unranked: str
     speed: tuple[Table, ...]
     accuracy: Table | None
@@ -64,7 +64,7 @@ def build_view(stored: StoredRun) -> View:
         lead=_lead(stored),
         banner=_banner(run.dataset),
         answers=answer.answers(records),
-        by_protocol=answer.by_protocol(records),
+        by_group=(*answer.by_protocol(records), *answer.by_runtime(records)),
         unranked=answer.unranked(records),
         speed=tuple(scenario_table(name, records) for name in scenarios if name != ACCURACY.name),
         accuracy=scenario_table(ACCURACY.name, records) if ACCURACY.name in scenarios else None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.records import Record, Verdict
-from reports.answer import answers, by_protocol, unranked
+from reports.answer import answers, by_protocol, by_runtime, unranked
 from tests.reports.records import a_record, every_verdict, unmeasured
 
 
@@ -106,5 +106,8 @@ def test_each_protocol_has_its_own_leader() -> None:
     (sentence,) = by_protocol(cells)
     assert "raw-float32: a-raw with 9,000 images/s (the only one)" in sentence
     assert "v1-json: b-rest and c-rest with 3,000 and 2,900 images/s (ahead of 1)" in sentence
+    (runtimes,) = by_runtime([*cells, a_record(backend="e", endpoint="rest", runtime="tensorflow", rank=5, images_per_s=7.0)])
+    assert "tensorflow: e-rest with 7.00 images/s (the only one)" in runtimes
+    assert by_runtime(cells) == ()
     assert by_protocol(cells[1:]) == ()
     assert by_protocol([]) == ()
