@@ -34,7 +34,15 @@ def servebench(root: Path, *arguments: str) -> str:
 def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
     """pytest-benchmark's JSON holds the very durations of samples.npz; throughput recomputed from them is results.csv's."""
     out, theirs = tmp_path / "out", tmp_path / "benchmark.json"
-    options = ["--backend=flask", "-k", "single", f"--report-dir={out}", f"--benchmark-storage={tmp_path / 'storage'}"]
+    options = [
+        "--backend=flask",
+        "-k",
+        "single",
+        "-m",
+        "not replay",
+        f"--report-dir={out}",
+        f"--benchmark-storage={tmp_path / 'storage'}",
+    ]
     servebench(ROOT, *options, f"--benchmark-json={theirs}", "--benchmark-autosave")
     run = (out / "latest").resolve()
     samples = np.load(run / "samples.npz")
