@@ -11,7 +11,7 @@ from bench.analysis import CellRun, blank_record, pass_outcome, records_of
 from bench.cells import Cell, CellResult
 from bench.contract import Dataset, Fleet, Model, Role, SystemUnderTest
 from bench.host import pinned
-from bench.idle import BURNS_ABOVE, Burner, idle_cpu_fractions
+from bench.idle import LEAST_SLICES, IdleWatch
 from bench.load.interleave import Campaign, Progress, Settings
 from bench.load.lanes import CyclingFeed, Feed, FreshFeed, Lane, Part, Prepare
 from bench.payloads import PayloadPress
@@ -22,9 +22,6 @@ from bench.records import Record, Samples, Verdict
 from bench.scenarios import ACCURACY, Scenario
 
 AUDIT_SHARE = 0.15  # of a cell's measuring time, for each of the two audit lanes
-PAUSED = "paused_while_idle"
-"""A backend's fact: it burns CPU while idle and was paused outside its slices."""
-
 AUDIT_SLICES = 12  # at least, so that slow cells are audited too
 
 
@@ -48,13 +45,12 @@ class Plan:
 class Campaigns:
     """The session's campaigns; `result` runs a cell's scenario on first use, for all its selected cells at once."""
 
-    def __init__(self, plan: Plan, fleet: Fleet, dataset: Dataset, model: Model) -> None:
+    def __init__(self, plan: Plan, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
         self._press = PayloadPress(dataset, model.predictor)
         self._results: dict[str, CellResult] = {}
-        self._idle: dict[str, float] = {}
-        self._burners: dict[str, Burner] = {}
+        self._idle = idle or IdleWatch(plan.say)
 
     def result(self, cell: Cell) -> CellResult:
         """The cell's result, measured now if its scenario was not yet."""
@@ -66,8 +62,9 @@ class Campaigns:
         cells = [cell for cell in self._plan.cells if cell.scenario == scenario]
         sizes = sorted({cell.scenario.batch_size for cell in self._plan.cells})
         self._fleet.start([cell.backend.name for cell in self._plan.cells], Probe(self._press, sizes))
-        self._watch_idle()
-        self._plan.emit_run({name: self._facts(name) for name in self._fleet.running})
+        if not self._plan.smoke:
+            self._idle.look(self._fleet.running)
+        self._emit_run()
         for cell in cells:
             if cell.backend.name in self._fleet.absent:
                 self._book_absent(cell)
@@ -83,28 +80,8 @@ class Campaigns:
             else:
                 self._throughput(scenario, runs)
 
-    def _watch_idle(self) -> None:
-        """Find out who burns CPU while idle, once a server, and pause those until it is their turn."""
-        new = {
-            name: system
-            for name, system in self._fleet.running.items()
-            if name not in self._idle and system.backend.role is Role.SERVER
-        }
-        if self._plan.smoke or not new:
-            return
-        self._idle |= idle_cpu_fractions(new)
-        for name, system in new.items():
-            fraction = self._idle.setdefault(name, 0.0)
-            if fraction > BURNS_ABOVE:
-                self._plan.say(f"{name}: burns {fraction:.1%} of a core while idle, so it is paused outside its slices")
-                self._burners[name] = Burner(system, fraction)
-                self._burners[name].pause()
-
-    def _facts(self, name: str) -> dict[str, object]:
-        facts = dict(self._fleet.running[name].facts)
-        if name in self._idle:
-            facts |= {"idle_cpu_fraction": self._idle[name], PAUSED: name in self._burners}
-        return facts
+    def _emit_run(self) -> None:
+        self._plan.emit_run({name: {**system.facts, **self._idle.facts(name)} for name, system in self._fleet.running.items()})
 
     def _book_absent(self, cell: Cell) -> None:
         absence = self._fleet.absent[cell.backend.name]
@@ -135,15 +112,15 @@ class Campaigns:
 
     def _lane(self, cell: Cell, system: SystemUnderTest, part: Part, feed: Callable[[Prepare], Feed]) -> Lane:
         transport = open_transport(system, system.endpoints[cell.endpoint.name])
-        audits = part is not Part.MEASURE
+        audits, burner = part is not Part.MEASURE, self._idle.burner(cell.backend.name)
         return Lane(
             part=part,
             system=system,
             transport=transport,
             feed=feed(transport.prepare),
             goal_s=(AUDIT_SHARE if audits else 1.0) * self._plan.settings.max_time_s,
-            least_slices=AUDIT_SLICES if audits else 1,
-            burner=self._burners.get(cell.backend.name),
+            least_slices=AUDIT_SLICES if audits else 1 if burner is None else LEAST_SLICES,
+            burner=burner,
         )
 
     def _smoke(self, runs: Sequence[CellRun]) -> None:
@@ -173,6 +150,7 @@ class Campaigns:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short.
             if any(lane.duration_s for lane in lanes):
                 self._book_throughput(runs, interrupted)
+                self._emit_run()  # what the paused ones used meanwhile is known now
         self._plan.say(
             f"{scenario.name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"

@@ -249,11 +249,11 @@ class SystemUnderTest(Protocol):
         ...
 
     def pause(self) -> None:
-        """Stop all its processes where they are, connections open; says what went wrong, never raises."""
+        """Stop all its processes where they are, connections open; raises BackendFailed if they run on."""
         ...
 
     def resume(self) -> None:
-        """Let them go on; nothing where they are not paused."""
+        """Let them go on; nothing where they are not paused or died; raises BackendFailed if they stay as they are."""
         ...
 
 

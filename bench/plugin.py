@@ -12,12 +12,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import hooks
-from bench.campaign import PAUSED, Campaigns, Plan
+from bench.campaign import Campaigns, Plan
 from bench.cells import Cell
 from bench.console import Console
 from bench.contract import Backend, BadInput, Dataset, Fleet, Model, Role
 from bench.environment import environment, warnings_about
 from bench.host import client_cpu
+from bench.idle import IdleWatch
 from bench.load.interleave import Settings
 from bench.options import add_flag, add_option, get_flag, get_option
 from bench.payloads import PayloadPress
@@ -134,7 +135,13 @@ def replay(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Repla
 
 
 @pytest.fixture(scope="session")
-def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Campaigns:
+def idle(pytestconfig: pytest.Config) -> IdleWatch:
+    """Who of this session's servers burns CPU while idle: those are paused, whatever measures."""
+    return IdleWatch(Console(pytestconfig).line)
+
+
+@pytest.fixture(scope="session")
+def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
     console = Console(config)
@@ -155,18 +162,20 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
         fleet,
         emnist,
         model,
+        idle,
     )
 
 
 @pytest.fixture(scope="session")
-def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> StudyReplay:
+def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> StudyReplay:
     """The replay of 2018; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
         session.study = tuple(rows)
         if not session.smoke:
-            _emit_run(config, fleet, emnist, model, {name: dict(system.facts) for name, system in fleet.running.items()})
+            facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
+            _emit_run(config, fleet, emnist, model, facts)
 
     params = map(_param_of, request.session.items)
     plan = StudyPlan(
@@ -177,7 +186,7 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
         say=Console(config).line,
         emit=emit,
     )
-    return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor))
+    return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
 
 
 def _seed(config: pytest.Config) -> int:
@@ -259,12 +268,6 @@ def _emit_run(
     warnings = list(warnings_about(machine))
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
-    warnings += [
-        f"{name} burns {known['idle_cpu_fraction']:.1%} of a core while nobody asks it. It was paused outside its own, longer "
-        "slices, so that it disturbed nobody; where it serves beside others, it will."
-        for name, known in session.facts.items()
-        if known.get(PAUSED)
-    ]
     run = Run(
         id=session.run_id,
         started_utc=session.started_utc,

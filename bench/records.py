@@ -17,6 +17,21 @@ import numpy.typing as npt
 
 SCHEMA_VERSION = 2
 
+BURNS_ABOVE = 0.01
+"""A server that uses more than this part of one core while nobody asks it is paused outside its slices."""
+
+IDLE_CPU_FRACTION = "idle_cpu_fraction"
+"""A backend's fact: the part of one core that it uses while nobody asks it; None where its CPU time cannot be read."""
+
+PAUSED = "paused_while_idle"
+"""A backend's fact: it burns CPU while idle, so it was paused outside its slices."""
+
+PAUSED_CPU_FRACTION = "paused_cpu_fraction"
+"""A backend's fact, of one that was paused: the part of one core that it used nevertheless."""
+
+PAUSE_FAILED = "pause_failed"
+"""A backend's fact: why it could not be paused any more, so that it ran on beside the others."""
+
 
 class Verdict(StrEnum):
     """May this cell be believed, and if not, why not; the worst that holds is the one shown."""

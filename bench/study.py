@@ -16,6 +16,7 @@ import numpy as np
 from bench.cells import Cell
 from bench.contract import (
     Answer,
+    BackendFailed,
     Codec,
     ExchangeError,
     Fleet,
@@ -23,6 +24,7 @@ from bench.contract import (
     SystemUnderTest,
 )
 from bench.host import pinned
+from bench.idle import IdleWatch, awake
 from bench.load.closed_loop import Slice, run_slice
 from bench.load.interleave import Campaign, Progress, Settings
 from bench.load.lanes import CyclingFeed, Lane, Part
@@ -79,10 +81,11 @@ class StudyPlan:
 class StudyReplay:
     """The session's replay of 2018; `result` measures a scenario on first use, for all its systems and steps."""
 
-    def __init__(self, plan: StudyPlan, fleet: Fleet, press: PayloadPress) -> None:
+    def __init__(self, plan: StudyPlan, fleet: Fleet, press: PayloadPress, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
         self._press = press
+        self._idle = idle or IdleWatch(plan.say)
         self._results: dict[str, StudyResult] = {}
         self._done: set[Scenario] = set()
 
@@ -100,6 +103,8 @@ class StudyReplay:
     def _run(self, scenario: Scenario) -> None:
         sizes = sorted({study.cell.scenario.batch_size for study in self._plan.cells})
         self._fleet.start([study.cell.backend.name for study in self._plan.cells], Probe(self._press, sizes))
+        if not self._plan.smoke:
+            self._idle.look(self._fleet.running)
         chosen = [study for study in self._plan.cells if study.cell.scenario == scenario]
         chosen = [study for study in chosen if study.cell.backend.name in self._fleet.running]
         with pinned(self._plan.client_cpu), warnings.catch_warnings():
@@ -121,13 +126,16 @@ class StudyReplay:
         most = 1 if self._plan.smoke else None
         seconds = self._plan.settings.max_time_s * TIME_SHARE
         try:
-            lane.transport.connect()
-            if study.step is StudyStep.WARMED_UP and most is None:
-                self._keep(lane, run_slice(lane.transport, lane.feed.sendings(0), slice_s=seconds / 4, opener=False))
-                lane.duration_s.clear()
-            self._keep(lane, run_slice(lane.transport, lane.feed.sendings(0), slice_s=seconds, opener=False, most=most))
+            with awake(lane.burner):
+                lane.transport.connect()
+                if study.step is StudyStep.WARMED_UP and most is None:
+                    self._keep(lane, run_slice(lane.transport, lane.feed.sendings(0), slice_s=seconds / 4, opener=False))
+                    lane.duration_s.clear()
+                self._keep(lane, run_slice(lane.transport, lane.feed.sendings(0), slice_s=seconds, opener=False, most=most))
         except ExchangeError as error:
             lane.errors.append(error)
+        except BackendFailed as error:
+            lane.note_disobedience(error)
         finally:
             lane.transport.close()
         rounds = (np.cumsum(lane.duration_s) / _ROUND_S).astype(np.int64)
@@ -162,7 +170,8 @@ class StudyReplay:
             transport = open_transport(system, endpoint)
         feed = CyclingFeed(book.payloads, transport.prepare)
         goal_s = self._plan.settings.max_time_s * TIME_SHARE
-        return system, Lane(part=Part.MEASURE, system=system, transport=transport, feed=feed, goal_s=goal_s)
+        burner = self._idle.burner(study.cell.backend.name)
+        return system, Lane(part=Part.MEASURE, system=system, transport=transport, feed=feed, goal_s=goal_s, burner=burner)
 
     def _book_of(self, study: StudyCell) -> PayloadBook:
         return self._press.book(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
@@ -177,7 +186,8 @@ class StudyReplay:
         if lane.duration_s:
             images = np.full(len(lane.duration_s), cell.scenario.batch_size)
             speed = throughput(images, np.asarray(lane.duration_s), rounds, seed=self._plan.settings.seed)
-        problem = f"{len(lane.errors)} errors, the first: {lane.errors[0]}" if lane.errors else checked.first_wrong
+        errors = f"{len(lane.errors)} errors, the first: {lane.errors[0]}" if lane.errors else ""
+        problem = errors or lane.retired or checked.first_wrong
         self._results[study.id] = StudyResult(
             StudyRow(
                 backend=cell.backend.name,

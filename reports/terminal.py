@@ -34,7 +34,7 @@ def summary_lines(view: View) -> Iterator[str]:
         yield ""
     for trouble in view.troubles:
         yield from _wrapped(f"{trouble.verdict}: {', '.join(trouble.cells)}: {shortened(trouble.reason, _LONGEST_REASON)}")
-    for sentence in (*view.answers, view.unranked):
+    for sentence in (*view.answers, view.unranked, *view.idle):
         yield from _wrapped(sentence)
 
 

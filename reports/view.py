@@ -12,6 +12,7 @@ from bench.scenarios import ACCURACY
 from reports import answer
 from reports.baseline import Grid, then_and_now
 from reports.facts import pairs
+from reports.idle import idle_sentences
 from reports.store import StoredRun
 from reports.study import StudySection, study_section
 from reports.tables import Table, endpoint_name, method_table, number, scenario_table, scenarios_of, title_of
@@ -47,6 +48,7 @@ class View:
     then_and_now: Grid
     study: StudySection
     warnings: tuple[str, ...]
+    idle: tuple[str, ...]
     facts: tuple[tuple[str, Pairs], ...]
     backends: tuple[tuple[str, Pairs], ...]
     again: Pairs
@@ -58,6 +60,7 @@ def build_view(stored: StoredRun) -> View:
     """The report of a run, or of what there is of it."""
     run, records = stored.run, stored.records
     scenarios = scenarios_of(records)
+    idle = idle_sentences(run.backends)
     facts = (("Environment", run.environment), ("Options", run.options), ("Dataset", run.dataset), ("Model", run.model))
     return View(
         title="Serving benchmark",
@@ -73,7 +76,8 @@ def build_view(stored: StoredRun) -> View:
         troubles=_troubles(records),
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
-        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings)),
+        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),
+        idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),
         backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),
         again=[(one_line(record.id), one_line(record.again)) for record in records if record.again],

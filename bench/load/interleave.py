@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
+from bench.contract import BackendFailed, ExchangeError
 from bench.host import StealClock
+from bench.idle import awake
 from bench.load.closed_loop import Slice, run_slice
 from bench.load.lanes import Lane, Part
 
@@ -97,8 +100,11 @@ class Campaign:
     def _warm_up_all(self, exchanges: int | None = None) -> None:
         self._started_at = perf_counter()
         for number, lane in enumerate(self._lanes):
-            with lane.awake():
-                self._warm_up(lane, exchanges)
+            try:
+                with awake(lane.burner):
+                    self._warm_up(lane, exchanges)
+            except BackendFailed as error:
+                lane.note_disobedience(error)
             self._tell("warm-up", (number + 1) / len(self._lanes), number + 1)
 
     def exchange_share(self) -> float:
@@ -122,10 +128,7 @@ class Campaign:
     def _go_round(self) -> None:
         start, steal = perf_counter(), StealClock()
         for lane in self._lanes:
-            # What a lane earns a round, so that all end in about the same one; an audit needs less time than a measurement.
-            slice_s = self._settings.slice_s if lane.burner is None else lane.burner.slice_s
-            needs_s = max(lane.goal_s, lane.least_slices * max(lane.typical_s, slice_s))
-            lane.rate = min(1.0, needs_s / self._settings.max_time_s) if lane.part is not Part.MEASURE else 1.0
+            lane.rate = self._rate(lane)
         position = 0
         try:
             while active := [lane for lane in self._lanes if not lane.finished and not lane.retired]:
@@ -143,15 +146,34 @@ class Campaign:
             self.wall_s = perf_counter() - start
             steal.close()
 
+    def _slice_s(self, lane: Lane) -> float:
+        return self._settings.slice_s if lane.burner is None else lane.burner.slice_s
+
+    def _rate(self, lane: Lane) -> float:
+        """What a lane earns a round, in slices, so that all end in about the same one.
+
+        An audit needs less time than a measurement. A server that is paused needs more where its few long slices would
+        not be enough for an interval.
+        """
+        needs_s = max(lane.goal_s, lane.least_slices * max(lane.typical_s, self._slice_s(lane)))
+        share = needs_s / self._settings.max_time_s
+        if lane.burner is not None:
+            return share
+        return min(1.0, share) if lane.part is not Part.MEASURE else 1.0
+
     def _one_slice(self, lane: Lane, position: int, steal: StealClock) -> None:
-        slice_s = self._settings.slice_s if lane.burner is None else lane.burner.slice_s
-        fast = lane.burner is not None or lane.typical_s < slice_s * _OPENER_BELOW
-        expected = 1 if lane.typical_s >= slice_s else math.ceil(1.5 * slice_s / max(lane.typical_s, 1e-6)) + fast
-        feed = lane.feed.sendings(expected)
-        with lane.awake():
-            steal_before, before = steal.now(), lane.system.usage()
-            done = run_slice(lane.transport, feed, slice_s=slice_s, opener=fast)
-            after, steal_after = lane.system.usage(), steal.now()
+        slice_s = self._slice_s(lane)
+        opener = lane.burner is None and lane.typical_s < slice_s * _OPENER_BELOW
+        feed = lane.feed.sendings(_expected(lane, slice_s) + opener)
+        try:
+            with awake(lane.burner):
+                failure = _settle(lane, feed)
+                steal_before, before = steal.now(), lane.system.usage()
+                done = Slice(error=failure) if failure else run_slice(lane.transport, feed, slice_s=slice_s, opener=opener)
+                after, steal_after = lane.system.usage(), steal.now()
+        except BackendFailed as error:
+            lane.note_disobedience(error)
+            return
         stolen = steal_after - steal_before if steal_before is not None and steal_after is not None else None
         lane.book(done, self.rounds, position, before, after, stolen)
         lane.credit_s -= self._spent(done)
@@ -164,8 +186,10 @@ class Campaign:
 
     def _reached(self, lane: Lane) -> bool:
         count, settings = len(lane.duration_s), self._settings
+        if len(lane.booked) < lane.least_slices:
+            return False
         if lane.part is not Part.MEASURE:
-            return lane.measured_s >= lane.goal_s and len(lane.booked) >= lane.least_slices
+            return lane.measured_s >= lane.goal_s
         if count < settings.min_rounds:
             return False
         if lane.measured_s >= lane.goal_s:
@@ -181,3 +205,21 @@ class Campaign:
         spent_s = self.wall_s if step == "measure" else now - self._started_at
         left_s = spent_s / fraction - spent_s if fraction > 0 else math.nan
         self._report(Progress(step, self.rounds, active, len(self._lanes), fraction, left_s))
+
+
+def _expected(lane: Lane, slice_s: float) -> int:
+    """How many payloads a slice may need, beside its opener."""
+    settles_s = lane.burner.wake_s if lane.burner is not None else 0.0
+    if lane.typical_s >= slice_s:
+        return 1 + (settles_s > 0)
+    return math.ceil(1.5 * (slice_s + settles_s) / max(lane.typical_s, 1e-6))
+
+
+def _settle(lane: Lane, feed: Iterator[tuple[int, Any]]) -> ExchangeError | None:
+    """Ask a server that was woken, untimed, while it does what it had to leave undone; what went wrong, if something did."""
+    if lane.burner is None:
+        return None
+    woken = run_slice(lane.transport, feed, slice_s=lane.burner.wake_s, opener=False)
+    lane.keep(woken.answers)
+    lane.reconnects += woken.reconnects
+    return woken.error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf, sqrt
 from statistics import NormalDist, median
 from typing import Any, Protocol
 
-from bench.contract import ExchangeError, ExchangeTimeout, Payload, SystemUnderTest, Transport, Usage, log_end
+from bench.contract import BackendFailed, ExchangeError, ExchangeTimeout, Payload, SystemUnderTest, Transport, Usage, log_end
 from bench.idle import Burner
 from bench.load.closed_loop import Slice
 
@@ -133,10 +132,6 @@ class Lane:
     threads: int | None = None
     _kept: dict[int, bytes] = field(default_factory=dict)
 
-    def awake(self) -> AbstractContextManager[None]:
-        """The time in which its server may run; always, unless it is one that is paused."""
-        return self.burner.awake() if self.burner is not None else nullcontext()
-
     def book(
         self, done: Slice, round_index: int, position: int, before: Usage | None, after: Usage | None, steal_s: float | None
     ) -> None:
@@ -186,6 +181,10 @@ class Lane:
         elif self.failures_in_a_row >= _GIVE_UP_AFTER:
             words = "gave up after errors in a row and no answer between them"
             self.retired = f"{words}; the last: {error}\n{log_end(self.system)}"
+
+    def note_disobedience(self, error: BackendFailed) -> None:
+        """Retire for a server that cannot be paused or woken."""
+        self.retired = f"{error}\n{log_end(self.system)}"
 
     def note_death(self) -> None:
         """Retire for a server that is dead, though what it left behind goes on answering."""

@@ -14,6 +14,7 @@ from bench.cells import Cell
 from bench.contract import (
     Absence,
     Backend,
+    BackendFailed,
     Dataset,
     Endpoint,
     ExchangeError,
@@ -86,6 +87,8 @@ class ScriptedSystem:
         self.paused = False
         self.switches = 0
         self.burns = 0.0  # seconds on a CPU for each second that it is awake
+        self.disobeys_from: tuple[str, int] | None = None  # `pause` or `resume` fails after so many switches
+        self.dies_at: int | None = None  # switches
         self._cpu_s = 0.0
         self._looked_s = time.perf_counter()
 
@@ -98,11 +101,18 @@ class ScriptedSystem:
         return Usage(self._cpu_s, wait_s=None, throttled=0, threads=1)
 
     def pause(self) -> None:
+        self._obey("pause")
         self.paused = True
         self.switches += 1
+        self.alive = self.alive and self.switches != self.dies_at
 
     def resume(self) -> None:
+        self._obey("resume")
         self.paused = False
+
+    def _obey(self, order: str) -> None:
+        if self.disobeys_from is not None and order == self.disobeys_from[0] and self.switches >= self.disobeys_from[1]:
+            raise BackendFailed(f"{self.backend.name}: cannot {order}")
 
     def is_alive(self) -> bool:
         return self.alive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from math import comb
 from typing import Any
 
@@ -426,6 +427,33 @@ def test_ratio_interval_covers(rounds: int, time: float) -> None:
         pairs = ratios(effects, 0)[1], ratios(effects, 0)[2], ratios(effects, 1)[2]
         held += [pair is not None and pair.low is not None and not pair.excludes(1.0) for pair in pairs]
     assert 0.93 <= np.mean(held) <= 0.975
+
+
+def test_rare_long_slices_are_compared_fairly() -> None:
+    """A paused server's slices are ten times as long and as rare: the host moves on in them, and no ratio is off for it.
+
+    Four equal cells, 30 campaigns of 150 rounds; the drift lasts two long slices.
+    """
+    errors, held, judged = [], [], []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        order = [(n, cell) for n in range(150) for cell in rng.permutation(4) if cell or n % 10 == 0]
+        starts = np.cumsum([0, *(10 if cell == 0 else 1 for _, cell in order)])
+        host = 0.1 * drift(rng, int(starts[-1]), 20.0)[0]
+        latency = np.array([np.median(host[start:end]) for start, end in itertools.pairwise(starts)])
+        latency += np.log1p(stalls(rng, latency.shape))
+        index, cells = np.array(order).T
+        slices = Slices(cells, np.arange(len(order)), index, latency)
+        ratio = ratios(bootstrap_effects(slices, 4, seed=seed, replicates=100), 1)[0]
+        half = effect_halves(slices, 4, seed=seed, replicates=100, level=0.99)[0]
+        assert ratio is not None
+        assert half is not None
+        errors.append(np.log(ratio.value))
+        held.append(not ratio.excludes(1.0))
+        judged.append(half.low is not None and half.excludes(1.0))
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(len(errors)) + 0.003
+    assert np.mean(held) >= 0.9
+    assert np.mean(judged) <= 0.05
 
 
 def test_five_percent_slower_is_found() -> None:

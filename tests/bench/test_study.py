@@ -8,7 +8,9 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import pytest
 
+from bench import idle
 from bench.cells import Cell
 from bench.contract import Absence, Backend, Endpoint, FloatArray, SystemUnderTest
 from bench.load.interleave import Settings
@@ -45,7 +47,7 @@ class CountingServer:
 
 @contextlib.contextmanager
 def replaying(
-    server: CountingServer, scenario: Scenario, *, smoke: bool = False
+    server: CountingServer, scenario: Scenario, *, smoke: bool = False, burns: float = 0.0
 ) -> Iterator[tuple[StudyReplay, list[StudyCell], list[Sequence[StudyRow]]]]:
     """The replay of one system called flask, and one that is absent; yields what it emitted as well."""
     emitted: list[Sequence[StudyRow]] = []
@@ -55,7 +57,9 @@ def replaying(
             for name in ("flask", "tensorflow-serving")
         ]
         located = declared[0].endpoints[0].located(str(endpoint.host), endpoint.port)
-        systems: dict[str, SystemUnderTest] = {"flask": ScriptedSystem(declared[0], located)}
+        flask = ScriptedSystem(declared[0], located)
+        flask.burns = burns
+        systems: dict[str, SystemUnderTest] = {"flask": flask}
         cells = replayed_cells([Cell(each, each.endpoints[0], scenario) for each in declared])
         plan = StudyPlan(cells, Settings(max_time_s=0.1), 0, smoke, say=lambda text: None, emit=emitted.append)
         fleet = ScriptedFleet(systems, {"tensorflow-serving": Absence("no registry answers")})
@@ -75,6 +79,22 @@ def test_each_step_is_measured_for_systems_that_run_and_absent_ones_say_why() ->
             assert row.exchanges > 0
         assert results["tensorflow-serving-rest-single-as-in-2018"] is None
         assert replay.why_absent("tensorflow-serving") == "no registry answers"
+
+
+def test_a_system_that_burns_while_idle_is_paused_but_for_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the campaigns; it is woken for each step, and measured all the same."""
+    monkeypatch.setattr(idle, "_SETTLE_S", 0.01)
+    monkeypatch.setattr(idle, "_WINDOW_S", 0.05)
+    monkeypatch.setattr(idle, "_LEAST_SLICE_S", 0.01)
+    monkeypatch.setattr(idle, "_WAKE_S", 0.001)
+    server = CountingServer()
+    with replaying(server, SINGLE, burns=0.2) as (replay, cells, emitted):
+        replay.result(cells[0])
+        system = replay._fleet.running["flask"]
+        assert isinstance(system, ScriptedSystem)
+        assert system.paused
+        assert system.switches > len(StudyStep)
+        assert [row.problem for row in emitted[0]] == [""] * len(StudyStep)
 
 
 def test_batches_wrap_around_and_are_never_empty() -> None:

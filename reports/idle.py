@@ -1,0 +1,58 @@
+"""What a reader should know of servers that burn CPU while nobody asks them: who was paused, who may have disturbed others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.records import BURNS_ABOVE, IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION
+from reports.tables import number
+from reports.text import listed, one_line
+
+
+def idle_sentences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """From the facts of a run's backends; none where all of them idle as a server should."""
+    paused = [f"{one_line(name)} ({_burned(facts)})" for name, facts in backends.items() if facts.get(PAUSED)]
+    restless = [name for name, facts in backends.items() if _ran_on(facts)]
+    told = {name: _share(facts, IDLE_CPU_FRACTION) for name, facts in backends.items() if IDLE_CPU_FRACTION in facts}
+    unknown = [name for name, share in told.items() if share is None]
+    sentences = []
+    if paused:
+        sentences.append(
+            "Paused outside of its own, longer slices, because it burns CPU while nobody asks it: "
+            f"{listed(paused, most=len(paused))}. Where it serves beside others, it takes this from them."
+        )
+    if restless:
+        sentences.append(
+            f"Could not be kept paused, and used CPU meanwhile: {_names(restless)}. The others shared the CPU with it, and may "
+            "be faster than their figures say."
+        )
+    if unknown:
+        sentences.append(
+            f"Not known whether it burns CPU while nobody asks it, for its engine shows no CPU times: {_names(unknown)}. "
+            "It was not paused, and may have disturbed the others."
+        )
+    return tuple(sentences)
+
+
+def _burned(facts: Mapping[str, Any]) -> str:
+    idle, paused = _share(facts, IDLE_CPU_FRACTION), _share(facts, PAUSED_CPU_FRACTION)
+    while_paused = f", {_percent(paused)} while paused" if paused is not None else ""
+    return f"{_percent(idle)} of a core{while_paused}"
+
+
+def _ran_on(facts: Mapping[str, Any]) -> bool:
+    return PAUSE_FAILED in facts or (_share(facts, PAUSED_CPU_FRACTION) or 0.0) > BURNS_ABOVE
+
+
+def _share(facts: Mapping[str, Any], key: str) -> float | None:
+    value = facts.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _percent(share: float | None) -> str:
+    return f"{number(100 * share, 2)} %" if share is not None else "an unknown part"
+
+
+def _names(names: list[str]) -> str:
+    return listed([one_line(name) for name in names])

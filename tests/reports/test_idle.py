@@ -1,0 +1,50 @@
+"""What the reports say of servers that burn CPU while nobody asks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.records import IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION
+from reports.html import render_html
+from reports.idle import idle_sentences
+from reports.markdown import render_markdown
+from reports.terminal import summary_lines
+from reports.view import build_view
+from tests.reports.records import NASTY, a_record, a_stored_run
+
+QUIET = {IDLE_CPU_FRACTION: 0.0002, PAUSED: False}
+RAY = {IDLE_CPU_FRACTION: 0.0683, PAUSED: True, PAUSED_CPU_FRACTION: 0.0}
+
+
+def test_all_quiet_is_nothing_to_tell() -> None:
+    """Neither of a run whose servers idle, nor of an older one that did not look."""
+    assert idle_sentences({"flask": QUIET, "null": {}}) == ()
+    assert idle_sentences({"flask": {"size_bytes": 3}}) == ()
+
+
+def test_every_report_says_who_was_paused_and_how_much_it_burned() -> None:
+    """Terminal, Markdown and HTML."""
+    view = build_view(a_stored_run([a_record()], backends={"flask": QUIET, "ray-serve": RAY}))
+    told = "because it burns CPU while nobody asks it: ray-serve (6.8 % of a core, 0 % while paused)."
+    for text in ("\n".join(summary_lines(view)), render_markdown(view, {}), render_html(view, {})):
+        assert told in " ".join(text.replace("\\", "").split())
+
+
+def test_who_could_not_be_kept_paused_is_a_warning() -> None:
+    """Told by the engine, or by the CPU time that it used all the same."""
+    for facts in ({**RAY, PAUSE_FAILED: "no engine"}, {**RAY, PAUSED_CPU_FRACTION: 0.05}):
+        sentences = idle_sentences({"ray-serve": facts})
+        assert "Could not be kept paused, and used CPU meanwhile: ray-serve." in sentences[1]
+
+
+def test_what_is_not_known_is_said() -> None:
+    """An engine elsewhere shows no CPU times."""
+    facts: dict[str, dict[str, Any]] = {"flask": {IDLE_CPU_FRACTION: None, PAUSED: False}, "null": {}}
+    (sentence,) = idle_sentences(facts)
+    assert "its engine shows no CPU times: flask." in sentence
+
+
+def test_nasty_facts_break_nothing() -> None:
+    """A stored run may hold anything."""
+    facts = {NASTY: {PAUSED: NASTY, IDLE_CPU_FRACTION: NASTY, PAUSED_CPU_FRACTION: []}}
+    assert all("\n" not in sentence for sentence in idle_sentences(facts))
