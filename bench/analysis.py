@@ -10,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.cells import Cell
+from bench.confusion import Disagreement
 from bench.contract import Answer, FloatArray, IntArray, Role
+from bench.gate import Believed, GateRow, gate_row, noise_floor
 from bench.load.lanes import Lane
+from bench.mistakes import disagreements_of
 from bench.payloads import PayloadBook, PayloadPress
 from bench.probe import canned_answer
 from bench.records import Record, Samples, Verdict
@@ -29,7 +32,7 @@ from bench.statistics import (
     throughput_halves,
 )
 from bench.verdicts import Evidence, decide
-from bench.verify import Verification, Verifier
+from bench.verify import Verification, Verifier, counted
 
 BETWEEN_STARTS = 0.02
 """Two starts of one server were seen to differ by up to 1 %, as long as they live; a ratio must not claim to know more."""
@@ -60,10 +63,12 @@ class CellRun:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A record and the raw samples behind it."""
+    """A record, the raw samples behind it, the images that were answered with another class, and what the gate says."""
 
     record: Record
     samples: Samples
+    disagreements: tuple[Disagreement, ...] = ()
+    gate: GateRow | None = None
 
 
 def records_of(
@@ -74,16 +79,18 @@ def records_of(
     server_cpus: int,
     seed: int,
     interrupted: bool = False,
+    gate: float | None = None,
 ) -> list[Outcome]:
-    """One outcome a run, in the same order."""
+    """One outcome a run, in the same order; `gate` is the regression that is allowed, None where nothing is gated."""
     lanes = [lane for run in runs for lane in run.lanes]
     place = {id(lane): index for index, lane in enumerate(lanes)}
     slices = slices_of(lanes)
     effects = bootstrap_effects(slices, len(lanes), seed=seed)
     halves = _halves(lanes, slices, seed)
     foreign_wait = _foreign_wait(runs)
+    verified = [verification_of(run, press) for run in runs]
     records = []
-    for run in runs:
+    for run, verification in zip(runs, verified, strict=True):
         index = place[id(run.measure)]
         ceiling = next((place[id(other.measure)] for other in runs if _is_ceiling_of(other, run)), None)
         fraction = ratios(effects, ceiling)[index] if ceiling is not None else None
@@ -96,10 +103,48 @@ def records_of(
             server_cpus=server_cpus,
             interrupted=interrupted and not run.measure.finished,
         )
-        records.append(_record(run, press, held, seed))
+        records.append(_record(run, press, held, verification, seed))
     records = _with_ratios(runs, records, effects, place, ratio_to)
     records = _with_ranks(runs, records, effects, place)
-    return [Outcome(record, _samples(run)) for run, record in zip(runs, records, strict=True)]
+    rows = _gate_rows(runs, records, effects, place, gate) if gate is not None else {}
+    return [
+        Outcome(record, _samples(run), _disagreements(run, verification, press), rows.get(record.id))
+        for run, record, verification in zip(runs, records, verified, strict=True)
+    ]
+
+
+def _gate_rows(
+    runs: Sequence[CellRun], records: Sequence[Record], effects: Effects, place: dict[int, int], threshold: float
+) -> dict[str, GateRow]:
+    """By id, the cells that have a twin in the baseline; see `bench.gate`."""
+    twins: dict[tuple[str, str], list[int]] = {}
+    for index, run in enumerate(runs):
+        if run.cell.backend.role is Role.BASELINE:
+            twins.setdefault((run.cell.backend.baseline_of, run.cell.endpoint.name), []).append(index)
+    at = [place[id(run.measure)] for run in runs]
+    copies = {
+        key: ratios(effects, at[pair[0]])[at[pair[1]]] if len(pair) > 1 else None for key, pair in twins.items()
+    }  # without what is added for two starts: this is where it is seen
+    floor = noise_floor(copies.values(), BETWEEN_STARTS)
+    rows = {}
+    for index, run in enumerate(runs):
+        key = (run.cell.backend.name, run.cell.endpoint.name)
+        if key in twins:
+            twin = twins[key][0]
+            change = ratios(effects, at[twin], between_starts=floor)[at[index]]
+            rows[records[index].id] = gate_row(
+                run.cell.id, threshold, change, copies[key], _believed(records[index]), _believed(records[twin])
+            )
+    return rows
+
+
+def _believed(record: Record) -> Believed:
+    broken = record.verdict in (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.NOT_MEASURED, Verdict.CACHED)
+    return Believed(f"{record.verdict}: {record.reason}" if broken else "", record.verdict is Verdict.CLIENT_BOUND)
+
+
+def _disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:
+    return disagreements_of(run.cell.id, verification.differing, press.dataset.labels, press.dataset.class_names)
 
 
 def _halves(lanes: Sequence[Lane], slices: Slices, seed: int) -> list[Interval | None]:
@@ -124,7 +169,8 @@ def pass_outcome(run: CellRun, press: PayloadPress) -> Outcome:
     record = blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
     record = replace(_with_answers(record, run, verification, press), exchanges=len(lane.warm_up_s))
     rounds = np.zeros(len(lane.warm_up_s), dtype=np.int64)
-    return Outcome(record, Samples(duration_s=np.array(lane.warm_up_s, dtype=np.float64), round_index=rounds))
+    samples = Samples(duration_s=np.array(lane.warm_up_s, dtype=np.float64), round_index=rounds)
+    return Outcome(record, samples, _disagreements(run, verification, press))
 
 
 def slices_of(lanes: Sequence[Lane]) -> Slices:
@@ -170,6 +216,7 @@ def verification_of(run: CellRun, press: PayloadPress) -> Verification:
         wrong=sum(part.wrong for part in parts),
         first_wrong=next((part.first_wrong for part in parts if part.first_wrong), ""),
         max_abs_diff=max(diffs) if diffs else None,
+        differing=counted(found for part in parts[: -1 if run.fresh is not None else None] for found in part.differing),
     )
 
 
@@ -206,9 +253,8 @@ class Held:
     interrupted: bool
 
 
-def _record(run: CellRun, press: PayloadPress, held: Held, seed: int) -> Record:
+def _record(run: CellRun, press: PayloadPress, held: Held, verification: Verification, seed: int) -> Record:
     lane, cell = run.measure, run.cell
-    verification = verification_of(run, press)
     evidence = replace(
         _evidence(lane.duration_s, run.lanes, verification),
         ceiling_fraction=held.ceiling_fraction,

@@ -9,7 +9,9 @@ from functools import partial
 
 from bench.analysis import CellRun, blank_record, pass_outcome, records_of
 from bench.cells import Cell, CellResult
+from bench.confusion import Disagreement
 from bench.contract import Dataset, Fleet, Model, Role, SystemUnderTest
+from bench.gate import GateOutcome, GateRow
 from bench.host import pinned
 from bench.idle import LEAST_SLICES, IdleWatch
 from bench.load.interleave import Campaign, Progress, Settings
@@ -40,6 +42,9 @@ class Plan:
     say: Callable[[str], None]
     emit_run: Callable[[Mapping[str, Mapping[str, object]]], None]
     emit: Callable[[Record, Samples | None], None]
+    emit_disagreements: Callable[[Sequence[Disagreement]], None]
+    emit_gate: Callable[[Sequence[GateRow]], None]
+    gate: float | None = None  # the regression that is allowed
 
 
 class Campaigns:
@@ -90,10 +95,25 @@ class Campaigns:
         record = blank_record(cell, engine=None, verdict=verdict, reason=absence.reason, again=again)
         self._book(cell, record, None, ())
 
-    def _book(self, cell: Cell, record: Record, samples: Samples | None, duration_s: Sequence[float]) -> None:
-        self._results[cell.id] = CellResult(record, duration_s, samples, strict=self._plan.strict)
+    def _book(
+        self, cell: Cell, record: Record, samples: Samples | None, duration_s: Sequence[float], gate: GateRow | None = None
+    ) -> None:
+        if gate is None and self._gated(cell):
+            why = "the baseline has no such cell, or it could not be started"
+            absent = cell.backend.name in self._fleet.absent
+            gate = GateRow(cell.id, self._plan.gate or 0.0, GateOutcome.CANNOT_TELL, record.reason if absent else why)
+        self._results[cell.id] = CellResult(record, duration_s, samples, strict=self._plan.strict, gate=gate)
         if not self._plan.smoke:
             self._plan.emit(record, samples)
+
+    def _gated(self, cell: Cell) -> bool:
+        timed = cell.scenario != ACCURACY and not self._plan.smoke
+        return self._plan.gate is not None and timed and cell.backend.role is Role.SERVER
+
+    @property
+    def gate_rows(self) -> list[GateRow]:
+        """What the gate says of the cells measured so far."""
+        return [result.gate for result in self._results.values() if result.gate is not None]
 
     def _prepare(self, cell: Cell) -> CellRun:
         system = self._fleet.running[cell.backend.name]
@@ -134,10 +154,12 @@ class Campaigns:
         Campaign(lanes, self._plan.settings, self._plan.progress(ACCURACY.name)).pass_once()
         for run in runs:
             self._book_pass(run)
+        self._emit_run()  # where they disagreed is known now
 
     def _book_pass(self, run: CellRun) -> None:
         outcome = pass_outcome(run, self._press)
         self._book(run.cell, outcome.record, outcome.samples, run.measure.warm_up_s)
+        self._plan.emit_disagreements(outcome.disagreements)
 
     def _throughput(self, scenario: Scenario, runs: Sequence[CellRun]) -> None:
         lanes = [lane for run in runs for lane in run.lanes]
@@ -164,9 +186,12 @@ class Campaigns:
             server_cpus=len(self._fleet.server_cpus),
             seed=self._plan.settings.seed,
             interrupted=interrupted,
+            gate=self._plan.gate,
         )
         for run, outcome in zip(runs, outcomes, strict=True):
-            self._book(run.cell, outcome.record, outcome.samples, run.measure.duration_s)
+            self._book(run.cell, outcome.record, outcome.samples, run.measure.duration_s, outcome.gate)
+            self._plan.emit_disagreements(outcome.disagreements)
+        self._plan.emit_gate(self.gate_rows)
 
 
 def _silent(progress: Progress) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from bench.contract import Backend, Endpoint
+from bench.gate import GateOutcome, GateRow, change_text
 from bench.records import Record, Samples, Verdict
 from bench.scenarios import Scenario
 
@@ -61,6 +62,7 @@ class CellResult:
     duration_s: Sequence[float]
     samples: Samples | None
     strict: bool = False
+    gate: GateRow | None = None
 
     def require_measured(self) -> None:
         """End the running test here if there is nothing to replay."""
@@ -74,7 +76,17 @@ class CellResult:
         if self.record.verdict in (Verdict.FAILED, Verdict.WRONG_ANSWERS):
             pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
 
+    def require_no_regression(self) -> None:
+        """Fail the running test if the gate is sure that this cell is slower than allowed; nothing where nothing is gated."""
+        if self.gate is not None and self.gate.outcome is GateOutcome.FAIL:
+            row = self.gate
+            allowed = f"at most {100 * row.threshold:g} % slower is allowed"
+            pytest.fail(
+                f"{self.record.id}: gate: {change_text(row)} against the baseline; {allowed}: {row.reason}", pytrace=False
+            )
+
     def extra_info(self) -> dict[str, object]:
         """What pytest-benchmark's JSON carries beside the durations."""
         values = self.record.as_dict()
-        return {name: values[name] for name in _EXTRA_INFO}
+        gated = {} if self.gate is None else {"gate": self.gate.as_dict()}
+        return {**{name: values[name] for name in _EXTRA_INFO}, **gated}

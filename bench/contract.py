@@ -69,9 +69,10 @@ class MalformedAnswer(ExchangeError):
 
 
 class Role(StrEnum):
-    """What a backend is there for: to be compared, to show the client's ceiling, or to be the truth."""
+    """What a backend is there for: to be compared, to be held against, to show the client's ceiling, or to be the truth."""
 
     SERVER = "server"
+    BASELINE = "baseline"
     CEILING = "ceiling"
     REFERENCE = "reference"
 
@@ -99,7 +100,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What is known of a backend before anything starts; read from its backend.toml."""
+    """What is known of a backend before anything starts; read from its backend.toml.
+
+    `baseline_of` names the server whose twin of another checkout this is; such a backend has the role BASELINE.
+    """
 
     name: str
     summary: str
@@ -107,6 +111,7 @@ class Backend:
     endpoints: tuple[Endpoint, ...]
     role: Role = Role.SERVER
     sets: frozenset[str] = frozenset()
+    baseline_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import hooks
 from bench.campaign import Campaigns, Plan
 from bench.cells import Cell
+from bench.confusion import Confusion, Disagreement
 from bench.console import Console
 from bench.contract import Backend, BadInput, Dataset, Fleet, Model, Role
 from bench.environment import environment, warnings_about
+from bench.gate import GateRow, gate_lines, threshold_of
 from bench.host import client_cpu
 from bench.idle import IdleWatch
 from bench.load.interleave import Settings
+from bench.mistakes import confusion_of
 from bench.options import add_flag, add_option, get_flag, get_option
 from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
@@ -42,6 +45,10 @@ class _Session:
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
     study: tuple[StudyRow, ...] = ()
     facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    disagreements: list[Disagreement] = field(default_factory=list)
+    gate: float | None = None
+    gate_rows: Sequence[GateRow] = ()
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
@@ -60,6 +67,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
     )
     add_option(parser, "--seed", metavar="N", default="42", help="seed of the order of slices and of the bootstrap")
+    add_option(
+        parser, "--gate", metavar="PERCENT", help="fail a cell that is surely slower than its --baseline by more than this: 5%%"
+    )
     add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
 
 
@@ -78,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.benchmark_only = False
     try:
         cpu = client_cpu(get_option(config, "--client-cpu"))
+        gate = threshold_of(get_option(config, "--gate"))
         _seed(config)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
@@ -90,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
         client_cpu=cpu,
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
         started_utc=now.isoformat(timespec="seconds"),
+        gate=gate,
     )
 
 
@@ -111,7 +123,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     cells = [cell for scenario in marker.args for cell in _cells(metafunc.config, scenario)]
     if "study_cell" in metafunc.fixturenames:
-        replayed = replayed_cells(cells)
+        # who gates wants to know about the change, not about 2018
+        replayed = replayed_cells(cells) if metafunc.config.stash[_SESSION].gate is None else []
         metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
     if "cell" not in metafunc.fixturenames:
         return
@@ -126,6 +139,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if param is not None:
             clock = item.stash[_CLOCK] = ReplayClock()
             item.add_marker(pytest.mark.benchmark(timer=clock.now, group=_group(param)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What the gate says, cell by cell."""
+    rows = config.stash[_SESSION].gate_rows
+    if rows:
+        terminalreporter.section("servebench gate")
+        for line in gate_lines(rows):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture
@@ -158,6 +180,9 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
             say=console.line,
             emit_run=lambda facts: _emit_run(config, fleet, emnist, model, facts),
             emit=lambda record, samples: _emit(config, record, samples),
+            emit_disagreements=session.disagreements.extend,
+            emit_gate=lambda rows: setattr(session, "gate_rows", tuple(rows)),
+            gate=session.gate,
         ),
         fleet,
         emnist,
@@ -214,7 +239,9 @@ def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
         for backend in session.backends
         for endpoint in backend.endpoints
         # A ceiling is measured where something is held against it, or where it was asked for alone; it has no accuracy.
-        if backend.role is not Role.CEILING or (scenario != ACCURACY and (endpoint.protocol in wires or not wires))
+        # A baseline is there for its speed alone.
+        if backend.role not in (Role.CEILING, Role.BASELINE)
+        or (scenario != ACCURACY and (backend.role is Role.BASELINE or endpoint.protocol in wires or not wires))
     ]
 
 
@@ -232,9 +259,12 @@ def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list
     chosen = [param for param in map(_param_of, items) if isinstance(param, Cell)]
     known = {cell.id for cell in chosen}
     wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER}
+    gated = {(cell.backend.name, cell.endpoint.name, cell.scenario) for cell in chosen}
     for scenario in dict.fromkeys(cell.scenario for cell in chosen):
         for cell in _cells(config, scenario):
             needed = cell.backend.role is Role.REFERENCE or (cell.endpoint.protocol, scenario) in wires
+            if cell.backend.role is Role.BASELINE:
+                needed = (cell.backend.baseline_of, cell.endpoint.name, scenario) in gated
             if cell.backend.role is not Role.SERVER and needed and cell.id not in known:
                 chosen.append(cell)
     return chosen
@@ -262,8 +292,12 @@ def _emit_run(
 ) -> None:
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[_SESSION]
+    for backend in session.backends:  # also those that could not be had
+        session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets)})
     for name, known in facts.items():
         session.facts[name] = {**session.facts.get(name, {}), **known}
+    if session.confusion is None:
+        session.confusion = confusion_of(dataset, model.predictor(dataset.images))
     machine = environment(session.client_cpu, fleet.server_cpus)
     warnings = list(warnings_about(machine))
     if dataset.synthetic:
@@ -280,6 +314,9 @@ def _emit_run(
         backends=dict(session.facts),
         warnings=tuple(warnings),
         study=session.study,
+        confusion=session.confusion,
+        disagreements=tuple(session.disagreements),
+        gate=tuple(session.gate_rows),
     )
     config.hook.pytest_servebench_run(config=config, run=run)
 

@@ -2,7 +2,7 @@
 
 Schema history
     1  2026-11-22  first version
-    2  2026-11-24  run.study, the replay of 2018; a run of version 1 is read as one without
+    2  2026-11-24  run.study, run.confusion, run.disagreements, run.gate; a run of version 1 is read as one without
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from bench.confusion import Confusion, Disagreement
+from bench.gate import GateRow
 
 SCHEMA_VERSION = 2
 
@@ -182,7 +185,15 @@ class Run:
     backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     study: tuple[StudyRow, ...] = ()
+    confusion: Confusion | None = None
+    disagreements: tuple[Disagreement, ...] = ()
+    gate: tuple[GateRow, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""
-        return {**asdict(self), "warnings": list(self.warnings), "study": [row.as_dict() for row in self.study]}
+        return {
+            **asdict(self),
+            "warnings": list(self.warnings),
+            "study": [row.as_dict() for row in self.study],
+            "gate": [row.as_dict() for row in self.gate],
+        }

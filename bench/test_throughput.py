@@ -17,3 +17,4 @@ def test_throughput(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     result.require_measured()
     replay(result.duration_s, result.extra_info())
     result.require_right()
+    result.require_no_regression()

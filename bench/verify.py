@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -15,13 +16,26 @@ _NOBODY = -1
 
 
 @dataclass(frozen=True, slots=True)
+class Differing:
+    """An image answered with another top class than the reference's, `answers` times; `excused` if that one is tied with it."""
+
+    image: int
+    reference: int
+    reference_score: float
+    answered: int
+    score: float
+    excused: bool
+    answers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What the answers were worth.
 
     `answers` checked, of which `wrong` were wrong, the first one told in `first_wrong`; `agreement` is the part of the
     answered images whose top class is the reference's (ties by score excused); `max_abs_diff` the largest |difference| of a
     score; `predicted` [n images] the top class last answered for each image, -1 where none was; `decode_s` the median
-    seconds that the client needs to decode one answer.
+    seconds that the client needs to decode one answer; `differing` the images that were answered with another class.
     """
 
     answers: int
@@ -31,6 +45,7 @@ class Verification:
     max_abs_diff: float | None
     predicted: IntArray
     decode_s: float | None
+    differing: tuple[Differing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,18 @@ class _Judged:
     max_abs_diff: float
     complaint: str
     classes: IntArray | None
+    differing: tuple[Differing, ...] = ()
+
+
+def counted(found: Iterable[Differing]) -> tuple[Differing, ...]:
+    """Each image and class once, with the sum of its answers, in the order first seen."""
+    answers: Counter[tuple[int, int]] = Counter()
+    first: dict[tuple[int, int], Differing] = {}
+    for differing in found:
+        key = (differing.image, differing.answered)
+        answers[key] += differing.answers
+        first.setdefault(key, differing)
+    return tuple(replace(differing, answers=answers[key]) for key, differing in first.items())
 
 
 class Verifier:
@@ -57,6 +84,7 @@ class Verifier:
         known: dict[tuple[int, bytes], _Judged] = {}
         decode_s: list[float] = []
         predicted = np.full(images, _NOBODY, dtype=np.int64)
+        differing: list[Differing] = []
         wrong, agreeing, asked, first_wrong, worst = 0, 0, 0, "", 0.0
         for number, answer in enumerate(answers):
             key = (answer.payload_index, answer.body)
@@ -69,6 +97,7 @@ class Verifier:
             agreeing += judged.agreeing
             asked += payload.batch_size
             worst = max(worst, judged.max_abs_diff)
+            differing += judged.differing
             if judged.classes is not None:
                 predicted[list(payload.indices)] = judged.classes
             if judged.complaint:
@@ -82,6 +111,7 @@ class Verifier:
             max_abs_diff=worst if asked else None,
             predicted=predicted,
             decode_s=float(np.median(decode_s)) if decode_s else None,
+            differing=counted(differing),
         )
 
     def check(self, answer: Answer) -> None:
@@ -108,7 +138,12 @@ class Verifier:
         same = (classes == expected.argmax(axis=1)) | tied
         good = same & (difference.max(axis=1) <= TOLERANCE)
         complaint = "" if good.all() else self._complain(int(np.argmin(good)), payload, scores, expected, difference)
-        return _Judged(int(same.sum()), float(difference.max()), complaint, classes)
+        differing = tuple(
+            Differing(payload.indices[row], top, float(expected[row, top]), seen, float(scores[row, seen]), bool(tied[row]))
+            for row, (top, seen) in enumerate(zip(expected.argmax(axis=1).tolist(), classes.tolist(), strict=True))
+            if top != seen
+        )
+        return _Judged(int(same.sum()), float(difference.max()), complaint, classes, differing)
 
     def _complain(self, row: int, payload: Payload, scores: FloatArray, expected: FloatArray, difference: FloatArray) -> str:
         image = payload.indices[row]

@@ -16,11 +16,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.confusion import Confusion, Disagreement
 from bench.contract import BadInput
+from bench.gate import GateRow
 from bench.records import SCHEMA_VERSION, Record, Run, Samples, StudyRow
 
 READABLE = (1, SCHEMA_VERSION)
-RUN_KEYS = ("id", "started_utc", "command", "engine", "options", "backends", "warnings", "study")
+RUN_KEYS = (
+    "id",
+    "started_utc",
+    "command",
+    "engine",
+    "options",
+    "backends",
+    "warnings",
+    "study",
+    "confusion",
+    "disagreements",
+    "gate",
+)
+_SINCE_2 = ("study", "confusion", "disagreements", "gate")
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
@@ -74,10 +89,13 @@ def run_from_document(document: Any, source: str) -> Run:
     try:
         head = document["run"]
         return Run(
-            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", "study")},
+            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", *_SINCE_2)},
             **{key: document[key] for key in ("environment", "dataset", "model")},
             warnings=tuple(str(warning) for warning in head["warnings"]),
             study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
+            confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,
+            disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
+            gate=tuple(GateRow.from_dict(row) for row in head.get("gate", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None

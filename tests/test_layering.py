@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "fixtures", "reports")
 SEAMS = {
+    "bench.confusion",
     "bench.contract",
+    "bench.gate",
     "bench.records",
     "bench.scenarios",
     "bench.statistics",

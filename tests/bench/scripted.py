@@ -187,6 +187,8 @@ def measuring(
         say=lambda text: None,
         emit_run=lambda facts: None,
         emit=lambda record, samples: records.__setitem__(record.backend, (record, samples)),
+        emit_disagreements=lambda found: None,
+        emit_gate=lambda rows: None,
     )
     model = Model("little", "little.onnx", "0", WIDTH, CLASSES, PREDICT)
     return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records

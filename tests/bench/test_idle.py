@@ -58,7 +58,8 @@ def test_a_burner_is_paused_outside_its_slices_and_measured() -> None:
     with two_servers(burns=0.2) as (campaigns, cells, records, systems):
         campaigns.result(cells["a"])
         for name in ("a", "b"):
-            assert records[name][0].verdict in (Verdict.VALID, Verdict.UNSTABLE), records[name][0].reason
+            # these servers are threads of this process, so their speed, and whether it looks like a cache's, says nothing
+            assert records[name][0].verdict in (Verdict.VALID, Verdict.UNSTABLE, Verdict.CACHED), records[name][0].reason
         assert systems["a"].paused
         assert systems["a"].switches > 2
         assert systems["b"].switches == 0
