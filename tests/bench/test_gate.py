@@ -81,7 +81,7 @@ def test_thresholds_are_per_cent(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["5", "0.05", "0%", "-3%", "51%", "five", "", "5%%", "1e1%", "٥%x"])
 def test_other_thresholds_are_refused(text: str) -> None:
     """By name, with an example."""
-    with pytest.raises(BadInput, match="--gate .*5%"):
+    with pytest.raises(BadInput, match=r"--gate .*5%"):
         threshold_of(text)
 
 

@@ -110,6 +110,8 @@ class House:
             say=print,
             emit_run=lambda facts: None,
             emit=lambda record, samples: records.__setitem__(record.id, record),
+            emit_disagreements=lambda found: None,
+            emit_gate=lambda rows: None,
         )
         return Campaigns(plan, fleet, self.press.dataset, self.model), records
 
