@@ -24,6 +24,7 @@ from bench.statistics import (
     Slices,
     bootstrap_effects,
     effect_halves,
+    group_ratio,
     latency_percentile,
     outliers,
     ranks,
@@ -116,31 +117,33 @@ def records_of(
 def _gate_rows(
     runs: Sequence[CellRun], records: Sequence[Record], effects: Effects, place: dict[int, int], threshold: float
 ) -> dict[str, GateRow]:
-    """By id, the cells that have a twin in the baseline; see `bench.gate`."""
-    twins: dict[tuple[str, str], list[int]] = {}
+    """By id, the cells that have twins in the baseline; see `bench.gate`."""
+    starts: dict[tuple[str, str], tuple[list[int], list[int]]] = {}  # of this checkout, of the baseline
     for index, run in enumerate(runs):
-        if run.cell.backend.role is Role.BASELINE:
-            twins.setdefault((run.cell.backend.baseline_of, run.cell.endpoint.name), []).append(index)
+        backend = run.cell.backend
+        if backend.role in (Role.SERVER, Role.TWIN):
+            sides = starts.setdefault((backend.twin_of or backend.name, run.cell.endpoint.name), ([], []))
+            sides[backend.baseline].append(index)
+    held = {key: sides for key, sides in starts.items() if sides[0] and sides[1]}
     at = [place[id(run.measure)] for run in runs]
     copies = {
-        key: ratios(effects, at[pair[0]])[at[pair[1]]] if len(pair) > 1 else None for key, pair in twins.items()
+        key: [group_ratio(effects, [at[side[1]]], [at[side[0]]]) for side in sides if len(side) > 1]
+        for key, sides in held.items()
     }  # without what is added for two starts: this is where it is seen
-    floor = noise_floor(copies.values(), BETWEEN_STARTS)
+    floor = noise_floor([copy for found in copies.values() for copy in found], BETWEEN_STARTS)
     rows = {}
-    for index, run in enumerate(runs):
-        key = (run.cell.backend.name, run.cell.endpoint.name)
-        if key in twins:
-            twin = twins[key][0]
-            change = ratios(effects, at[twin], between_starts=floor)[at[index]]
-            rows[records[index].id] = gate_row(
-                run.cell.id, threshold, change, copies[key], _believed(records[index]), _believed(records[twin])
-            )
+    for key, (own, base) in held.items():
+        change = group_ratio(effects, [at[n] for n in own], [at[n] for n in base], between_starts=floor)
+        head, other = (_believed([records[n] for n in side]) for side in (own, base))
+        cell = records[own[0]].id
+        rows[cell] = gate_row(cell, threshold, change, copies[key], head, other)
     return rows
 
 
-def _believed(record: Record) -> Believed:
-    broken = record.verdict in (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.NOT_MEASURED, Verdict.CACHED)
-    return Believed(f"{record.verdict}: {record.reason}" if broken else "", record.verdict is Verdict.CLIENT_BOUND)
+def _believed(starts: Sequence[Record]) -> Believed:
+    broken = (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.NOT_MEASURED, Verdict.CACHED)
+    trouble = next((f"{record.verdict}: {record.reason}" for record in starts if record.verdict in broken), "")
+    return Believed(trouble, any(record.verdict is Verdict.CLIENT_BOUND for record in starts))
 
 
 def _disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:

@@ -69,10 +69,10 @@ class MalformedAnswer(ExchangeError):
 
 
 class Role(StrEnum):
-    """What a backend is there for: to be compared, to be held against, to show the client's ceiling, or to be the truth."""
+    """What a backend is there for: to be compared, to be a further start of one for the gate, to show the client's ceiling, or to be the truth."""
 
     SERVER = "server"
-    BASELINE = "baseline"
+    TWIN = "twin"
     CEILING = "ceiling"
     REFERENCE = "reference"
 
@@ -102,7 +102,7 @@ class Endpoint:
 class Backend:
     """What is known of a backend before anything starts; read from its backend.toml.
 
-    `baseline_of` names the server whose twin of another checkout this is; such a backend has the role BASELINE.
+    `twin_of` names the server that this is a further start of, for the gate; `baseline` says that it is another checkout's.
     """
 
     name: str
@@ -111,7 +111,8 @@ class Backend:
     endpoints: tuple[Endpoint, ...]
     role: Role = Role.SERVER
     sets: frozenset[str] = frozenset()
-    baseline_of: str = ""
+    twin_of: str = ""
+    baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """The gate: is a cell slower than its twin of another checkout, by more than is allowed, as far as this machine can tell?
 
-Both checkouts' backends run side by side in one campaign, so that the machine's drift cancels. The baseline runs twice: what
-its two copies differ by is this machine's noise floor (A/A), and no interval claims to know more than that.
+Both checkouts' backends run side by side in one campaign, so that the machine's drift cancels. Each is started twice: what two
+starts of the same code differ by is this machine's noise floor (A/A), and no interval claims to know more than that.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -32,8 +32,8 @@ class GateOutcome(StrEnum):
 class GateRow:
     """One cell before the gate; `change` is its speed over its baseline's, below 1 where it became slower.
 
-    `threshold` is the regression that is allowed, a fraction. `noise` is the speed of the baseline's second copy over its
-    first, 1 where nothing disturbs. `smallest` is the smallest regression, a fraction, that would have failed here.
+    `threshold` is the regression that is allowed, a fraction. `noise` is the speed of a second start over the
+    first one of the same code, 1 where nothing disturbs: the worse of both checkouts'. `smallest` is the smallest regression, a fraction, that would have failed here.
     """
 
     cell: str
@@ -81,27 +81,34 @@ def noise_floor(copies: Iterable[Interval | None], least: float) -> float:
 
 
 def gate_row(
-    cell: str, threshold: float, change: Interval | None, noise: Interval | None, head: Believed, baseline: Believed
+    cell: str,
+    threshold: float,
+    change: Interval | None,
+    copies: Sequence[Interval | None],
+    head: Believed,
+    baseline: Believed,
 ) -> GateRow:
     """The row of a cell whose speed over its baseline's is `change`, with the noise floor in its interval already.
 
+    `copies` compare two starts of the same code: this checkout's, the baseline's.
+
     Fails only where the whole interval lies beyond the threshold, and passes only where none of it does.
     """
-    known = None if noise is None else noise.value
+    noise = max((copy.value for copy in copies if copy is not None), key=lambda value: abs(math.log(value)), default=None)
     if baseline.trouble:
         return GateRow(
-            cell, threshold, GateOutcome.CANNOT_TELL, f"the baseline cannot be believed: {baseline.trouble}", noise=known
+            cell, threshold, GateOutcome.CANNOT_TELL, f"the baseline cannot be believed: {baseline.trouble}", noise=noise
         )
     if head.trouble:
-        return GateRow(cell, threshold, GateOutcome.FAIL, f"the baseline works, this does not: {head.trouble}", noise=known)
+        return GateRow(cell, threshold, GateOutcome.FAIL, f"the baseline works, this does not: {head.trouble}", noise=noise)
     if change is None or change.low is None or change.high is None or noise is None:
-        missing = "its baseline ran only once: the noise floor is not known" if change is not None and noise is None else ""
+        missing = "only one start of each: the noise floor is not known" if change is not None and noise is None else ""
         reason = missing or "too few rounds for an interval; allow more time (--benchmark-max-time)"
-        return GateRow(cell, threshold, GateOutcome.CANNOT_TELL, reason, noise=known)
+        return GateRow(cell, threshold, GateOutcome.CANNOT_TELL, reason, noise=noise)
     allowed = 1 - threshold
     smallest = 1 - allowed * change.value / change.high
     outcome, reason = _judged(change.low, change.high, allowed, bounded=head.bounded or baseline.bounded)
-    return GateRow(cell, threshold, outcome, reason, change.value, change.low, change.high, known, smallest)
+    return GateRow(cell, threshold, outcome, reason, change.value, change.low, change.high, noise, smallest)
 
 
 def _judged(low: float, high: float, allowed: float, *, bounded: bool) -> tuple[GateOutcome, str]:
@@ -142,7 +149,7 @@ def gate_sentences(rows: Iterable[GateRow]) -> list[str]:
     found = [f"Allowed: {100 * rows[0].threshold:g} % slower than the baseline."]
     noise = [abs(row.noise - 1) for row in rows if row.noise is not None]
     if noise:
-        found.append(f"Noise floor: two copies of the baseline differ by up to {100 * max(noise):.1f} %.")
+        found.append(f"Noise floor: two starts of the same code differ by up to {100 * max(noise):.1f} %.")
     smallest = [row.smallest for row in rows if row.smallest is not None]
     if smallest:
         found.append(f"Smallest regression that fails here: {100 * min(smallest):.1f} to {100 * max(smallest):.1f} %.")

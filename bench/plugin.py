@@ -240,8 +240,8 @@ def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
         for endpoint in backend.endpoints
         # A ceiling is measured where something is held against it, or where it was asked for alone; it has no accuracy.
         # A baseline is there for its speed alone.
-        if backend.role not in (Role.CEILING, Role.BASELINE)
-        or (scenario != ACCURACY and (backend.role is Role.BASELINE or endpoint.protocol in wires or not wires))
+        if backend.role not in (Role.CEILING, Role.TWIN)
+        or (scenario != ACCURACY and (backend.role is Role.TWIN or endpoint.protocol in wires or not wires))
     ]
 
 
@@ -263,8 +263,8 @@ def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list
     for scenario in dict.fromkeys(cell.scenario for cell in chosen):
         for cell in _cells(config, scenario):
             needed = cell.backend.role is Role.REFERENCE or (cell.endpoint.protocol, scenario) in wires
-            if cell.backend.role is Role.BASELINE:
-                needed = (cell.backend.baseline_of, cell.endpoint.name, scenario) in gated
+            if cell.backend.role is Role.TWIN:
+                needed = (cell.backend.twin_of, cell.endpoint.name, scenario) in gated
             if cell.backend.role is not Role.SERVER and needed and cell.id not in known:
                 chosen.append(cell)
     return chosen

@@ -9,7 +9,7 @@ comparison    ratios, ranks with ties, halves that disagree
 
 from bench.statistics.additive import Effects, Slices, bootstrap_effects, fit_effects
 from bench.statistics.bootstrap import MIN_ROUNDS, Interval
-from bench.statistics.comparison import effect_halves, pairwise_faster, ranks, ratios
+from bench.statistics.comparison import effect_halves, group_ratio, pairwise_faster, ranks, ratios
 from bench.statistics.percentiles import latency_percentile, min_samples, outliers, supported_percentile
 from bench.statistics.throughput import throughput, throughput_halves
 
@@ -21,6 +21,7 @@ __all__ = [
     "bootstrap_effects",
     "effect_halves",
     "fit_effects",
+    "group_ratio",
     "latency_percentile",
     "min_samples",
     "outliers",

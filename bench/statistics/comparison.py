@@ -22,9 +22,27 @@ def ratios(effects: Effects, to: int, *, level: float = 0.95, between_starts: fl
     fraction that two starts differ by at most at this level, 0.02 for 2 %; it is combined as independent.
     """
     return [
-        Interval(1.0, 1.0, 1.0) if cell == to else _ratio(effects, cell, to, level, between_starts)
+        Interval(1.0, 1.0, 1.0)
+        if cell == to
+        else group_ratio(effects, [cell], [to], level=level, between_starts=between_starts)
         for cell in range(len(effects.value))
     ]
+
+
+def group_ratio(
+    effects: Effects, cells: Sequence[int], to: Sequence[int], *, level: float = 0.95, between_starts: float = 0.0
+) -> Interval | None:
+    """The speed of `cells` over that of `to`, each side several starts of one server: the ratio of geometric means.
+
+    The mean of n starts differs from that of m others by sqrt((1/n + 1/m) / 2) of what two single starts differ by.
+    None if a start cannot be compared; see `ratios`.
+    """
+    difference = float(np.mean(effects.value[list(to)]) - np.mean(effects.value[list(cells)]))
+    if not np.isfinite(difference):
+        return None
+    replicates = effects.replicates[:, list(to)].mean(axis=1) - effects.replicates[:, list(cells)].mean(axis=1)
+    besides = float(np.log1p(between_starts) * np.sqrt((1 / len(cells) + 1 / len(to)) / 2))
+    return symmetric_interval(float(np.exp(difference)), replicates - difference, level, besides=besides)
 
 
 def pairwise_faster(effects: Effects, *, level: float = 0.95, between_starts: float = 0.0) -> Flags:
@@ -33,7 +51,7 @@ def pairwise_faster(effects: Effects, *, level: float = 0.95, between_starts: fl
     faster = np.zeros((cells, cells), dtype=np.bool_)
     for one in range(cells):
         for other in range(one + 1, cells):
-            ratio = _ratio(effects, one, other, level, between_starts)
+            ratio = group_ratio(effects, [one], [other], level=level, between_starts=between_starts)
             if ratio is not None and ratio.excludes(1.0):
                 faster[one, other], faster[other, one] = ratio.value > 1, ratio.value < 1
     return faster
@@ -76,14 +94,6 @@ def effect_halves(
         symmetric_interval(float(np.exp(value[cell])), deviation[:, cell], level) if np.isfinite(value[cell]) else None
         for cell in range(cells)
     ]
-
-
-def _ratio(effects: Effects, cell: int, to: int, level: float, between_starts: float) -> Interval | None:
-    difference = effects.value[to] - effects.value[cell]
-    if not np.isfinite(difference):
-        return None
-    deviation = effects.replicates[:, to] - effects.replicates[:, cell] - difference
-    return symmetric_interval(float(np.exp(difference)), deviation, level, besides=float(np.log1p(between_starts)))
 
 
 def _row_median(rows: Floats) -> Floats:

@@ -15,7 +15,7 @@ FINE = Believed()
 
 
 def row(change: Interval | None, noise: Interval | None = QUIET, head: Believed = FINE, base: Believed = FINE) -> GateRow:
-    return gate_row("flask-rest-single", 0.05, change, noise, head, base)
+    return gate_row("flask-rest-single", 0.05, change, [noise, None], head, base)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_is_not_known_is_said() -> None:
     """Too few rounds; no second copy; a client that hides a part of the difference."""
     assert "--benchmark-max-time" in row(Interval(0.8)).reason
     assert "--benchmark-max-time" in row(None).reason
-    assert "only once" in row(Interval(0.8, 0.79, 0.81), noise=None).reason
+    assert "only one start" in row(Interval(0.8, 0.79, 0.81), noise=None).reason
     bounded = Believed(bounded=True)
     assert row(Interval(1.0, 0.99, 1.01), base=bounded).outcome is GateOutcome.CANNOT_TELL
     assert row(Interval(0.8, 0.79, 0.81), head=bounded).outcome is GateOutcome.FAIL, "the true loss is even larger"
@@ -100,7 +100,7 @@ def test_the_lines_name_failures_first_and_fit_the_terminal() -> None:
     text = "\n".join(lines)
     assert "-10.0 % (-11.0 to -9.0)" in text
     assert "Allowed: 5 % slower" in text
-    assert "Noise floor: two copies of the baseline differ by up to 0.1 %" in text
+    assert "Noise floor: two starts of the same code differ by up to 0.1 %" in text
     assert "Smallest regression that fails here: 6.0 to 33.6 %" in text
 
 
