@@ -69,7 +69,7 @@ class MalformedAnswer(ExchangeError):
 
 
 class Role(StrEnum):
-    """What a backend is there for: to be compared, to be a further start of one for the gate, to show the client's ceiling, or to be the truth."""
+    """What a backend is there for: compared, a further start of one for the gate, the client's ceiling, or the truth."""
 
     SERVER = "server"
     TWIN = "twin"

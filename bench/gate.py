@@ -32,8 +32,9 @@ class GateOutcome(StrEnum):
 class GateRow:
     """One cell before the gate; `change` is its speed over its baseline's, below 1 where it became slower.
 
-    `threshold` is the regression that is allowed, a fraction. `noise` is the speed of a second start over the
-    first one of the same code, 1 where nothing disturbs: the worse of both checkouts'. `smallest` is the smallest regression, a fraction, that would have failed here.
+    `threshold` is the regression that is allowed, a fraction. `noise` is the speed of a second start over the first one of
+    the same code, 1 where nothing disturbs: the worse of both checkouts'. `smallest` is the smallest regression, a
+    fraction, that would have failed here.
     """
 
     cell: str

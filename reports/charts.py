@@ -13,6 +13,8 @@ from reports.bars import bar_text, draw_bars
 from reports.distributions import curve_of, draw_distributions, latency_text
 from reports.figures import FRAMED, NARROW, PALETTE, WIDE, Chart, Group, png_bytes, style, svg_bytes, svg_element, write
 from reports.tables import Table, endpoint_name
+from reports.traces import draw_traces
+from reports.waterfall import draw_parts, parts_of
 
 
 def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
@@ -29,11 +31,7 @@ def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
 
 def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
     """The share of exchanges answered within a time, a panel a protocol; None if no cell has samples."""
-    panels = []
-    for group in _groups(table, colours, with_ceiling=True):
-        records = tuple(r for r in group.records if r.id in samples and samples[r.id].duration_s.size)
-        if any(record.role == Role.SERVER for record in records):
-            panels.append(replace(group, records=records))
+    panels = _panels(table, samples, colours)
     if not panels:
         return None
     curves = {r.id: curve_of(samples[r.id]) for group in panels for r in group.records}
@@ -43,6 +41,30 @@ def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping
     with style():
         drawn = [draw_distributions(panels, curves, layout) for layout in (WIDE, NARROW)]
         return _chart(f"latency-{table.scenario}", title, alt, *drawn)
+
+
+def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
+    """How each cell went through the campaign, a panel a protocol; None if no cell has samples of several rounds."""
+    several = {name: kept for name, kept in samples.items() if kept.round_index.size and kept.round_index.max() > 0}
+    panels = _panels(table, several, colours)
+    if not panels:
+        return None
+    alt = f"Latency through the campaign, relative to each cell's own median, {table.title.lower()}, a panel a protocol."
+    with style():
+        drawn = [draw_traces(panels, several, layout) for layout in (WIDE, NARROW)]
+        return _chart(f"rounds-{table.scenario}", f"{table.title} · latency through the campaign", alt, *drawn)
+
+
+def parts_chart(table: Table) -> Chart | None:
+    """Where the time of a request goes; None if no cell has a median."""
+    rows = parts_of(table)
+    if not rows:
+        return None
+    named = [f"{endpoint_name(row.record)} {row.text}" for row in rows]
+    alt = f"Where the time of a request goes, {table.title.lower()}: {_few(named)}."
+    with style():
+        drawn = [draw_parts(rows, layout) for layout in (WIDE, NARROW)]
+        return _chart(f"parts-{table.scenario}", f"{table.title} · where the time goes", alt, *drawn)
 
 
 def protocol_colours(tables: Sequence[Table]) -> dict[str, str]:
@@ -57,6 +79,16 @@ def _chart(name: str, title: str, alt: str, wide: Figure, narrow: Figure) -> Cha
     # In the page the heading above it is its title; a file of its own needs one, and some air around.
     write(wide, 0, -16, title, bold=True)
     return Chart(name, title, alt, svg_bytes(wide, FRAMED), png_bytes(wide, FRAMED), *elements)
+
+
+def _panels(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> list[Group]:
+    """The protocols with a server that has samples, their ceilings included."""
+    panels = []
+    for group in _groups(table, colours, with_ceiling=True):
+        records = tuple(r for r in group.records if r.id in samples and samples[r.id].duration_s.size)
+        if any(record.role == Role.SERVER for record in records):
+            panels.append(replace(group, records=records))
+    return panels
 
 
 def _groups(table: Table, colours: Mapping[str, str], *, with_ceiling: bool = False) -> list[Group]:

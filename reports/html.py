@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, study, words
+from reports import baseline, study, upkeep, words
 from reports.figures import Chart
 from reports.tables import Row, Table
 from reports.text import cut, one_line
@@ -27,6 +30,8 @@ class Section:
     table: Table
     bars: Chart | None
     latency: Chart | None
+    parts: Chart | None
+    rounds: Chart | None
 
 
 def render_html(view: View, charts: Mapping[str, Chart]) -> str:
@@ -40,10 +45,12 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
     environment.filters["by_protocol"] = _by_protocol
     environment.filters["verdict_class"] = _verdict_class
     environment.filters["one_line"] = one_line
+    environment.filters["values"] = _values
     sections = [
-        Section(table, charts.get(f"throughput-{table.scenario}"), charts.get(f"latency-{table.scenario}"))
+        Section(table, *(charts.get(f"{kind}-{table.scenario}") for kind in ("throughput", "latency", "parts", "rounds")))
         for table in view.speed
     ]
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     page = environment.get_template("report.html.j2")
     return page.render(
         view=view,
@@ -52,6 +59,10 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         verdicts=words.VERDICTS,
         baseline_note=baseline.NOTE,
         study_note=study.NOTE,
+        upkeep_note=upkeep.NOTE,
+        values_of=lambda texts: _values(*texts),
+        script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
@@ -63,6 +74,11 @@ def _markup(svg: str) -> Markup:
 def _compact(table: Table) -> Table:
     """Without protocol and runtime: they stand below the name, as columns they would make the table wider than a page."""
     return table.select([column.key for column in table.columns if column.key not in ("protocol", "runtime")])
+
+
+def _values(*texts: str) -> str:
+    """What a row can be filtered by, as an attribute."""
+    return json.dumps([one_line(text) for text in texts if one_line(text)])
 
 
 def _why(row: Row) -> str:

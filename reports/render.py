@@ -28,10 +28,12 @@ def write_reports(folder: Path, stored: StoredRun) -> None:
 
 
 def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
-    """All pictures of a report, by `throughput-<scenario>` and `latency-<scenario>`."""
+    """All pictures of a report, by `throughput-`, `latency-`, `parts-` and `rounds-<scenario>`."""
     colours = charts.protocol_colours(view.speed)
     drawn = {}
     for table in view.speed:
         drawn[f"throughput-{table.scenario}"] = charts.bar_chart(table, colours)
         drawn[f"latency-{table.scenario}"] = charts.latency_chart(table, stored.samples, colours)
+        drawn[f"parts-{table.scenario}"] = charts.parts_chart(table)
+        drawn[f"rounds-{table.scenario}"] = charts.trace_chart(table, stored.samples, colours)
     return {key: chart for key, chart in drawn.items() if chart is not None}

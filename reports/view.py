@@ -12,11 +12,14 @@ from bench.scenarios import ACCURACY
 from reports import answer
 from reports.baseline import Grid, then_and_now
 from reports.facts import pairs
+from reports.gate import GateSection, gate_section
 from reports.idle import idle_sentences
+from reports.mistakes import MistakesSection, mistakes_section
 from reports.store import StoredRun
 from reports.study import StudySection, study_section
 from reports.tables import Table, endpoint_name, method_table, number, scenario_table, scenarios_of, title_of
 from reports.text import clean, cut, one_line
+from reports.upkeep import upkeep_grid
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -47,6 +50,10 @@ class View:
     troubles: tuple[Trouble, ...]
     then_and_now: Grid
     study: StudySection
+    gate: GateSection
+    mistakes: MistakesSection
+    upkeep: Grid
+    sets: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     idle: tuple[str, ...]
     facts: tuple[tuple[str, Pairs], ...]
@@ -76,6 +83,10 @@ def build_view(stored: StoredRun) -> View:
         troubles=_troubles(records),
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
+        gate=gate_section(run.gate),
+        mistakes=mistakes_section(run.confusion, run.disagreements),
+        upkeep=upkeep_grid(run.backends),
+        sets={name: _sets(facts) for name, facts in run.backends.items()},
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),
         idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),
@@ -84,6 +95,12 @@ def build_view(stored: StoredRun) -> View:
         command=one_line(run.command),
         run_id=one_line(run.id),
     )
+
+
+def _sets(facts: Mapping[str, object]) -> tuple[str, ...]:
+    """Those that a backend belongs to; none where it was not recorded."""
+    sets = facts.get("sets")
+    return tuple(one_line(str(name)) for name in sets) if isinstance(sets, list | tuple) else ()
 
 
 def _lead(stored: StoredRun) -> str:

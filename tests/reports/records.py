@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from bench.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
+from bench.gate import GateOutcome, GateRow
 from bench.records import Record, Run, Samples, Verdict
 from reports.store import StoredRun
 
@@ -101,11 +104,48 @@ def a_run(**changes: Any) -> Run:
         model={"name": "emnist-mlp", "sha256": "cd" * 32, "metrics": {"accuracy": 0.8431, "per_class": list(range(62))}},
         options={"backend": "default", "engine": "auto"},
         backends={
-            "flask": {"summary": "Flask under gunicorn", "versions": {"flask": "3.1"}, "size_bytes": 162e6, "start_s": 0.91}
+            "flask": {
+                "summary": "Flask under gunicorn",
+                "sets": ["default", "light"],
+                "versions": {"flask": "3.1"},
+                "size_bytes": 162e6,
+                "start_s": 0.91,
+                "lines_of_code": 8,
+                "lines_of_configuration": 31,
+                "shared_lines": {"serving/wire.py": 60, "serving/flask_app.py": 40},
+                "packages": {"flask": "3.1", "numpy": "2.4.6"},
+            }
         },
+        confusion=a_confusion(),
+        disagreements=some_disagreements(),
+        gate=some_gate(),
         warnings=("A virtual machine: neighbours can take its CPU time. Trust the ratios, less the absolute figures.",),
     )
     return replace(run, **changes)
+
+
+def a_confusion(one: str = "O", other: str = "0") -> Confusion:
+    """Two classes that look alike, and two of their images."""
+    pixels = base64.b64encode(bytes(range(16))).decode()
+    samples = (SampleImage(12, one, other, 0.61, pixels), SampleImage(40, other, one, 0.55, pixels))
+    classes = (ClassCount(one, 30, 21, 25), ClassCount(other, 28, 24, 33), ClassCount("unused", 0, 0, 0))
+    return Confusion(4, 1000, 171, classes, (ConfusedPair(one, other, 9, 4, samples),))
+
+
+def some_disagreements(cell: str = "liar-raw-single") -> tuple[Disagreement, ...]:
+    """A real one and a tie."""
+    real = Disagreement(cell, 7, "l", "l", 0.71, "I", 0.68, 17, excused=False)
+    return (real, replace(real, image=9, reference_score=0.41, score=0.41, answers=3, excused=True))
+
+
+def some_gate(cell: str = "flask-rest-single") -> tuple[GateRow, ...]:
+    """One of each outcome."""
+    failed = GateRow(cell, 0.05, GateOutcome.FAIL, "the whole interval lies beyond", 0.91, 0.89, 0.93, 1.012, 0.071)
+    return (
+        replace(failed, cell="fastapi-raw-single", outcome=GateOutcome.PASS, change=1.01, change_low=0.99, change_high=1.03),
+        failed,
+        GateRow("new-rest-single", 0.05, GateOutcome.CANNOT_TELL, "the baseline has no such cell"),
+    )
 
 
 def some_samples(record: Record, n: int | None = None) -> Samples:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
-from bench.records import Record, Verdict
+from bench.records import Record, Samples, Verdict
 from reports.figures import Chart
 from reports.render import draw_charts
 from reports.store import StoredRun
-from reports.tables import endpoint_name
+from reports.tables import endpoint_name, scenario_table
 from reports.text import shortened
+from reports.traces import swing, trace_of
 from reports.view import build_view
+from reports.waterfall import DECODE, ENCODE, MODEL, SERVING, WHOLE, WIRE, parts_of
 from tests.reports.drawn import charts_of
 from tests.reports.records import NASTY, RUNS, a_record, a_stored_run, every_verdict, some_samples, unmeasured
 
@@ -36,7 +40,8 @@ def charts() -> dict[str, Chart]:
 
 def test_a_chart_of_each_kind_for_each_speed_scenario(charts: dict[str, Chart]) -> None:
     """Accuracy has no picture of its speed: its times rank nobody."""
-    assert set(charts) == {"throughput-single", "latency-single", "throughput-batch128", "latency-batch128"}
+    kinds = ("throughput", "latency", "parts", "rounds")
+    assert set(charts) == {f"{kind}-{scenario}" for kind in kinds for scenario in ("single", "batch128")}
 
 
 def test_every_verdict_is_named_and_only_valid_bars_are_solid(charts: dict[str, Chart]) -> None:
@@ -105,9 +110,14 @@ def test_cells_without_any_speed_still_have_their_rows() -> None:
     assert any(text.startswith("NOT_MEASURED: image tensorflow/serving") for text in shown)
 
 
-def test_records_without_samples_have_bars_only() -> None:
+def test_records_without_samples_have_no_distribution_and_no_rounds() -> None:
     """Samples may be missing from an old or a damaged run."""
-    assert set(drawn(replace(a_stored_run(), samples={}))) == {"throughput-single", "throughput-batch128"}
+    assert set(drawn(replace(a_stored_run(), samples={}))) == {
+        "throughput-single",
+        "throughput-batch128",
+        "parts-single",
+        "parts-batch128",
+    }
 
 
 @pytest.mark.parametrize(
@@ -156,3 +166,31 @@ def test_equal_samples_can_be_drawn() -> None:
     for value in (0.001, 0.0):
         equal = replace(samples, duration_s=samples.duration_s * 0 + value)
         assert "latency-single" in drawn(StoredRun(a_stored_run().run, (record,), {record.id: equal}))
+
+
+def test_time_is_divided_by_differences_and_only_where_that_can_be(charts: dict[str, Chart]) -> None:
+    """Wire from null of the same protocol, model from the reference; more than the whole: undivided."""
+    shared: dict[str, Any] = {"encode_s": 0.001, "decode_s": 0.0005}
+    records = [
+        a_record(latency_p50_s=0.010, **shared),
+        a_record(backend="swift", latency_p50_s=0.0021, **shared),
+        a_record(backend="other", protocol="v2-json", latency_p50_s=0.010, **shared),
+        a_record(backend="null", role="ceiling", latency_p50_s=0.002, rank=None),
+        a_record(backend="reference", role="reference", protocol="in-process", latency_p50_s=0.003, rank=None),
+    ]
+    found = {parts.record.backend: dict(parts.seconds) for parts in parts_of(scenario_table("single", records))}
+    assert found["flask"] == pytest.approx({ENCODE: 0.001, WIRE: 0.002, SERVING: 0.005, MODEL: 0.003, DECODE: 0.0005})
+    assert found["swift"] == pytest.approx({ENCODE: 0.001, WHOLE: 0.0021, DECODE: 0.0005})
+    assert WHOLE in found["other"], "no null speaks its protocol"
+    assert "serving" in " ".join(texts(charts["parts-single"].svg))
+
+
+def test_a_trace_shows_where_in_the_campaign_a_cell_was_slow() -> None:
+    """Twice as slow in the last quarter; stretches without a slice are left out."""
+    rounds = np.array([r for r in range(80) if not 20 <= r < 24])
+    samples = Samples(np.where(rounds >= 60, 0.002, 0.001), rounds)
+    at, relative = trace_of(samples, 80)
+    assert len(at) == 38
+    assert set(relative[at < 75].round(6)) == {1.0}
+    assert set(relative[at > 75].round(6)) == {2.0}
+    assert swing(samples, 80) == "× 2.0"

@@ -1,0 +1,228 @@
+"""The report in headless Chromium: sorting and filtering by mouse and keyboard, axe, and screenshots to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reports.html import render_html
+from reports.render import draw_charts
+from reports.view import build_view
+from tests.reports.records import RUNS, a_stored_run
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+pytestmark = pytest.mark.integration
+
+WIDE, PHONE = (1280, 900), (390, 844)
+AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ["violations"]}).then(
+  found => done(found.violations.map(v => [v.impact, v.id, v.nodes.map(n => n.target.join(" ") + ": " + n.failureSummary)])),
+  error => done([["critical", "axe itself", [String(error)]]]));
+"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """axe-core's source; one package of PyPI carries it."""
+    try:
+        found = metadata.distribution("axe-playwright-python").locate_file("axe_playwright_python/axe.min.js")
+    except metadata.PackageNotFoundError:
+        pytest.skip("needs `pip install --no-deps axe-playwright-python`")
+    return Path(str(found)).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a report with every verdict."""
+    stored = a_stored_run(RUNS["every verdict"])
+    view = build_view(stored)
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    file.write_text(render_html(view, draw_charts(view, stored)), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture
+def page(chromium: Chrome, report: str) -> Iterator[Chrome]:
+    """The report on a wide screen in light colours; nothing may be complained of."""
+    sized(chromium, WIDE)
+    media(chromium)
+    chromium.get(report)
+    complaints_of(chromium)
+    yield chromium
+    complaints = complaints_of(chromium)
+    media(chromium)
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert complaints == []
+
+
+def complaints_of(chromium: Chrome) -> list[str]:
+    """What the browser complained of since the last look."""
+    entries: list[dict[str, str]] = chromium.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in entries]
+
+
+def sized(chromium: Chrome, size: tuple[int, int]) -> None:
+    """The width that the page sees."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def media(chromium: Chrome, kind: str = "", scheme: str = "light") -> None:
+    """`print` or nothing; light or dark."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": features})
+
+
+def shoot(chromium: Chrome, file: Path) -> None:
+    """The whole page, however long."""
+    import base64
+
+    size = chromium.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
+    clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 16000), "scale": 1}
+    shot = chromium.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def cells(chromium: Chrome, table: int = 0) -> list[str]:
+    """The cells of a table as they stand, those that are hidden left out."""
+    script = """
+    const table = document.querySelectorAll("#cells table")[arguments[0]];
+    return Array.from(table.querySelectorAll("tbody:not(.instruments) tr[data-cell]"))
+      .filter(row => row.offsetParent !== null).map(row => row.getAttribute("data-cell"));"""
+    found: list[str] = chromium.execute_script(script, table)
+    return found
+
+
+def head(chromium: Chrome, title: str) -> WebElement:
+    """A column's button in the first table."""
+    from selenium.webdriver.common.by import By
+
+    return chromium.find_element(By.XPATH, f"(//div[@id='cells']//table)[1]/thead//button[normalize-space()='{title}']")
+
+
+def sorting(button: WebElement) -> str | None:
+    """What a screen reader is told."""
+    from selenium.webdriver.common.by import By
+
+    return button.find_element(By.XPATH, "..").get_attribute("aria-sort")
+
+
+def test_a_click_sorts_within_each_protocol_and_a_third_one_restores(page: Chrome) -> None:
+    """Numbers as numbers, the largest first; what has no number stays last; the reason stays below its row."""
+    before = cells(page)
+    button = head(page, "Images/s")
+    button.click()
+    assert sorting(button) == "descending"
+    down = cells(page)
+    rest = [name for name in down if "-rest-" in name]
+    assert rest[:3] == ["mosec-rest-single", "memoiser-rest-single", "fastapi-rest-single"]
+    assert set(rest[-2:]) == {"litserve-rest-single", "tensorflow-serving-rest-single"}, "without a number: last"
+    button.click()
+    assert sorting(button) == "ascending"
+    up = [name for name in cells(page) if "-rest-" in name]
+    assert up[0] == "ray-serve-rest-single"
+    assert set(up[-2:]) == {"litserve-rest-single", "tensorflow-serving-rest-single"}, "last in this direction too"
+    below = page.execute_script(
+        "return document.querySelector('#cells tr[data-cell=ray-serve-rest-single]').nextElementSibling.textContent"
+    )
+    assert "2.7 threads" in below
+    button.click()
+    assert sorting(button) is None
+    assert cells(page) == before
+
+
+def test_the_keyboard_sorts_and_filters(page: Chrome) -> None:
+    """Enter and space on a head; arrows or letters in a select; what is shown is told to a screen reader."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    button = head(page, "Cell")
+    button.send_keys(Keys.ENTER)
+    assert sorting(button) == "ascending"
+    button.send_keys(Keys.SPACE)
+    assert sorting(button) == "descending"
+    told = page.find_element(By.CSS_SELECTOR, "#filters output")
+    everything = told.text
+    assert everything.startswith("All ")
+    select = page.find_element(By.CSS_SELECTOR, "select[data-filter=protocol]")
+    select.send_keys("raw")
+    assert told.text != everything
+    assert all("-raw-" in name for name in cells(page))
+    assert cells(page)
+    page.find_element(By.CSS_SELECTOR, "#filters button").send_keys(Keys.ENTER)
+    assert told.text == everything
+    assert page.switch_to.active_element == page.find_element(By.CSS_SELECTOR, "#filters select")
+
+
+@pytest.mark.parametrize(
+    ("filter_name", "value", "kept", "gone"),
+    [
+        ("verdict", "WRONG_ANSWERS", "liar-raw-single", "flask-rest-single"),
+        ("runtime", "tensorflow", "tensorflow-serving-rest-single", "flask-rest-single"),
+        ("set", "light", "flask-rest-single", "fastapi-rest-single"),
+    ],
+)
+def test_a_filter_keeps_what_fits_in_every_table(page: Chrome, filter_name: str, value: str, kept: str, gone: str) -> None:
+    """By the mouse; a protocol of which nothing is left loses its heading too."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.select import Select
+
+    Select(page.find_element(By.CSS_SELECTOR, f"select[data-filter={filter_name}]")).select_by_value(value)
+    assert kept in cells(page)
+    assert gone not in cells(page)
+    assert gone.replace("single", "batch128") not in cells(page, 1)
+    empty = """
+    return Array.from(document.querySelectorAll("#cells tbody"))
+      .filter(body => !body.hidden && !body.querySelector("tr[data-cell]:not([hidden])")).length"""
+    assert page.execute_script(empty) == 0
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (PHONE, "light"), (PHONE, "dark")])
+def test_axe_finds_no_serious_violation(page: Chrome, axe: str, size: tuple[int, int], scheme: str) -> None:
+    """Contrast, names, roles, structure."""
+    sized(page, size)
+    media(page, scheme=scheme)
+    page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    page.execute_script(axe)
+    page.set_script_timeout(60)
+    found: list[Any] = page.execute_async_script(AXE)
+    serious = [violation for violation in found if violation[0] in ("serious", "critical")]
+    assert serious == []
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_the_page_is_no_wider_than_the_screen(page: Chrome, size: tuple[int, int]) -> None:
+    """Only tables scroll sideways, in a box of their own."""
+    sized(page, size)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= size[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "kind", "scheme"),
+    [
+        ("desktop", WIDE, "", "light"),
+        ("dark", WIDE, "", "dark"),
+        ("phone", PHONE, "", "light"),
+        ("print", (794, 1123), "print", "light"),
+    ],
+)
+def test_screenshots_to_look_at(
+    page: Chrome, artefacts: Path, name: str, size: tuple[int, int], kind: str, scheme: str
+) -> None:
+    """Desktop, phone, dark, print; kept as artefacts. In print every row is there and no control."""
+    from selenium.webdriver.common.by import By
+
+    sized(page, size)
+    media(page, kind, scheme)
+    file = artefacts / f"report-{name}.png"
+    shoot(page, file)
+    assert file.stat().st_size > 100_000
+    assert page.find_element(By.ID, "filters").is_displayed() is (kind != "print")
