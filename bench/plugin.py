@@ -284,7 +284,9 @@ def _again(config: pytest.Config, cell: Cell) -> str:
     given = {flag: get_option(config, flag) for flag in _SETS_THE_SCENE}
     # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
     scene = [f"{flag}={value}" for flag, value in given.items() if value is not None]
-    return shlex.join(["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", cell.id, *scene])
+    return shlex.join(
+        ["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", cell.id, "-m", "not replay", *scene]
+    )
 
 
 def _emit_run(

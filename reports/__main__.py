@@ -1,4 +1,9 @@
-"""`python -m reports RUN`: renders the reports of an old run again, also of one that did not end; measures nothing."""
+"""`python -m reports`: renders an old run again, compares two, or draws the history of many; measures nothing.
+
+python -m reports RUN            the reports of a run again, also of one that did not end
+python -m reports RUN RUN2       what changed from the first to the second: comparison.html and .md in RUN2
+python -m reports history DIR    each cell over all runs in DIR: history.html and pictures in DIR
+"""
 
 from __future__ import annotations
 
@@ -9,29 +14,71 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.contract import BadInput
-from reports.render import HTML, write_reports
-from reports.store import RESULTS, StoredRun, complete, load_run, resolve_latest
+from reports.comparison import compare
+from reports.history import history_of, read_runs
+from reports.html import render_page
+from reports.markdown import render_comparison
+from reports.render import CHARTS, HTML, write_charts, write_reports
+from reports.store import RESULTS, StoredRun, complete, load_run, resolve_latest, write_atomic
+
+HISTORY = "history"
+COMPARISON_HTML, COMPARISON_MARKDOWN, HISTORY_HTML = "comparison.html", "comparison.md", "history.html"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: rendered; 1: the folder cannot be written; 2: no run in it, or wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description="Render the reports of a run again.")
-    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of one run, or .../latest")
-    folder = resolve_latest(parser.parse_args(arguments).run)
+    """0: rendered; 1: the folder cannot be written; 2: no run in it, runs that cannot be compared, or wrong arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="RUN", help="the folder of one run, or .../latest; or the word history")
+    parser.add_argument(
+        "second", metavar="RUN2", nargs="?", help="a later run, to compare with; after history, the folder of runs"
+    )
+    given = parser.parse_args(arguments)
+    if given.run == HISTORY and given.second is None and not Path(HISTORY).is_dir():
+        parser.error("history needs the folder of runs")
     try:
-        stored = load_run(folder)
+        written = _act(given.run, given.second)
     except BadInput as error:
         print(f"python -m reports: {error}", file=sys.stderr)
         return 2
-    try:
-        if not (folder / RESULTS).exists():
-            complete(folder, _with_notes(stored))
-        write_reports(folder, stored)
     except OSError as error:
-        print(f"python -m reports: {folder} cannot be written: {error}. Copy the run to where you may write.", file=sys.stderr)
+        print(f"python -m reports: cannot be written: {error}. Copy the run to where you may write.", file=sys.stderr)
         return 1
-    print(folder / HTML)
+    print(written)
     return 0
+
+
+def _act(run: str, second: str | None) -> Path:
+    if second is None:
+        return _again(resolve_latest(Path(run)))
+    return _history(Path(second)) if run == HISTORY else _compared(*(resolve_latest(Path(each)) for each in (run, second)))
+
+
+def _again(folder: Path) -> Path:
+    stored = load_run(folder)
+    if not (folder / RESULTS).exists():
+        complete(folder, _with_notes(stored))
+    write_reports(folder, stored)
+    return folder / HTML
+
+
+def _compared(before: Path, after: Path) -> Path:
+    comparison = compare(load_run(before), load_run(after))
+    write_atomic(after / COMPARISON_MARKDOWN, render_comparison(comparison).encode())
+    write_atomic(after / COMPARISON_HTML, render_page("comparison", comparison).encode())
+    for line in (*comparison.sentences, *comparison.warnings):
+        print(line)
+    return after / COMPARISON_HTML
+
+
+def _history(folder: Path) -> Path:
+    history = history_of(*read_runs(folder))
+    write_charts(folder / CHARTS, [section.chart for section in history.sections if section.chart is not None])
+    write_atomic(folder / HISTORY_HTML, render_page("history", history).encode())
+    for reason in history.skipped:
+        print(f"left out: {reason}")
+    return folder / HISTORY_HTML
 
 
 def _with_notes(stored: StoredRun) -> StoredRun:

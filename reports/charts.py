@@ -26,7 +26,7 @@ def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
     alt = f"Bar chart of images per second, {table.title.lower()}: {_few(named)}."
     title = f"{table.title} · images per second"
     with style():
-        return _chart(f"throughput-{table.scenario}", title, alt, draw_bars(groups, WIDE), draw_bars(groups, NARROW))
+        return chart_of(f"throughput-{table.scenario}", title, alt, draw_bars(groups, WIDE), draw_bars(groups, NARROW))
 
 
 def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
@@ -40,7 +40,7 @@ def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping
     title = f"{table.title} · latency of an exchange"
     with style():
         drawn = [draw_distributions(panels, curves, layout) for layout in (WIDE, NARROW)]
-        return _chart(f"latency-{table.scenario}", title, alt, *drawn)
+        return chart_of(f"latency-{table.scenario}", title, alt, *drawn)
 
 
 def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
@@ -52,7 +52,7 @@ def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[s
     alt = f"Latency through the campaign, relative to each cell's own median, {table.title.lower()}, a panel a protocol."
     with style():
         drawn = [draw_traces(panels, several, layout) for layout in (WIDE, NARROW)]
-        return _chart(f"rounds-{table.scenario}", f"{table.title} · latency through the campaign", alt, *drawn)
+        return chart_of(f"rounds-{table.scenario}", f"{table.title} · latency through the campaign", alt, *drawn)
 
 
 def parts_chart(table: Table) -> Chart | None:
@@ -64,7 +64,7 @@ def parts_chart(table: Table) -> Chart | None:
     alt = f"Where the time of a request goes, {table.title.lower()}: {_few(named)}."
     with style():
         drawn = [draw_parts(rows, layout) for layout in (WIDE, NARROW)]
-        return _chart(f"parts-{table.scenario}", f"{table.title} · where the time goes", alt, *drawn)
+        return chart_of(f"parts-{table.scenario}", f"{table.title} · where the time goes", alt, *drawn)
 
 
 def protocol_colours(tables: Sequence[Table]) -> dict[str, str]:
@@ -73,7 +73,8 @@ def protocol_colours(tables: Sequence[Table]) -> dict[str, str]:
     return {protocol: PALETTE[n % len(PALETTE)] for n, protocol in enumerate(protocols)}
 
 
-def _chart(name: str, title: str, alt: str, wide: Figure, narrow: Figure) -> Chart:
+def chart_of(name: str, title: str, alt: str, wide: Figure, narrow: Figure) -> Chart:
+    """A drawn picture in all its forms; call it within `style`."""
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:80]
     elements = svg_element(svg_bytes(wide), f"{name}-w"), svg_element(svg_bytes(narrow), f"{name}-n")
     # In the page the heading above it is its title; a file of its own needs one, and some air around.

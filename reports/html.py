@@ -14,7 +14,9 @@ from markupsafe import Markup
 
 from bench.records import Verdict
 from reports import baseline, study, upkeep, words
+from reports.comparison import Comparison
 from reports.figures import Chart
+from reports.history import History
 from reports.tables import Row, Table
 from reports.text import cut, one_line
 from reports.view import View
@@ -36,16 +38,7 @@ class Section:
 
 def render_html(view: View, charts: Mapping[str, Chart]) -> str:
     """The page; `charts` by name (`throughput-<scenario>`, `latency-<scenario>`)."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["svg"] = _markup
-    environment.filters["compact"] = _compact
-    environment.filters["why"] = _why
-    environment.filters["by_protocol"] = _by_protocol
-    environment.filters["verdict_class"] = _verdict_class
-    environment.filters["one_line"] = one_line
-    environment.filters["values"] = _values
+    environment = _environment()
     sections = [
         Section(table, *(charts.get(f"{kind}-{table.scenario}") for kind in ("throughput", "latency", "parts", "rounds")))
         for table in view.speed
@@ -64,6 +57,25 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def render_page(template: str, page: Comparison | History) -> str:
+    """A page of another kind: `comparison` or `history`."""
+    return _environment().get_template(f"{template}.html.j2").render(page=page)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["svg"] = _markup
+    environment.filters["compact"] = _compact
+    environment.filters["why"] = _why
+    environment.filters["by_protocol"] = _by_protocol
+    environment.filters["verdict_class"] = _verdict_class
+    environment.filters["one_line"] = one_line
+    environment.filters["values"] = _values
+    return environment
 
 
 def _markup(svg: str) -> Markup:

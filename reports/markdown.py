@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
 
 from tabulate import tabulate
 
 from reports import baseline, study, words
 from reports.columns import Column
+from reports.comparison import Comparison
 from reports.tables import Table
 from reports.text import cut, one_line, shortened
 from reports.view import Trouble, View
@@ -16,11 +18,42 @@ from reports.view import Trouble, View
 MOST_BYTES = 60_000
 _LONGEST_CELL = 120
 _LONGEST_REASON = 700
+_LEANEST_KEYS = ("rank", "cell", "images_per_s", "ratio", "p50", "p99", "accuracy", "agreement", "verdict")
+
+
+class Lean(IntEnum):
+    """How much is left out."""
+
+    NOTHING = 0
+    BACKGROUND = 1  # setup, commands, how to read this
+    REASONS = 2  # their ends
+    REPLAY = 3
+    COLUMNS = 4
+
+
+def _reason_width(lean: Lean) -> int:
+    return _LONGEST_REASON if lean < Lean.REASONS else 120
 
 
 def render_markdown(view: View, chart_files: Mapping[str, str]) -> str:
-    """The report, under 60 kB; `chart_files` are paths of pictures by chart name, relative to the report."""
-    return _fitted("\n\n".join(block for block in _blocks(view, chart_files) if block) + "\n")
+    """The report, under 60 kB; `chart_files` are paths of pictures by chart name, relative to the report.
+
+    Where it is too long, what explains gives way before what was measured, and long texts before rows: no cell is lost.
+    """
+    for lean in Lean:
+        text = "\n\n".join(block for block in _blocks(view, chart_files, lean) if block) + "\n"
+        if len(text.encode()) < MOST_BYTES:
+            break
+    return _cut(text)
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The comparison of two runs, under 60 kB."""
+    blocks = [f"# {escape(comparison.title)}", escape(comparison.lead), *map(escape, comparison.sentences)]
+    blocks += [f"- {escape(warning)}" for warning in comparison.warnings]
+    for table in comparison.tables:
+        blocks += [f"## {escape(table.title)}", pipe_table(table.grid.columns, table.grid.rows), escape(table.yardstick)]
+    return _cut("\n\n".join(block for block in blocks if block) + "\n")
 
 
 def escape(text: str) -> str:
@@ -52,7 +85,7 @@ def pipe_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     return tabulate(body, [escape(column.title) for column in columns], tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
-def _blocks(view: View, chart_files: Mapping[str, str]) -> Iterator[str]:
+def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[str]:
     yield f"# {escape(view.title)}"
     yield escape(view.lead)
     if view.banner:
@@ -62,23 +95,46 @@ def _blocks(view: View, chart_files: Mapping[str, str]) -> Iterator[str]:
     if view.warnings:
         yield "**Before you believe it**"
         yield "\n".join(f"- {escape(cut(warning, _LONGEST_REASON))}" for warning in view.warnings)
+    if view.gate.grid.rows:
+        yield "## Gate"
+        yield from (escape(sentence) for sentence in view.gate.sentences)
+        yield pipe_table(view.gate.grid.columns, view.gate.grid.rows)
     for table in view.speed:
         yield f"## {escape(table.title)}"
         yield _picture(f"throughput-{table.scenario}", f"{table.title}, images per second", chart_files)
-        yield from _table(table)
+        yield from _table(table, lean)
         yield _picture(f"latency-{table.scenario}", f"{table.title}, latency of an exchange", chart_files)
     if view.troubles:
         yield "## What could not be measured or believed, and why"
-        yield "\n".join(_trouble(trouble) for trouble in view.troubles)
+        yield "\n".join(_trouble(trouble, _reason_width(lean)) for trouble in view.troubles)
     if view.accuracy is not None:
         yield "## Accuracy"
-        yield from _table(view.accuracy)
+        yield from _table(view.accuracy, lean)
         yield escape(view.accuracy_note)
+    yield from _mistakes(view)
+    if view.upkeep.rows:
+        yield "## What each backend asks of its owner"
+        yield pipe_table(view.upkeep.columns, view.upkeep.rows)
     yield "## 2018 and today"
     yield escape(baseline.NOTE)
     yield pipe_table(view.then_and_now.columns, view.then_and_now.rows)
-    yield from _study(view)
-    yield from _background(view)
+    if lean < Lean.REPLAY:
+        yield from _study(view)
+    if lean < Lean.BACKGROUND:
+        yield from _background(view)
+    else:
+        yield "Shortened to fit: report.html and results.json have everything."
+
+
+def _mistakes(view: View) -> Iterator[str]:
+    """What the model takes for what, and who differed from it."""
+    if view.mistakes.pairs:
+        yield "### What the model takes for what"
+        yield escape(view.mistakes.intro)
+        yield pipe_table(view.mistakes.columns, [pair.texts for pair in view.mistakes.pairs])
+    if view.mistakes.disagreements.rows:
+        yield "### Where servers differ from the reference"
+        yield pipe_table(view.mistakes.disagreements.columns, view.mistakes.disagreements.rows)
 
 
 def _study(view: View) -> Iterator[str]:
@@ -109,12 +165,14 @@ def _background(view: View) -> Iterator[str]:
         yield "\n".join(f"- {escape(cell)}: {code(command)}" for cell, command in view.again)
 
 
-def _trouble(trouble: Trouble) -> str:
-    cells, reason = cut(", ".join(trouble.cells), _LONGEST_REASON), cut(trouble.reason, _LONGEST_REASON)
+def _trouble(trouble: Trouble, width: int) -> str:
+    cells, reason = cut(", ".join(trouble.cells), _LONGEST_REASON), cut(trouble.reason, width)
     return f"- **{escape(trouble.verdict)}** {escape(cells)}: {escape(reason)}"
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: Table, lean: Lean) -> Iterator[str]:
+    if lean >= Lean.COLUMNS:
+        table = table.select([column.key for column in table.columns if column.key in _LEANEST_KEYS])
     yield pipe_table(table.columns, [row.texts for row in table.rows])
     yield escape(table.note)
     if table.instruments:
@@ -126,7 +184,7 @@ def _picture(name: str, alt: str, chart_files: Mapping[str, str]) -> str:
     return f"![{escape(alt)}]({chart_files[name]})" if name in chart_files else ""
 
 
-def _fitted(text: str) -> str:
+def _cut(text: str) -> str:
     """Cut at a line's end, so that tables stay tables: GitHub refuses longer job summaries and comments."""
     if len(text.encode()) < MOST_BYTES:
         return text

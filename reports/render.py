@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reports import charts
@@ -18,13 +19,18 @@ def write_reports(folder: Path, stored: StoredRun) -> None:
     """Everything that a person reads; raises OSError if the folder cannot be written."""
     view = build_view(stored)
     drawn = draw_charts(view, stored)
-    (folder / CHARTS).mkdir(exist_ok=True)
-    for chart in drawn.values():
-        write_atomic(folder / CHARTS / f"{chart.name}.svg", chart.svg)
-        write_atomic(folder / CHARTS / f"{chart.name}.png", chart.png)
+    write_charts(folder / CHARTS, list(drawn.values()))
     files = {key: f"{CHARTS}/{chart.name}.svg" for key, chart in drawn.items()}
     write_atomic(folder / MARKDOWN, render_markdown(view, files).encode())
     write_atomic(folder / HTML, render_html(view, drawn).encode())
+
+
+def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
+    """Each as SVG and as PNG; raises OSError."""
+    folder.mkdir(exist_ok=True)
+    for chart in charts:
+        write_atomic(folder / f"{chart.name}.svg", chart.svg)
+        write_atomic(folder / f"{chart.name}.png", chart.png)
 
 
 def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:

@@ -80,6 +80,8 @@ def markdown_cells(folder: Path) -> dict[tuple[str, str], str]:
     for section in re.split(r"^## ", (folder / "report.md").read_text(), flags=re.MULTILINE):
         scenario = scenarios.get(section.partition("\n")[0])
         for head, *rows in markdown_tables(section) if scenario else ():
+            if "Verdict" not in head:  # the model's mistakes, and who differed from it
+                continue
             for row in rows:
                 found |= {(f"{row[head.index('Cell')]}-{scenario}", title): text for title, text in zip(head, row, strict=True)}
     return found

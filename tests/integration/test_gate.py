@@ -1,0 +1,87 @@
+"""The gate as CI calls it, on real processes: the same code does not fail, a handler that became slower does, by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
+]
+
+SLOWER = """
+from time import perf_counter
+
+_served = app.wsgi_app
+
+
+def _slower(environ, start_response):
+    began = perf_counter()
+    body = list(_served(environ, start_response))
+    until = perf_counter() + 0.5 * (perf_counter() - began)
+    while perf_counter() < until:
+        pass
+    return body
+
+
+app.wsgi_app = _slower
+"""
+
+
+def gated(root: Path, out: Path) -> tuple[int, str]:
+    """A gate of 10 % against this very checkout, flask's single images alone."""
+    command = [sys.executable, "-m", "pytest", "-c", str(root / "tox.ini"), f"--rootdir={root}", "-p", "no:cacheprovider"]
+    command += ["--benchmark-only", "--engine=process", "--backend=flask", "-k", "flask-rest-single", "--benchmark-max-time=1"]
+    command += [f"--baseline={ROOT}", "--gate=10%", f"--report-dir={out}", f"--junit-xml={out}/junit.xml"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_same_code_does_not_fail(tmp_path: Path) -> None:
+    """It passes or says that it cannot tell; the figures stand in results.json, the words in both reports."""
+    code, said = gated(ROOT, tmp_path)
+    assert code == 0, said
+    assert "servebench gate" in said
+    run = json.loads((tmp_path / "latest" / "results.json").read_text())
+    (row,) = run["run"]["gate"]
+    assert row["cell"] == "flask-rest-single"
+    assert row["outcome"] in ("pass", "cannot tell")
+    assert row["noise"] is not None
+    assert {cell["backend"] for cell in run["cells"] if cell["role"] == "twin"} == {
+        "flask-again",
+        "flask-baseline",
+        "flask-baseline-again",
+    }
+    for name in ("report.html", "report.md"):
+        assert "Noise floor" in (tmp_path / "latest" / name).read_text()
+
+
+def test_a_slower_handler_fails_by_name(tmp_path: Path) -> None:
+    """Half as slow again: far beyond any noise; exit code 1, the cell in terminal and JUnit."""
+    root = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns(".git", ".tox", ".venv", "out", "__pycache__", ".*_cache", ".hypothesis", ".benchmarks")
+    shutil.copytree(ROOT, root, ignore=ignored)
+    with (root / "fixtures" / "backends" / "flask" / "app.py").open("a") as file:
+        file.write(SLOWER)
+    code, said = gated(root, tmp_path / "out")
+    assert code == 1, said
+    assert "flask-rest-single: gate: -" in said
+    failures = {
+        case.get("name"): failure.get("message")
+        for case in ElementTree.parse(tmp_path / "out" / "junit.xml").iter("testcase")
+        for failure in case.iter("failure")
+    }
+    assert set(failures) == {"test_throughput[flask-rest-single]"}
+    assert "at most 10 % slower is allowed" in str(failures["test_throughput[flask-rest-single]"])
