@@ -19,6 +19,7 @@ from bench.payloads import PayloadBook, PayloadPress
 from bench.probe import canned_answer
 from bench.records import Record, Samples, Verdict
 from bench.statistics import (
+    BETWEEN_STARTS,
     Effects,
     Interval,
     Slices,
@@ -34,9 +35,6 @@ from bench.statistics import (
 )
 from bench.verdicts import Evidence, decide
 from bench.verify import Verification, Verifier, counted
-
-BETWEEN_STARTS = 0.02
-"""Two starts of one server were seen to differ by up to 1 %, as long as they live; a ratio must not claim to know more."""
 
 _RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from bench.contract import BadInput, Role
 from bench.records import Record, Run, Verdict
 from bench.scenarios import ACCURACY
+from bench.statistics import BETWEEN_STARTS
 from reports.baseline import Grid
 from reports.columns import Column
 from reports.store import StoredRun
 from reports.tables import MISSING, endpoint_name, number, scenarios_of, title_of, with_interval
 from reports.text import listed, one_line
-
-BETWEEN_STARTS = 0.02
-"""What two starts of one server may differ by; as in the campaign's own ratios."""
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
 _COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED, Verdict.CLIENT_BOUND)

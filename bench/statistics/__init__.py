@@ -9,11 +9,12 @@ comparison    ratios, ranks with ties, halves that disagree
 
 from bench.statistics.additive import Effects, Slices, bootstrap_effects, fit_effects
 from bench.statistics.bootstrap import MIN_ROUNDS, Interval
-from bench.statistics.comparison import effect_halves, group_ratio, pairwise_faster, ranks, ratios
+from bench.statistics.comparison import BETWEEN_STARTS, effect_halves, group_ratio, pairwise_faster, ranks, ratios
 from bench.statistics.percentiles import latency_percentile, min_samples, outliers, supported_percentile
 from bench.statistics.throughput import throughput, throughput_halves
 
 __all__ = [
+    "BETWEEN_STARTS",
     "MIN_ROUNDS",
     "Effects",
     "Interval",

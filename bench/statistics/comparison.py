@@ -12,6 +12,9 @@ from bench.statistics.bootstrap import Floats, Interval, symmetric_interval
 
 Flags = npt.NDArray[np.bool_]
 
+BETWEEN_STARTS = 0.02
+"""Two starts of one server were seen to differ by up to 1 %, as long as they live; a ratio must not claim to know more."""
+
 
 def ratios(effects: Effects, to: int, *, level: float = 0.95, between_starts: float = 0.0) -> list[Interval | None]:
     """Each cell's speed over that of the cell `to`: exp(latency of `to` - latency of the cell), one a cell.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from math import comb
 from typing import Any
 
@@ -20,6 +21,7 @@ from bench.statistics import (
     bootstrap_effects,
     effect_halves,
     fit_effects,
+    group_ratio,
     latency_percentile,
     min_samples,
     outliers,
@@ -533,3 +535,21 @@ def test_a_cell_without_a_second_half() -> None:
     assert found[1] is None
     assert found[0] is not None
     assert found[0].low is not None
+
+
+def test_the_mean_of_two_starts_is_known_better_than_one() -> None:
+    """Of two pairs of starts the ratio of the means; what starts differ by is halved in variance."""
+    value = np.log([1.0, 1.0, 1.1, 1.2])
+    effects = Effects(value, np.tile(value, (50, 1)))
+    single = group_ratio(effects, [0], [2], between_starts=0.03)
+    both = group_ratio(effects, [0, 1], [2, 3], between_starts=0.03)
+    assert single is not None
+    assert both is not None
+    assert single == ratios(effects, 2, between_starts=0.03)[0]
+    assert both.value == pytest.approx(math.sqrt(1.1 * 1.2))
+    assert single.high is not None
+    assert both.high is not None
+    assert math.log(single.high / single.value) == pytest.approx(math.log(1.03))
+    assert math.log(both.high / both.value) == pytest.approx(math.log(1.03) / math.sqrt(2))
+    unknown = Effects(np.array([0.0, np.nan]), np.zeros((50, 2)))
+    assert group_ratio(unknown, [0], [1]) is None
