@@ -153,5 +153,6 @@ def gate_sentences(rows: Iterable[GateRow]) -> list[str]:
         found.append(f"Noise floor: two starts of the same code differ by up to {100 * max(noise):.1f} %.")
     smallest = [row.smallest for row in rows if row.smallest is not None]
     if smallest:
-        found.append(f"Smallest regression that fails here: {100 * min(smallest):.1f} to {100 * max(smallest):.1f} %.")
+        ends = dict.fromkeys(f"{100 * end:.1f}" for end in (min(smallest), max(smallest)))
+        found.append(f"Smallest regression that fails here: {' to '.join(ends)} %.")
     return found

@@ -42,10 +42,21 @@ def test_help_shows_every_option_in_one_group() -> None:
     """Options and ini keys of all three plugins stand in `pytest --help`."""
     text = run("--help").stdout
     group = text[text.index("servebench: benchmark of model serving") :]
-    for option in ("--backend", "--engine", "--emnist", "--model", "--server-cpus", "--client-cpu", "--ratio-to", "--seed"):
+    for option in (
+        "--backend",
+        "--engine",
+        "--emnist",
+        "--model",
+        "--server-cpus",
+        "--client-cpu",
+        "--ratio-to",
+        "--seed",
+        "--gate",
+    ):
         assert option in group
     assert "--strict-backends" in group
     assert "--report-dir" in group
+    assert "--baseline" in group
     assert "ratio_to" in group
 
 
@@ -59,6 +70,11 @@ def test_help_shows_every_option_in_one_group() -> None:
         (("--server-cpus", "9999"), ("9999",)),
         (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
         (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
+        (("--gate", "5", "--baseline=HEAD"), ("--gate 5", "per cent", "5%")),
+        (("--gate=5%",), ("--baseline REV_OR_DIR",)),
+        (("--baseline=HEAD",), ("--gate 5%",)),
+        (("--baseline=no-such-thing", "--gate=5%"), ("--baseline no-such-thing", "folder", "revision")),
+        (("--baseline=docs", "--gate=5%"), ("--baseline docs", "checkout")),
     ],
 )
 def test_bad_input_is_one_clear_message(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-WIDE, PHONE = (1280, 900), (390, 844)
+WIDE, PHONE, A4 = (1280, 900), (390, 844), (704, 1032)  # A4 within its margins
 AXE = """
 const done = arguments[arguments.length - 1];
 axe.run(document, {resultTypes: ["violations"]}).then(
@@ -198,10 +198,17 @@ def test_axe_finds_no_serious_violation(page: Chrome, axe: str, size: tuple[int,
     assert serious == []
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE])
-def test_the_page_is_no_wider_than_the_screen(page: Chrome, size: tuple[int, int]) -> None:
-    """Only tables scroll sideways, in a box of their own."""
+@pytest.mark.parametrize(("size", "kind"), [(WIDE, ""), (PHONE, ""), (A4, "print")])
+def test_the_page_is_no_wider_than_the_screen(page: Chrome, size: tuple[int, int], kind: str) -> None:
+    """Only tables scroll sideways, in a box of their own; on paper nothing can."""
     sized(page, size)
+    media(page, kind)
+    page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    wide = """
+    return Array.from(document.querySelectorAll("body *"))
+      .filter(each => !each.closest(".scroll") && each.getBoundingClientRect().right > innerWidth + 1)
+      .map(each => each.tagName + "." + each.className + ": " + each.textContent.slice(0, 40)).slice(0, 5)"""
+    assert page.execute_script(wide) == []
     assert page.execute_script("return document.documentElement.scrollWidth") <= size[0]
 
 
@@ -211,7 +218,7 @@ def test_the_page_is_no_wider_than_the_screen(page: Chrome, size: tuple[int, int
         ("desktop", WIDE, "", "light"),
         ("dark", WIDE, "", "dark"),
         ("phone", PHONE, "", "light"),
-        ("print", (794, 1123), "print", "light"),
+        ("print", A4, "print", "light"),
     ],
 )
 def test_screenshots_to_look_at(
