@@ -402,7 +402,29 @@ def _with_ranks(runs: Sequence[CellRun], records: Sequence[Record], effects: Eff
     for run, record in zip(runs, records, strict=True):
         eligible[place[id(run.measure)]] = run.cell.backend.role is Role.SERVER and record.verdict in _RANKED
     order = ranks(effects, eligible, between_starts=BETWEEN_STARTS)
-    return [replace(record, rank=order[place[id(run.measure)]]) for run, record in zip(runs, records, strict=True)]
+    at = [place[id(run.measure)] for run in runs]
+    return _with_leader([replace(record, rank=order[n]) for n, record in zip(at, records, strict=True)], effects, at)
+
+
+def _with_leader(records: Sequence[Record], effects: Effects, at: Sequence[int]) -> list[Record]:
+    """How many times as fast the fastest of the first rank is as each other ranked cell; `at` are their places in `effects`."""
+    ranked = [(record.rank, -(record.images_per_s or 0.0), n) for n, record in enumerate(records) if record.rank is not None]
+    if not ranked:
+        return list(records)
+    first = min(ranked)[2]
+    found = []
+    for n, record in enumerate(records):
+        ratio = group_ratio(effects, [at[first]], [at[n]], between_starts=BETWEEN_STARTS) if n != first else None
+        if record.rank is not None and ratio is not None:
+            record = replace(
+                record,
+                leader=records[first].id,
+                leader_ratio=ratio.value,
+                leader_ratio_low=ratio.low,
+                leader_ratio_high=ratio.high,
+            )
+        found.append(record)
+    return found
 
 
 def _finite(value: float | None) -> float | None:

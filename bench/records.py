@@ -53,7 +53,8 @@ class Verdict(StrEnum):
 class Record:
     """One cell (backend endpoint x scenario) and all that is said of it; None means not measured or not supported by n.
 
-    Units are in the names; `ratio` is this cell's speed over that of `ratio_to`, from paired slices; `rank` is shared by
+    Units are in the names; `ratio` is this cell's speed over that of `ratio_to`, from paired slices; `leader_ratio` the
+    speed of `leader`, the fastest ranked cell of the scenario, over this one's; `rank` is shared by
     ties within the scenario and None for instruments (null, reference) and for cells that may not be ranked.
     """
 
@@ -75,6 +76,10 @@ class Record:
     ratio_high: float | None = None
     ratio_to: str | None = None
     rank: int | None = None
+    leader: str | None = None
+    leader_ratio: float | None = None
+    leader_ratio_low: float | None = None
+    leader_ratio_high: float | None = None
     exchanges: int = 0
     errors: int = 0
     reconnects: int = 0

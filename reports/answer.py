@@ -86,7 +86,7 @@ def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
     """What the best have reached, and how far the next and the last are behind the one of them that they were compared with."""
     next_group = [record for record in followers if record.rank == followers[0].rank]
     last = followers[-1]
-    first = next((record for record in leaders if _refers(last, record)), leaders[0])
+    first = next((record for record in leaders if last.leader == record.id or _refers(last, record)), leaders[0])
     behind = f"{_factor(first, next_group[0])} as fast as {listed([_name(record) for record in next_group])}"
     if last not in next_group:
         behind += f" and {_factor(first, last)} as fast as the last, {_name(last)}"
@@ -108,6 +108,8 @@ def _speeds(records: Sequence[Record]) -> str:
 
 def _factor(fast: Record, slow: Record) -> str:
     """How many times as fast, with its interval where one of the two was compared with the other."""
+    if slow.leader == fast.id and slow.leader_ratio:
+        return times(slow.leader_ratio, slow.leader_ratio_low, slow.leader_ratio_high)
     if _refers(slow, fast) and slow.ratio and slow.ratio_low and slow.ratio_high:
         return times(1 / slow.ratio, 1 / slow.ratio_high, 1 / slow.ratio_low)
     if _refers(fast, slow) and fast.ratio and fast.ratio_low and fast.ratio_high:

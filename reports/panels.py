@@ -56,4 +56,4 @@ def _draw_panel(figure: Figure, ax: Axes, panel: Group, curves: Curves, legend_a
         curves.plot(ax, record, colour, dashes)
         x, y = legend_at[0], legend_at[1] + _LEGEND * place
         stroke(figure, x, y, 22, colour, dashes)
-        write(figure, x + 30, y, f"{shortened(endpoint_name(record), 24)}  {curves.label(record)}")
+        write(figure, x + 30, y, f"{shortened(endpoint_name(record), 28)}  {curves.label(record)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -231,3 +232,28 @@ def test_interrupted_campaign_keeps_what_was_measured(monkeypatch: pytest.Monkey
             campaigns.result(cells["a"])
         assert records["a"][0].exchanges > 0
         assert "interrupted" in records["a"][0].reason
+
+
+def resting(seconds: float) -> Handler:
+    """Right, after a while."""
+
+    def answer(images: FloatArray) -> bytes:
+        time.sleep(seconds)
+        return right(images)
+
+    return answer
+
+
+def test_each_ranked_cell_knows_how_far_the_leader_is_ahead() -> None:
+    """With an interval of its own, whatever the ratios of the table refer to; the leader is ahead of nobody in its own row."""
+    handlers = {"a": resting(0.004), "b": resting(0.001), "c": resting(0.002)}
+    with world(handlers, SINGLE, QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+    fast, slow = records["b"][0], records["a"][0]
+    assert fast.rank == 1
+    assert fast.leader is None
+    assert slow.leader == fast.id
+    assert slow.leader_ratio == pytest.approx((slow.latency_p50_s or 0) / (fast.latency_p50_s or 1), rel=0.3)
+    assert slow.leader_ratio_low is not None
+    assert slow.leader_ratio_low < slow.leader_ratio
+    assert records["reference"][0].leader is None, "an instrument"

@@ -46,6 +46,8 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
     servebench(ROOT, *options, f"--benchmark-json={theirs}", "--benchmark-autosave")
     run = (out / "latest").resolve()
     samples = np.load(run / "samples.npz")
+    machine = json.loads((run / "results.json").read_text())["environment"]
+    assert machine["cpus_usable"] == sorted(os.sched_getaffinity(0)), "the machine's, not those that the client is pinned to"
     with (run / "results.csv").open(newline="") as file:
         rows = {f"{row['backend']}-{row['endpoint']}-{row['scenario']}": row for row in csv.DictReader(file)}
     benchmarks = json.loads(theirs.read_text())["benchmarks"]

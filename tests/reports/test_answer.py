@@ -41,6 +41,16 @@ def test_interval_may_come_from_the_faster_cell() -> None:
     assert "2.00 times (1.90 to 2.10) as fast as slow-rest" in sentence
 
 
+def test_interval_to_the_leader_comes_first() -> None:
+    """Whatever the table's ratios refer to."""
+    fast = cell("fast", 1, 100.0, ratio=3.0, ratio_low=2.9, ratio_high=3.1, ratio_to="base-rest-single")
+    shared = {"ratio_to": "base-rest-single", "leader": fast.id}
+    slow = cell("slow", 2, 50.0, ratio=1.5, leader_ratio=2.04, leader_ratio_low=1.98, leader_ratio_high=2.1, **shared)
+    last = cell("last", 3, 20.0, ratio=0.6, leader_ratio=5.1, leader_ratio_low=4.9, leader_ratio_high=5.3, **shared)
+    (sentence,) = answers([slow, fast, last])
+    assert "2.04 times (1.98 to 2.10) as fast as slow-rest and 5.10 times (4.90 to 5.30) as fast as the last" in sentence
+
+
 def test_factor_without_an_interval_is_about() -> None:
     """Two cells that were each compared with a third have no interval of their own."""
     base = "null-rest-single"
