@@ -255,5 +255,6 @@ def test_each_ranked_cell_knows_how_far_the_leader_is_ahead() -> None:
     assert slow.leader == fast.id
     assert slow.leader_ratio == pytest.approx((slow.latency_p50_s or 0) / (fast.latency_p50_s or 1), rel=0.3)
     assert slow.leader_ratio_low is not None
+    assert slow.leader_ratio is not None
     assert slow.leader_ratio_low < slow.leader_ratio
     assert records["reference"][0].leader is None, "an instrument"
