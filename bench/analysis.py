@@ -139,9 +139,12 @@ def _gate_rows(
 
 
 def _believed(starts: Sequence[Record]) -> Believed:
-    broken = (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.NOT_MEASURED, Verdict.CACHED)
-    trouble = next((f"{record.verdict}: {record.reason}" for record in starts if record.verdict in broken), "")
-    return Believed(trouble, any(record.verdict is Verdict.CLIENT_BOUND for record in starts))
+    said = {record.verdict: f"{record.verdict}: {record.reason}" for record in reversed(starts)}
+    return Believed(
+        trouble=said.get(Verdict.FAILED) or said.get(Verdict.WRONG_ANSWERS) or "",
+        doubt=said.get(Verdict.CACHED, ""),
+        bounded=Verdict.CLIENT_BOUND in said,
+    )
 
 
 def _disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:

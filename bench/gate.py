@@ -59,9 +59,14 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """Whether a figure may be believed, and if not, in which words; `bounded`: the client hides a part of the difference."""
+    """Whether a side's figures may be believed, and if not, in which words.
+
+    `trouble`: it fails or answers wrongly. `doubt`: it answers rightly, but its speed is not that of serving (a cache).
+    `bounded`: the client hides a part of the difference.
+    """
 
     trouble: str = ""
+    doubt: str = ""
     bounded: bool = False
 
 
@@ -96,12 +101,18 @@ def gate_row(
     Fails only where the whole interval lies beyond the threshold, and passes only where none of it does.
     """
     noise = max((copy.value for copy in copies if copy is not None), key=lambda value: abs(math.log(value)), default=None)
-    if baseline.trouble:
+    if baseline.trouble or baseline.doubt:
         return GateRow(
-            cell, threshold, GateOutcome.CANNOT_TELL, f"the baseline cannot be believed: {baseline.trouble}", noise=noise
+            cell,
+            threshold,
+            GateOutcome.CANNOT_TELL,
+            f"the baseline cannot be believed: {baseline.trouble or baseline.doubt}",
+            noise=noise,
         )
     if head.trouble:
         return GateRow(cell, threshold, GateOutcome.FAIL, f"the baseline works, this does not: {head.trouble}", noise=noise)
+    if head.doubt:
+        return GateRow(cell, threshold, GateOutcome.CANNOT_TELL, f"this cannot be believed: {head.doubt}", noise=noise)
     if change is None or change.low is None or change.high is None or noise is None:
         missing = "only one start of each: the noise floor is not known" if change is not None and noise is None else ""
         reason = missing or "too few rounds for an interval; allow more time (--benchmark-max-time)"

@@ -53,6 +53,10 @@ def test_a_cell_that_broke_fails_and_a_broken_baseline_tells_nothing() -> None:
     assert "image 3" in row(good, head=broken).reason
     assert row(Interval(0.5, 0.49, 0.51), base=broken).outcome is GateOutcome.CANNOT_TELL
     assert row(good, head=broken, base=broken).outcome is GateOutcome.CANNOT_TELL
+    cached = Believed(doubt="CACHED: 3 times faster on one image")
+    for change in (good, Interval(0.5, 0.49, 0.51)):
+        assert row(change, head=cached).outcome is GateOutcome.CANNOT_TELL, "rightly answered, but no speed of serving"
+        assert row(change, base=cached).outcome is GateOutcome.CANNOT_TELL
 
 
 def test_what_is_not_known_is_said() -> None:
