@@ -357,6 +357,11 @@ def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: st
         engine=engine,
         verdict=verdict,
         reason=reason,
+        kind=cell.scenario.kind,
+        concurrency=cell.scenario.concurrency,
+        arrival=cell.scenario.arrival,
+        load=cell.scenario.load,
+        slo_s=cell.scenario.slo_s,
         again=again,
     )
 

@@ -103,6 +103,7 @@ class Backend:
     """What is known of a backend before anything starts; read from its backend.toml.
 
     `twin_of` names the server that this is a further start of, for the gate; `baseline` says that it is another checkout's.
+    `variant_of` names the backend that this is another setting of; `differs` says in words what differs.
     """
 
     name: str
@@ -113,6 +114,8 @@ class Backend:
     sets: frozenset[str] = frozenset()
     twin_of: str = ""
     baseline: bool = False
+    variant_of: str = ""
+    differs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

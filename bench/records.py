@@ -3,6 +3,7 @@
 Schema history
     1  2026-11-22  first version
     2  2026-11-24  run.study, run.confusion, run.disagreements, run.gate; a run of version 1 is read as one without
+    3  2026-11-25  run.startup; cells under load (kind, concurrency, arrival, load, offered_per_s, latency_hdr, ...) and cost
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy.typing as npt
 
 from bench.confusion import Confusion, Disagreement
 from bench.gate import GateRow
+from bench.scenarios import Arrival, Kind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 BURNS_ABOVE = 0.01
 """A server that uses more than this part of one core while nobody asks it is paused outside its slices."""
@@ -68,6 +70,9 @@ class Record:
     engine: str | None
     verdict: Verdict
     reason: str = ""
+    kind: Kind = Kind.THROUGHPUT
+    concurrency: int = 1
+    arrival: Arrival = Arrival.CLOSED_LOOP
     images_per_s: float | None = None
     images_per_s_low: float | None = None
     images_per_s_high: float | None = None
@@ -92,6 +97,14 @@ class Record:
     latency_p95_s: float | None = None
     latency_p99_s: float | None = None
     latency_p999_s: float | None = None
+    latency_hdr: str | None = None
+    load: float | None = None
+    peak_per_s: float | None = None
+    offered_per_s: float | None = None
+    late_sends: int | None = None
+    lag_p99_s: float | None = None
+    slo_s: float | None = None
+    goodput_per_s: float | None = None
     first_exchange_s: float | None = None
     accuracy: float | None = None
     agreement: float | None = None
@@ -105,6 +118,8 @@ class Record:
     request_bytes: int | None = None
     answer_bytes: int | None = None
     server_cpu_s_per_image: float | None = None
+    server_peak_memory_bytes: int | None = None
+    energy_j_per_image: float | None = None
     server_threads: int | None = None
     runnable_threads: float | None = None
     again: str = ""
@@ -116,12 +131,16 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values, keys in the schema's order."""
-        return {**asdict(self), "verdict": str(self.verdict)}
+        return {**asdict(self), "verdict": str(self.verdict), "kind": str(self.kind), "arrival": str(self.arrival)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
-        """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown verdict."""
-        return cls(**{**values, "verdict": Verdict(values["verdict"])})
+        """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown word."""
+        known = {name: kind(values[name]) for name, kind in _ENUMS.items() if name in values}
+        return cls(**{**values, **known})
+
+
+_ENUMS: Mapping[str, type[StrEnum]] = {"verdict": Verdict, "kind": Kind, "arrival": Arrival}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +195,37 @@ class StudyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StartRow:
+    """One start of one backend, prepared (image built, environment made) beforehand; None where it was not reached.
+
+    All but `stop_s` are seconds since the start was ordered: `launch_s` until the engine has started it, `port_open_s` until
+    its port takes a connection, `ready_s` until it says of itself that it is ready (None where it has no such word),
+    `first_answer_s` until a real prediction was answered rightly, `warm_s` until its latency stays within 10 % of its
+    steady state. `stop_s` is how long stopping it took. `problem` says why something is missing.
+    """
+
+    backend: str
+    engine: str
+    repeat: int
+    launch_s: float | None = None
+    port_open_s: float | None = None
+    ready_s: float | None = None
+    first_answer_s: float | None = None
+    warm_s: float | None = None
+    stop_s: float | None = None
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values, keys in the schema's order."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StartRow:
+        """The inverse of `as_dict`; raises TypeError on unknown or missing keys."""
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a session measured on: everything that stands beside the cells in results.json."""
 
@@ -193,6 +243,7 @@ class Run:
     confusion: Confusion | None = None
     disagreements: tuple[Disagreement, ...] = ()
     gate: tuple[GateRow, ...] = ()
+    startup: tuple[StartRow, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""
@@ -201,4 +252,5 @@ class Run:
             "warnings": list(self.warnings),
             "study": [row.as_dict() for row in self.study],
             "gate": [row.as_dict() for row in self.gate],
+            "startup": [row.as_dict() for row in self.startup],
         }

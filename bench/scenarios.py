@@ -10,24 +10,48 @@ class Arrival(StrEnum):
     """When the next request is sent."""
 
     CLOSED_LOOP = "closed-loop"  # after the last answer
+    POISSON = "poisson"  # on a schedule, with exponential gaps
+    CONSTANT = "constant"  # on a schedule, with equal gaps
+
+
+class Kind(StrEnum):
+    """The question that a scenario answers: what is measured together, in one campaign."""
+
+    THROUGHPUT = "throughput"  # one client in a closed loop
+    ACCURACY = "accuracy"  # one pass over all images
+    CLIENTS = "clients"  # several clients in a closed loop: the concurrency sweep
+    OPEN_LOOP = "open-loop"  # requests on a schedule
+    SLO = "slo"  # the highest rate under a limit of latency
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One traffic pattern: `batch_size` images a request, `concurrency` connections."""
+    """One traffic pattern: `batch_size` images a request, `concurrency` connections at the most.
+
+    An open loop offers `rate_per_s` requests a second, or the part `load` of what the server carried in a closed loop just
+    before. `slo_s` is the limit that the 99th percentile of latency must stay under. Raises ValueError.
+    """
 
     name: str
     batch_size: int
+    kind: Kind = Kind.THROUGHPUT
     concurrency: int = 1
     arrival: Arrival = Arrival.CLOSED_LOOP
+    load: float | None = None
+    rate_per_s: float | None = None
+    slo_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.concurrency < 1:
             raise ValueError(f"scenario {self.name!r}: batch_size and concurrency must be at least 1")
+        if self.kind is Kind.OPEN_LOOP and (self.load is None) == (self.rate_per_s is None):
+            raise ValueError(f"scenario {self.name!r}: an open loop has either a load or a rate")
+        if self.kind is Kind.SLO and self.slo_s is None:
+            raise ValueError(f"scenario {self.name!r}: a search needs its limit, slo_s")
 
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH_128 = Scenario("batch128", batch_size=128)
-ACCURACY = Scenario("accuracy", batch_size=128)
+ACCURACY = Scenario("accuracy", batch_size=128, kind=Kind.ACCURACY)
 
 THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)

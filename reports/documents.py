@@ -19,9 +19,9 @@ import numpy.typing as npt
 from bench.confusion import Confusion, Disagreement
 from bench.contract import BadInput
 from bench.gate import GateRow
-from bench.records import SCHEMA_VERSION, Record, Run, Samples, StudyRow
+from bench.records import SCHEMA_VERSION, Record, Run, Samples, StartRow, StudyRow
 
-READABLE = (1, SCHEMA_VERSION)
+READABLE = range(1, SCHEMA_VERSION + 1)
 RUN_KEYS = (
     "id",
     "started_utc",
@@ -34,8 +34,9 @@ RUN_KEYS = (
     "confusion",
     "disagreements",
     "gate",
+    "startup",
 )
-_SINCE_2 = ("study", "confusion", "disagreements", "gate")
+_LATER = ("study", "confusion", "disagreements", "gate", "startup")
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
@@ -89,13 +90,14 @@ def run_from_document(document: Any, source: str) -> Run:
     try:
         head = document["run"]
         return Run(
-            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", *_SINCE_2)},
+            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", *_LATER)},
             **{key: document[key] for key in ("environment", "dataset", "model")},
             warnings=tuple(str(warning) for warning in head["warnings"]),
             study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
             confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,
             disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
             gate=tuple(GateRow.from_dict(row) for row in head.get("gate", ())),
+            startup=tuple(StartRow.from_dict(row) for row in head.get("startup", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None
