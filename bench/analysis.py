@@ -18,6 +18,7 @@ from bench.mistakes import disagreements_of
 from bench.payloads import PayloadBook, PayloadPress
 from bench.probe import canned_answer
 from bench.records import Record, Samples, Verdict
+from bench.scenarios import Kind
 from bench.statistics import (
     BETWEEN_STARTS,
     Effects,
@@ -33,6 +34,7 @@ from bench.statistics import (
     throughput,
     throughput_halves,
 )
+from bench.statistics.histogram import encode_latencies
 from bench.verdicts import Evidence, decide
 from bench.verify import Verification, Verifier, counted
 
@@ -103,13 +105,24 @@ def records_of(
             interrupted=interrupted and not run.measure.finished,
         )
         records.append(_record(run, press, held, verification, seed))
-    records = _with_ratios(runs, records, effects, place, ratio_to)
-    records = _with_ranks(runs, records, effects, place)
+    for places in _by_scenario(runs):
+        these = [runs[n] for n in places]
+        compared = _with_ratios(these, [records[n] for n in places], effects, place, ratio_to)
+        for n, record in zip(places, _with_ranks(these, compared, effects, place), strict=True):
+            records[n] = record
     rows = _gate_rows(runs, records, effects, place, gate) if gate is not None else {}
     return [
-        Outcome(record, _samples(run), _disagreements(run, verification, press), rows.get(record.id))
+        Outcome(record, samples_of(run), disagreements(run, verification, press), rows.get(record.id))
         for run, record, verification in zip(runs, records, verified, strict=True)
     ]
+
+
+def _by_scenario(runs: Sequence[CellRun]) -> list[list[int]]:
+    """The places of the runs of each scenario: only those are held against each other."""
+    places: dict[str, list[int]] = {}
+    for n, run in enumerate(runs):
+        places.setdefault(run.cell.scenario.name, []).append(n)
+    return list(places.values())
 
 
 def _gate_rows(
@@ -147,7 +160,8 @@ def _believed(starts: Sequence[Record]) -> Believed:
     )
 
 
-def _disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:
+def disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:
+    """The images that were answered with another class than the reference's."""
     return disagreements_of(run.cell.id, verification.differing, press.dataset.labels, press.dataset.class_names)
 
 
@@ -169,12 +183,12 @@ def pass_outcome(run: CellRun, press: PayloadPress) -> Outcome:
     """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
     lane = run.measure
     verification = verification_of(run, press)
-    verdict, reason = decide(_evidence(lane.warm_up_s, run.lanes, verification))
+    verdict, reason = decide(evidence_of(lane.warm_up_s, run.lanes, verification))
     record = blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
-    record = replace(_with_answers(record, run, verification, press), exchanges=len(lane.warm_up_s))
+    record = replace(with_answers(record, run, verification, press), exchanges=len(lane.warm_up_s))
     rounds = np.zeros(len(lane.warm_up_s), dtype=np.int64)
     samples = Samples(duration_s=np.array(lane.warm_up_s, dtype=np.float64), round_index=rounds)
-    return Outcome(record, samples, _disagreements(run, verification, press))
+    return Outcome(record, samples, disagreements(run, verification, press))
 
 
 def slices_of(lanes: Sequence[Lane]) -> Slices:
@@ -184,18 +198,20 @@ def slices_of(lanes: Sequence[Lane]) -> Slices:
         cell=np.array([index for _, index, _ in rows], dtype=np.int64),
         position=np.array([position for position, _, _ in rows], dtype=np.int64),
         round_index=np.array([booked.round_index for _, _, booked in rows], dtype=np.int64),
-        log_latency=np.log(np.array([booked.median_s for _, _, booked in rows], dtype=np.float64)),
+        log_latency=np.log(np.array([booked.pace_s for _, _, booked in rows], dtype=np.float64)),
     )
 
 
 def _is_ceiling_of(other: CellRun, run: CellRun) -> bool:
-    same_wire = other.cell.endpoint.protocol == run.cell.endpoint.protocol and bool(other.measure.booked)
-    return same_wire and other.cell.backend.role is Role.CEILING and run.cell.backend.role is Role.SERVER
+    alike = other.cell.endpoint.protocol == run.cell.endpoint.protocol and other.cell.scenario == run.cell.scenario
+    roles = other.cell.backend.role, run.cell.backend.role
+    return alike and bool(other.measure.booked) and roles == (Role.CEILING, Role.SERVER)
 
 
 def _foreign_wait(runs: Sequence[CellRun]) -> float:
     """Seconds waited for each second of CPU by null, whose one thread can only wait for work that is not its own."""
-    booked = [b for run in runs if run.cell.backend.role is Role.CEILING for b in run.measure.booked]
+    alone = [run for run in runs if run.cell.backend.role is Role.CEILING and run.cell.scenario.concurrency == 1]
+    booked = [b for run in alone for b in run.measure.booked]
     cpu_s = sum(b.cpu_s or 0.0 for b in booked)
     return sum(b.wait_s or 0.0 for b in booked) / cpu_s if cpu_s else 0.0
 
@@ -260,11 +276,12 @@ class Held:
 def _record(run: CellRun, press: PayloadPress, held: Held, verification: Verification, seed: int) -> Record:
     lane, cell = run.measure, run.cell
     evidence = replace(
-        _evidence(lane.duration_s, run.lanes, verification),
+        evidence_of(lane.duration_s, run.lanes, verification),
         ceiling_fraction=held.ceiling_fraction,
         same_sample_speedup=held.same_sample_speedup,
         halves_ratio=held.halves_ratio,
-        runnable_threads=held.runnable_threads,
+        # Several clients at once are meant to keep several threads busy; one client is not.
+        runnable_threads=held.runnable_threads if cell.scenario.concurrency == 1 else None,
         server_cpus=held.server_cpus,
         throttled=sum(booked.throttled for booked in lane.booked),
         interrupted=held.interrupted,
@@ -272,18 +289,19 @@ def _record(run: CellRun, press: PayloadPress, held: Held, verification: Verific
     verdict, reason = decide(evidence)
     record = blank_record(cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
     record = replace(
-        _with_answers(record, run, verification, press),
+        with_answers(record, run, verification, press),
         ceiling_fraction=held.ceiling_fraction,
         same_sample_speedup=held.same_sample_speedup.value if held.same_sample_speedup else None,
         same_sample_speedup_low=held.same_sample_speedup.low if held.same_sample_speedup else None,
         server_threads=lane.threads,
         runnable_threads=held.runnable_threads,
-        server_cpu_s_per_image=_cpu_s_per_image(lane, cell.scenario.batch_size),
+        server_cpu_s_per_image=cpu_s_per_image(lane, cell.scenario.batch_size),
     )
     return _with_figures(record, lane, cell.scenario.batch_size, seed) if lane.duration_s else record
 
 
-def _evidence(duration_s: Sequence[float], lanes: Sequence[Lane], verification: Verification) -> Evidence:
+def evidence_of(duration_s: Sequence[float], lanes: Sequence[Lane], verification: Verification) -> Evidence:
+    """Errors and wrong answers of all lanes of a cell; what else it is held against is added by who knows it."""
     errors = [error for lane in lanes for error in lane.errors]
     return Evidence(
         exchanges=len(duration_s),
@@ -296,7 +314,8 @@ def _evidence(duration_s: Sequence[float], lanes: Sequence[Lane], verification: 
     )
 
 
-def _with_answers(record: Record, run: CellRun, verification: Verification, press: PayloadPress) -> Record:
+def with_answers(record: Record, run: CellRun, verification: Verification, press: PayloadPress) -> Record:
+    """What the answers were worth, and what encoding, decoding and connecting took."""
     lane = run.measure
     return replace(
         record,
@@ -318,14 +337,22 @@ def _with_figures(record: Record, lane: Lane, batch_size: int, seed: int) -> Rec
     durations = np.array(lane.duration_s)
     rate = throughput(*_sums(lane, batch_size), seed=seed)
     return replace(
-        record,
+        with_latencies(record, durations),
         images_per_s=rate.value,
         images_per_s_low=rate.low,
         images_per_s_high=rate.high,
         exchanges=len(durations),
         rounds=len(lane.booked),
+        measured_s=lane.measured_s,
+    )
+
+
+def with_latencies(record: Record, durations: FloatArray64) -> Record:
+    """What `durations` [n] in seconds, at least one, say of the latency; of cells under load also as a histogram."""
+    return replace(
+        record,
+        latency_hdr=encode_latencies(durations) if record.kind is not Kind.THROUGHPUT else None,
         outliers=outliers(durations),
-        measured_s=float(durations.sum()),
         latency_mean_s=float(durations.mean()),
         latency_p50_s=latency_percentile(durations, 0.5),
         latency_p90_s=latency_percentile(durations, 0.9),
@@ -366,7 +393,8 @@ def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: st
     )
 
 
-def _cpu_s_per_image(lane: Lane, batch_size: int) -> float | None:
+def cpu_s_per_image(lane: Lane, batch_size: int) -> float | None:
+    """Seconds on a CPU of the server for each image that it answered, timed or not."""
     known = [booked for booked in lane.booked if booked.cpu_s is not None]
     images = sum(booked.answered for booked in known) * batch_size
     return sum(booked.cpu_s or 0.0 for booked in known) / images if images else None
@@ -439,7 +467,8 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _samples(run: CellRun) -> Samples:
+def samples_of(run: CellRun) -> Samples:
+    """The raw durations of the measuring lane."""
     return Samples(
         duration_s=np.array(run.measure.duration_s, dtype=np.float64),
         round_index=np.array(run.measure.round_index, dtype=np.int64),

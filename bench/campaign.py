@@ -5,26 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from bench.analysis import CellRun, blank_record, pass_outcome, records_of
+from bench.analysis import CellRun, Outcome, blank_record, pass_outcome, records_of
 from bench.cells import Cell, CellResult
 from bench.confusion import Disagreement
-from bench.contract import Dataset, Fleet, Model, Role, SystemUnderTest
+from bench.contract import Dataset, Fleet, Model, Role
 from bench.gate import GateOutcome, GateRow
 from bench.host import pinned
-from bench.idle import LEAST_SLICES, IdleWatch
+from bench.idle import IdleWatch
+from bench.lane_maker import UNDER_LOAD, LaneMaker, settings_of
 from bench.load.interleave import Campaign, Progress, Settings
-from bench.load.lanes import CyclingFeed, Feed, FreshFeed, Lane, Part, Prepare
 from bench.payloads import PayloadPress
-from bench.probe import Probe, open_transport
-from bench.protocols import codec
+from bench.probe import Probe
 from bench.ratio import RatioTo
 from bench.records import Record, Samples, Verdict
-from bench.scenarios import ACCURACY, Scenario
-
-AUDIT_SHARE = 0.15  # of a cell's measuring time, for each of the two audit lanes
-AUDIT_SLICES = 12  # at least, so that slow cells are audited too
+from bench.scenarios import ACCURACY, Kind, Scenario
+from bench.under_load import outcome_on_schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class Campaigns:
         return self._results[cell.id]
 
     def _run(self, scenario: Scenario) -> None:
-        cells = [cell for cell in self._plan.cells if cell.scenario == scenario]
+        cells = [cell for cell in self._plan.cells if _together(cell.scenario, scenario)]
         sizes = sorted({cell.scenario.batch_size for cell in self._plan.cells})
         self._fleet.start([cell.backend.name for cell in self._plan.cells], Probe(self._press, sizes))
         if not self._plan.smoke:
@@ -74,7 +70,9 @@ class Campaigns:
             if cell.backend.name in self._fleet.absent:
                 self._book_absent(cell)
         present = [cell for cell in cells if cell.backend.name in self._fleet.running]
-        runs = [self._prepare(cell) for cell in present]
+        settings = settings_of(scenario.kind, self._plan.settings)
+        maker = LaneMaker(settings, self._fleet, self._press, self._idle, audits=not self._plan.smoke)
+        runs = [maker.run_of(cell, self._plan.again(cell)) for cell in present]
         if not runs:
             return
         with pinned(self._plan.client_cpu):
@@ -83,7 +81,7 @@ class Campaigns:
             elif scenario == ACCURACY:
                 self._accuracy(runs)
             else:
-                self._throughput(scenario, runs)
+                self._measure(scenario, settings, runs)
 
     def _emit_run(self) -> None:
         self._plan.emit_run({name: {**system.facts, **self._idle.facts(name)} for name, system in self._fleet.running.items()})
@@ -107,43 +105,13 @@ class Campaigns:
             self._plan.emit(record, samples)
 
     def _gated(self, cell: Cell) -> bool:
-        timed = cell.scenario != ACCURACY and not self._plan.smoke
+        timed = cell.scenario.kind is Kind.THROUGHPUT and not self._plan.smoke
         return self._plan.gate is not None and timed and cell.backend.role is Role.SERVER
 
     @property
     def gate_rows(self) -> list[GateRow]:
         """What the gate says of the cells measured so far."""
         return [result.gate for result in self._results.values() if result.gate is not None]
-
-    def _prepare(self, cell: Cell) -> CellRun:
-        system = self._fleet.running[cell.backend.name]
-        size = cell.scenario.batch_size
-        book = self._press.book(codec(cell.endpoint.protocol), size, wrap=cell.scenario != ACCURACY)
-        run = CellRun(
-            cell=cell,
-            book=book,
-            measure=self._lane(cell, system, Part.MEASURE, partial(CyclingFeed, book.payloads)),
-            again=self._plan.again(cell),
-        )
-        # A twin too: what it is compared with has these connections as well, and some servers are slower with each one more.
-        audited = cell.backend.role in (Role.SERVER, Role.TWIN)
-        if audited and cell.scenario != ACCURACY and not self._plan.smoke:
-            run.same = self._lane(cell, system, Part.SAME, partial(CyclingFeed, book.payloads[:1]))
-            run.fresh = self._lane(cell, system, Part.FRESH, partial(FreshFeed, self._press.fresh(book.codec, size)))
-        return run
-
-    def _lane(self, cell: Cell, system: SystemUnderTest, part: Part, feed: Callable[[Prepare], Feed]) -> Lane:
-        transport = open_transport(system, system.endpoints[cell.endpoint.name])
-        audits, burner = part is not Part.MEASURE, self._idle.burner(cell.backend.name)
-        return Lane(
-            part=part,
-            system=system,
-            transport=transport,
-            feed=feed(transport.prepare),
-            goal_s=(AUDIT_SHARE if audits else 1.0) * self._plan.settings.max_time_s,
-            least_slices=AUDIT_SLICES if audits else 1 if burner is None else LEAST_SLICES,
-            burner=burner,
-        )
 
     def _smoke(self, runs: Sequence[CellRun]) -> None:
         Campaign([run.measure for run in runs], self._plan.settings, _silent).pass_once(exchanges=1)
@@ -163,9 +131,10 @@ class Campaigns:
         self._book(run.cell, outcome.record, outcome.samples, run.measure.warm_up_s)
         self._plan.emit_disagreements(outcome.disagreements)
 
-    def _throughput(self, scenario: Scenario, runs: Sequence[CellRun]) -> None:
+    def _measure(self, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
+        name = scenario.kind if scenario.kind in UNDER_LOAD else scenario.name
         lanes = [lane for run in runs for lane in run.lanes]
-        campaign = Campaign(lanes, self._plan.settings, self._plan.progress(scenario.name))
+        campaign = Campaign(lanes, settings, self._plan.progress(name))
         interrupted = True
         try:
             campaign.run()
@@ -173,27 +142,37 @@ class Campaigns:
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short.
             if any(lane.duration_s for lane in lanes):
-                self._book_throughput(runs, interrupted)
+                self._book_measured(runs, interrupted)
                 self._emit_run()  # what the paused ones used meanwhile is known now
         self._plan.say(
-            f"{scenario.name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
+            f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"
         )
 
-    def _book_throughput(self, runs: Sequence[CellRun], interrupted: bool) -> None:
-        outcomes = records_of(
+    def _book_measured(self, runs: Sequence[CellRun], interrupted: bool) -> None:
+        for run, outcome in zip(runs, self._outcomes(runs, interrupted), strict=True):
+            self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist(), outcome.gate)
+            self._plan.emit_disagreements(outcome.disagreements)
+        self._plan.emit_gate(self.gate_rows)
+
+    def _outcomes(self, runs: Sequence[CellRun], interrupted: bool) -> list[Outcome]:
+        cpus = len(self._fleet.server_cpus)
+        if runs[0].cell.scenario.kind in (Kind.OPEN_LOOP, Kind.SLO):
+            return [outcome_on_schedule(run, self._press, interrupted=interrupted and not run.measure.finished) for run in runs]
+        return records_of(
             runs,
             self._press,
             ratio_to=self._plan.ratio_to,
-            server_cpus=len(self._fleet.server_cpus),
+            server_cpus=cpus,
             seed=self._plan.settings.seed,
             interrupted=interrupted,
             gate=self._plan.gate,
         )
-        for run, outcome in zip(runs, outcomes, strict=True):
-            self._book(run.cell, outcome.record, outcome.samples, run.measure.duration_s, outcome.gate)
-            self._plan.emit_disagreements(outcome.disagreements)
-        self._plan.emit_gate(self.gate_rows)
+
+
+def _together(one: Scenario, other: Scenario) -> bool:
+    """Whether both belong into one campaign."""
+    return one == other or (one.kind is other.kind and one.kind in UNDER_LOAD)
 
 
 def _silent(progress: Progress) -> None:

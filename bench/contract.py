@@ -199,6 +199,30 @@ class Transport(Protocol[Request]):
         ...
 
 
+class MultiplexedTransport(Transport[Request], Protocol[Request]):
+    """A connection that an event loop can drive beside others: an exchange is started, then advanced until it is whole.
+
+    `unsent`: it waits for room to send, not only for the answer.
+    """
+
+    @property
+    def unsent(self) -> bool:
+        """Whether `advance` should be called as soon as the descriptor can be written."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to advance; may change with each connect."""
+        ...
+
+    def start(self, request: Request) -> None:
+        """First byte out, without waiting; raises ExchangeError."""
+        ...
+
+    def advance(self) -> bytes | None:
+        """What can be done without waiting; the answer's body once its last byte is in. Raises ExchangeError."""
+        ...
+
+
 Predictor = Callable[[FloatArray], FloatArray]
 """The model run in this process: images [n, width] float32 -> scores [n, classes] float32."""
 

@@ -22,7 +22,9 @@ from bench.environment import environment, warnings_about
 from bench.gate import GateRow, gate_lines, threshold_of
 from bench.host import client_cpu
 from bench.idle import IdleWatch
+from bench.lane_maker import UNDER_LOAD
 from bench.load.interleave import Settings
+from bench.load_options import ARRIVALS, clients_of, limit_of, open_loops_of, options_for
 from bench.mistakes import confusion_of
 from bench.options import add_flag, add_option, get_flag, get_option
 from bench.payloads import PayloadPress
@@ -30,7 +32,7 @@ from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples, StudyRow
 from bench.replay import Replay, ReplayClock
-from bench.scenarios import ACCURACY, Scenario
+from bench.scenarios import ACCURACY, CLIENTS, LOADS, Kind, Scenario, clients_scenario, slo_scenario
 from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
 
 
@@ -52,6 +54,7 @@ class _Session:
     machine: Mapping[str, Any] | None = None
     gate: float | None = None
     gate_rows: Sequence[GateRow] = ()
+    under_load: Mapping[Kind, Sequence[Scenario]] = field(default_factory=dict)
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
@@ -73,6 +76,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_option(
         parser, "--gate", metavar="PERCENT", help="fail a cell that is surely slower than its --baseline by more than this: 5%%"
     )
+    add_option(
+        parser,
+        "--clients",
+        metavar="LIST",
+        default=",".join(map(str, CLIENTS)),
+        help="numbers of clients of the concurrency sweep, each in a closed loop",
+    )
+    add_option(
+        parser,
+        "--loads",
+        metavar="LIST",
+        default=",".join(f"{100 * load:g}%" for load in LOADS),
+        help="what the open loop offers: parts of what a server carries, like 70%%, or requests a second, like 200/s",
+    )
+    arrivals = "|".join(ARRIVALS)
+    add_option(parser, "--arrivals", metavar=arrivals, default="poisson", help="gaps of the open loop's schedule")
+    add_option(
+        parser,
+        "--slo",
+        metavar="TIME",
+        default="15ms",
+        help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
+    )
     add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
 
 
@@ -92,6 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         cpu = client_cpu(get_option(config, "--client-cpu"))
         gate = threshold_of(get_option(config, "--gate"))
+        under_load = _scenarios_under_load(config)
         _seed(config)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
@@ -105,6 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
         started_utc=now.isoformat(timespec="seconds"),
         gate=gate,
+        under_load=under_load,
     )
 
 
@@ -124,15 +152,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("scenarios")
     if marker is None:
         return
-    cells = [cell for scenario in marker.args for cell in _cells(metafunc.config, scenario)]
+    cells = [cell for scenario in _scenarios(metafunc.config, marker.args) for cell in _cells(metafunc.config, scenario)]
     if "study_cell" in metafunc.fixturenames:
         # who gates wants to know about the change, not about 2018
         replayed = replayed_cells(cells) if metafunc.config.stash[_SESSION].gate is None else []
         metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
     if "cell" not in metafunc.fixturenames:
         return
-    names = [cell.endpoint.id if cell.scenario == ACCURACY else cell.id for cell in cells]
-    metafunc.parametrize("cell", cells, ids=names)
+    metafunc.parametrize("cell", cells, ids=[_param_id(cell) for cell in cells])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -217,6 +244,28 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
     return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
 
 
+def _scenarios_under_load(config: pytest.Config) -> Mapping[Kind, Sequence[Scenario]]:
+    """What the options say of the traffic under load; raises BadInput."""
+    limit_s = limit_of(get_option(config, "--slo"))
+    return {
+        Kind.CLIENTS: [clients_scenario(clients) for clients in clients_of(get_option(config, "--clients"))],
+        Kind.OPEN_LOOP: open_loops_of(get_option(config, "--loads"), get_option(config, "--arrivals")),
+        Kind.SLO: [slo_scenario(limit_s)] if limit_s is not None else [],
+    }
+
+
+def _scenarios(config: pytest.Config, asked: Sequence[Scenario | Kind]) -> list[Scenario]:
+    """A test names its scenarios, or a kind whose scenarios the options name; who gates wants none of the latter."""
+    session = config.stash[_SESSION]
+    found: list[Scenario] = []
+    for one in asked:
+        if isinstance(one, Scenario):
+            found.append(one)
+        elif session.gate is None:
+            found += session.under_load[one]
+    return found
+
+
 def _seed(config: pytest.Config) -> int:
     text = get_option(config, "--seed") or "0"
     if not text.isdigit() or int(text) >= 2**32:
@@ -237,6 +286,15 @@ def _settings(config: pytest.Config) -> Settings:
 def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
     session = config.stash[_SESSION]
     wires = {endpoint.protocol for backend in session.backends if backend.role is Role.SERVER for endpoint in backend.endpoints}
+    if scenario.kind in UNDER_LOAD:
+        return [
+            Cell(backend, endpoint, scenario)
+            for backend in session.backends
+            for endpoint in backend.endpoints
+            # The reference has no wire that more than one could use, and null no limit to look for.
+            if backend.role is Role.SERVER
+            or (backend.role is Role.CEILING and scenario.kind is not Kind.SLO and (endpoint.protocol in wires or not wires))
+        ]
     return [
         Cell(backend, endpoint, scenario)
         for backend in session.backends
@@ -246,6 +304,11 @@ def _cells(config: pytest.Config, scenario: Scenario) -> list[Cell]:
         if backend.role not in (Role.CEILING, Role.TWIN)
         or (scenario != ACCURACY and (backend.role is Role.TWIN or endpoint.protocol in wires or not wires))
     ]
+
+
+def _param_id(cell: Cell) -> str:
+    """What stands in brackets behind the test's name."""
+    return cell.endpoint.id if cell.scenario == ACCURACY else cell.id
 
 
 def _param_of(item: pytest.Item) -> Cell | StudyCell | None:
@@ -279,17 +342,20 @@ def _group(param: Cell | StudyCell) -> str:
     scenario = param.scenario
     if scenario == ACCURACY:
         return "accuracy: one pass over all images, 128 a request, not interleaved"
+    if scenario.kind is Kind.CLIENTS:
+        return f"{scenario.name}: seconds an exchange of 1 image with {scenario.concurrency} client(s) at once"
+    if scenario.kind in UNDER_LOAD:
+        return f"{scenario.name}: seconds from the scheduled send, 1 image"
     return f"{scenario.name}: seconds an exchange of {scenario.batch_size} image{'s' if scenario.batch_size > 1 else ''}"
 
 
 def _again(config: pytest.Config, cell: Cell) -> str:
     """The command that measures this cell again, as this session did."""
-    given = {flag: get_option(config, flag) for flag in _SETS_THE_SCENE}
+    given = {**{flag: get_option(config, flag) for flag in _SETS_THE_SCENE}, **options_for(cell.scenario)}
     # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
     scene = [f"{flag}={value}" for flag, value in given.items() if value is not None]
-    return shlex.join(
-        ["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", cell.id, "-m", "not replay", *scene]
-    )
+    # With brackets the name of one cell is no part of another's: single is part of single-as-in-2018.
+    return shlex.join(["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", f"[{_param_id(cell)}]", *scene])
 
 
 def _emit_run(

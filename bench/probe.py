@@ -13,6 +13,7 @@ from bench.contract import (
     Endpoint,
     ErrorStatus,
     MalformedAnswer,
+    MultiplexedTransport,
     Role,
     SystemUnderTest,
     Transport,
@@ -29,14 +30,21 @@ _CONTROL_TIMEOUT_S = 10.0
 
 def open_transport(system: SystemUnderTest, endpoint: Endpoint) -> Transport[Any]:
     """The transport that the endpoint's protocol needs; not yet connected."""
+    if codec(endpoint.protocol).transport != "in-process":
+        return open_connection(endpoint)
+    if system.predictor is None:
+        raise ValueError(f"{endpoint.id}: protocol {endpoint.protocol!r} needs a model in this process")
+    return InProcessTransport(system.predictor)
+
+
+def open_connection(endpoint: Endpoint) -> MultiplexedTransport[Any]:
+    """The transport of an endpoint that is on a wire, which can be driven beside others; not yet connected."""
     kind = codec(endpoint.protocol).transport
     if kind == "http":
         return HttpTransport(endpoint)
     if kind == "grpc":
         return GrpcTransport(endpoint)
-    if system.predictor is None:
-        raise ValueError(f"{endpoint.id}: protocol {endpoint.protocol!r} needs a model in this process")
-    return InProcessTransport(system.predictor)
+    raise ValueError(f"{endpoint.id}: protocol {endpoint.protocol!r} has no wire")
 
 
 class Probe:

@@ -55,3 +55,26 @@ BATCH_128 = Scenario("batch128", batch_size=128)
 ACCURACY = Scenario("accuracy", batch_size=128, kind=Kind.ACCURACY)
 
 THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)
+
+CONNECTIONS = 64
+"""The most that an open loop uses; a request that finds all of them busy waits for one, on its own clock."""
+
+CLIENTS = (1, 2, 4, 8, 16, 32)
+LOADS = (0.3, 0.5, 0.7, 0.8, 0.9)
+
+
+def clients_scenario(clients: int) -> Scenario:
+    """So many clients with single images: `c08`."""
+    return Scenario(f"c{clients:02}", batch_size=1, kind=Kind.CLIENTS, concurrency=clients)
+
+
+def open_loop_scenario(arrival: Arrival, *, load: float | None = None, rate_per_s: float | None = None) -> Scenario:
+    """Single images on a schedule: `poisson70` offers 70 % of the peak, `constant-200rps` 200 requests a second."""
+    name = f"{arrival}{100 * load:g}" if load is not None else f"{arrival}-{rate_per_s:g}rps"
+    return Scenario(name.replace(".", "p"), 1, Kind.OPEN_LOOP, CONNECTIONS, arrival, load, rate_per_s)
+
+
+def slo_scenario(limit_s: float) -> Scenario:
+    """The highest Poisson rate of single images with a 99th percentile under the limit: `slo15ms`."""
+    name = f"slo{1e3 * limit_s:g}ms".replace(".", "p")
+    return Scenario(name, 1, Kind.SLO, CONNECTIONS, Arrival.POISSON, slo_s=limit_s)

@@ -17,9 +17,10 @@ from bench.analysis import slices_of
 from bench.console import Console
 from bench.contract import Dataset, Fleet, Model
 from bench.host import client_cpu, pinned
-from bench.load.closed_loop import run_slice
+from bench.load.drives import OneClient
+from bench.load.feeds import CyclingFeed
 from bench.load.interleave import Campaign, Progress, Settings
-from bench.load.lanes import CyclingFeed, Lane, Part
+from bench.load.lanes import Lane, Part
 from bench.options import get_option
 from bench.payloads import PayloadPress
 from bench.probe import Probe, open_transport
@@ -54,7 +55,7 @@ class Bench:
         transport = open_transport(system, endpoint)
         payloads = self.press.book(codec(endpoint.protocol), 1).payloads[:100]
         feed = CyclingFeed(payloads, transport.prepare)
-        return Lane(part=Part.MEASURE, system=system, transport=transport, feed=feed, goal_s=self.settings.max_time_s)
+        return Lane(part=Part.MEASURE, system=system, drive=OneClient(transport), feed=feed, goal_s=self.settings.max_time_s)
 
     def interleaved(
         self, lanes: Sequence[Lane], seed: int, name: str, slower: Lane | None = None
@@ -69,7 +70,7 @@ class Bench:
             if lane.errors:
                 raise lane.errors[0]
         if slower is not None:
-            slower.booked = [replace(booked, median_s=booked.median_s * SLOWER) for booked in slower.booked]
+            slower.booked = [replace(booked, pace_s=booked.pace_s * SLOWER) for booked in slower.booked]
         effects = bootstrap_effects(slices_of(lanes), len(lanes), seed=seed)
         return [ratios(effects, to) for to in range(len(lanes))]
 
@@ -77,12 +78,11 @@ class Bench:
         """Each lane's whole time in one piece; exchanges a second."""
         rates = []
         for lane in lanes:
-            lane.transport.connect()
             for slice_s in (0.2, self.settings.max_time_s):  # a warm-up first
-                done = run_slice(lane.transport, lane.feed.sendings(1), slice_s=slice_s, opener=True)
+                done = lane.drive.run(lane.feed.sendings(1), slice_s=slice_s, typical_s=0.0, opener=True)
                 if done.error:
                     raise done.error
-            lane.transport.close()
+            lane.drive.close()
             rates.append(len(done.duration_s) / sum(done.duration_s))
         return rates
 

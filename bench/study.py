@@ -26,8 +26,10 @@ from bench.contract import (
 from bench.host import pinned
 from bench.idle import IdleWatch, awake
 from bench.load.closed_loop import Slice, run_slice
+from bench.load.drives import OneClient
+from bench.load.feeds import CyclingFeed
 from bench.load.interleave import Campaign, Progress, Settings
-from bench.load.lanes import CyclingFeed, Lane, Part
+from bench.load.lanes import Lane, Part
 from bench.payloads import PayloadBook, PayloadPress
 from bench.probe import Probe, open_transport
 from bench.protocols import codec
@@ -122,24 +124,24 @@ class StudyReplay:
 
     def _alone(self, study: StudyCell) -> None:
         """One system for its whole time, as 2018 measured; its answers are verified afterwards."""
-        system, lane = self._lane(study)
+        system, lane, transport = self._lane(study)
         most = 1 if self._plan.smoke else None
         seconds = self._plan.settings.max_time_s * TIME_SHARE
         try:
             with awake(lane.burner):
-                lane.transport.connect()
+                transport.connect()
                 if study.step is StudyStep.WARMED_UP and most is None:
-                    self._keep(lane, run_slice(lane.transport, lane.feed.sendings(0), slice_s=seconds / 4, opener=False))
+                    self._keep(lane, run_slice(transport, lane.feed.sendings(0), slice_s=seconds / 4, opener=False))
                     lane.duration_s.clear()
-                self._keep(lane, run_slice(lane.transport, lane.feed.sendings(0), slice_s=seconds, opener=False, most=most))
+                self._keep(lane, run_slice(transport, lane.feed.sendings(0), slice_s=seconds, opener=False, most=most))
         except ExchangeError as error:
             lane.errors.append(error)
         except BackendFailed as error:
             lane.note_disobedience(error)
         finally:
-            lane.transport.close()
+            transport.close()
         rounds = (np.cumsum(lane.duration_s) / _ROUND_S).astype(np.int64)
-        self._book(study, system, lane, rounds)
+        self._book(study, system, lane, transport, rounds)
 
     @staticmethod
     def _keep(lane: Lane, done: Slice) -> None:
@@ -154,12 +156,12 @@ class StudyReplay:
         if not lanes:
             return
         settings = Settings(max_time_s=self._plan.settings.max_time_s * TIME_SHARE, seed=self._plan.settings.seed)
-        Campaign([lane for _, lane in lanes.values()], settings, _silent).run()
+        Campaign([lane for _, lane, _ in lanes.values()], settings, _silent).run()
         for study in studies:
-            system, lane = lanes[study.id]
-            self._book(study, system, lane, np.asarray(lane.round_index, dtype=np.int64))
+            system, lane, transport = lanes[study.id]
+            self._book(study, system, lane, transport, np.asarray(lane.round_index, dtype=np.int64))
 
-    def _lane(self, study: StudyCell) -> tuple[SystemUnderTest, Lane]:
+    def _lane(self, study: StudyCell) -> tuple[SystemUnderTest, Lane, Any]:
         system = self._fleet.running[study.cell.backend.name]
         endpoint = system.endpoints[study.cell.endpoint.name]
         book = self._book_of(study)
@@ -171,16 +173,17 @@ class StudyReplay:
         feed = CyclingFeed(book.payloads, transport.prepare)
         goal_s = self._plan.settings.max_time_s * TIME_SHARE
         burner = self._idle.burner(study.cell.backend.name)
-        return system, Lane(part=Part.MEASURE, system=system, transport=transport, feed=feed, goal_s=goal_s, burner=burner)
+        lane = Lane(part=Part.MEASURE, system=system, drive=OneClient(transport), feed=feed, goal_s=goal_s, burner=burner)
+        return system, lane, transport
 
     def _book_of(self, study: StudyCell) -> PayloadBook:
         return self._press.book(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
 
-    def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, rounds: IntArray) -> None:
+    def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, transport: object, rounds: IntArray) -> None:
         cell, book = study.cell, self._book_of(study)
         answers = [Answer(index, body) for index, body in lane.answers]
         names = self._press.dataset.class_names
-        decoder = _decoder(lane.transport, book.codec)
+        decoder = _decoder(transport, book.codec)
         checked = Verifier(decoder, book.payloads, book.expected, names).verify(answers, len(self._press.dataset))
         speed = None
         if lane.duration_s:
@@ -197,7 +200,7 @@ class StudyReplay:
                 batch_size=cell.scenario.batch_size,
                 engine=system.engine,
                 step=study.step,
-                client=_client_name(lane.transport),
+                client=_client_name(transport),
                 images_per_s=speed.value if speed and not problem else None,
                 images_per_s_low=speed.low if speed and not problem else None,
                 images_per_s_high=speed.high if speed and not problem else None,

@@ -10,6 +10,8 @@ from bench.statistics import Interval
 CLIENT_BOUND_ABOVE = 0.7  # of the ceiling
 CACHED_ABOVE = 1.1  # times faster on one repeated image than on images never seen
 UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, however narrow the interval
+LATE_ABOVE = 0.01  # of the scheduled requests
+LAG_ABOVE = 0.1  # of the latency's 99th percentile
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
 _AFTER_WORST = (
     Verdict.FAILED,
@@ -17,13 +19,18 @@ _AFTER_WORST = (
     Verdict.CACHED,
     Verdict.OVERSUBSCRIBED,
     Verdict.CLIENT_BOUND,
+    Verdict.SATURATED,
     Verdict.UNSTABLE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that speaks for or against one cell; None = could not be found out, and then it is not held against it."""
+    """All that speaks for or against one cell; None = could not be found out, and then it is not held against it.
+
+    Of an open loop: `scheduled` requests, of which the client sent `late_sends` late, its own delay's 99th percentile
+    `lag_p99_s` beside that of the latency, `latency_p99_s`; `carried` is the part that was answered in time, None if all was.
+    """
 
     exchanges: int
     errors: int = 0
@@ -39,6 +46,11 @@ class Evidence:
     server_cpus: int = 1
     throttled: int = 0
     interrupted: bool = False
+    scheduled: int = 0
+    late_sends: int = 0
+    lag_p99_s: float | None = None
+    latency_p99_s: float | None = None
+    carried: float | None = None
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
@@ -49,6 +61,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.CACHED: _cached(evidence),
         Verdict.OVERSUBSCRIBED: _oversubscribed(evidence),
         Verdict.CLIENT_BOUND: _client_bound(evidence),
+        Verdict.SATURATED: _saturated(evidence),
         Verdict.UNSTABLE: _unstable(evidence),
     }
     holding = [verdict for verdict in _AFTER_WORST if found[verdict]]
@@ -93,11 +106,34 @@ def _oversubscribed(evidence: Evidence) -> str:
 
 def _client_bound(evidence: Evidence) -> str:
     fraction = evidence.ceiling_fraction
+    if evidence.scheduled:
+        return _behind_schedule(evidence)
     if fraction is None or fraction <= CLIENT_BOUND_ABOVE:
         return ""
     return (
         f"reaches {fraction:.0%} of what this client can do at all against null (believed up to {CLIENT_BOUND_ABOVE:.0%}): "
         "the client is what was measured"
+    )
+
+
+def _behind_schedule(evidence: Evidence) -> str:
+    """Late sends count where they are more than one in a hundred, and a part of the latency that a reader would notice."""
+    late, lag_s, latency_s = evidence.late_sends, evidence.lag_p99_s, evidence.latency_p99_s
+    if late <= LATE_ABOVE * evidence.scheduled or (lag_s and latency_s and lag_s < LAG_ABOVE * latency_s):
+        return ""
+    lag = f", its 99th percentile {1e3 * lag_s:.1f} ms" if lag_s is not None else ""
+    return (
+        f"the client sent {late} of {evidence.scheduled} requests late{lag}: it could not keep its schedule, and what was "
+        "measured is not the server's alone"
+    )
+
+
+def _saturated(evidence: Evidence) -> str:
+    if evidence.carried is None:
+        return ""
+    return (
+        f"the server fell behind: {evidence.carried:.1%} of what was offered was answered in time, so the queue grew and the "
+        "latencies tell how long the run was"
     )
 
 

@@ -9,6 +9,7 @@ VERDICTS = {
     Verdict.UNSTABLE: "It changed while it was measured, by more than the machine's own drift.",
     Verdict.CLIENT_BOUND: "The client was the bottleneck: the server may be faster than shown.",
     Verdict.OVERSUBSCRIBED: "The server wanted more CPU than it was given: its threads waited for each other.",
+    Verdict.SATURATED: "The server fell behind what was offered, so the queue grew: the latencies tell how long the run was.",
     Verdict.CACHED: "It answers a repeated image faster than a new one: it remembers instead of computing.",
     Verdict.WRONG_ANSWERS: "Some answers were not those of the model. Speed of wrong answers is worth nothing.",
     Verdict.FAILED: "It was started, but did not answer as it must.",

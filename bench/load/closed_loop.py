@@ -1,29 +1,55 @@
-"""One slice of a closed loop: the next request leaves after the last answer. The only place where exchanges are timed."""
+"""A closed loop: the next request leaves after the last answer, of one client or of several at once. Timed code."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.contract import ExchangeError, Transport
+from bench.load.crowd import Crowd
 
 Request = TypeVar("Request")
+Sendings = Iterator[tuple[int, Any]]
+"""(payload index, request) in the order in which they are sent."""
 
 
 @dataclass(slots=True)
 class Slice:
-    """What one slice brought: `duration_s` [n] of its timed exchanges, and every answer, the untimed opener's too.
+    """What one slice brought: `duration_s` [n] of its timed exchanges, and every answer, the untimed ones' too.
 
+    `exchanges` were answered within `seconds`, which is what throughput is made of: of one client the sum of its durations,
+    of several the time of the window in which all were at it, of an open loop the time for which its schedule is looked at.
     `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock.
+    Of an open loop, `scheduled` were to be sent within the window, `lag_s` [scheduled] is how late each left the client, and
+    `peak_per_s` what the server had carried just before.
     """
 
     duration_s: list[float] = field(default_factory=list)
     answers: list[tuple[int, bytes]] = field(default_factory=list)
+    seconds: float = 0.0
+    exchanges: int = 0
     reconnects: int = 0
     error: ExchangeError | None = None
+    scheduled: int = 0
+    lag_s: list[float] = field(default_factory=list)
+    peak_per_s: float | None = None
+
+
+@contextlib.contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Garbage is collected after the slice, not in it."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def run_slice(
@@ -34,37 +60,101 @@ def run_slice(
     opener: bool,
     most: int | None = None,
 ) -> Slice:
-    """Exchange for about `slice_s` seconds, at least once, at most `most` times or until `feed` ends.
+    """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `feed` ends.
 
     An `opener` is one exchange before the first timed one: it warms caches that other slices have cooled. An error ends the
-    slice; it is kept in `Slice.error`, and what was timed before it stands. Garbage is collected after the slice, not in it.
+    slice; it is kept in `Slice.error`, and what was timed before it stands.
     """
     outcome = Slice()
     durations, answers = outcome.duration_s, outcome.answers
     exchange = transport.exchange
-    collects = gc.isenabled()
-    gc.disable()
     try:
-        outcome.reconnects += transport.ensure_connected()
-        if opener:
-            index, request = next(feed)
-            answers.append((index, exchange(request)))
-        stop_at = perf_counter() + slice_s
-        for index, request in feed:
-            if transport.spent:
-                outcome.reconnects += transport.ensure_connected()
-            start = perf_counter()
-            body = exchange(request)
-            end = perf_counter()
-            durations.append(end - start)
-            answers.append((index, body))
-            if end >= stop_at or len(durations) == most:
-                break
+        with without_garbage_collection():
+            outcome.reconnects += transport.ensure_connected()
+            if opener:
+                index, request = next(feed)
+                answers.append((index, exchange(request)))
+            stop_at = perf_counter() + slice_s
+            for index, request in feed:
+                if transport.spent:
+                    outcome.reconnects += transport.ensure_connected()
+                start = perf_counter()
+                body = exchange(request)
+                end = perf_counter()
+                durations.append(end - start)
+                answers.append((index, body))
+                if end >= stop_at or len(durations) == most:
+                    break
     except ExchangeError as error:
         outcome.error = error
     except StopIteration:
         pass  # a feed that was already empty: nothing to send
-    finally:
-        if collects:
-            gc.enable()
+    outcome.seconds, outcome.exchanges = sum(durations), len(durations)
     return outcome
+
+
+def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float) -> Slice:
+    """So many clients at once, each sending its next request after its last answer, for about `slice_s` seconds.
+
+    The window opens when every client has had one answer, untimed, and closes with the first answer after `slice_s`, so it
+    begins and ends with an answer while all clients are at it. Timed are the exchanges that end in it. What is under way
+    then is waited for. An error ends the slice and drops what is under way; a window that had not closed counts for nothing.
+    """
+    run = _Clients(crowd, clients, feed, slice_s)
+    before = crowd.reconnects
+    try:
+        with without_garbage_collection():
+            run.to_the_end()
+    except ExchangeError as error:
+        run.outcome.error = error
+        crowd.close()
+    if not run.outcome.seconds:
+        run.outcome.duration_s.clear()
+    run.outcome.reconnects = crowd.reconnects - before
+    run.outcome.exchanges = len(run.outcome.duration_s)
+    return run.outcome
+
+
+class _Clients:
+    """State of `run_clients`."""
+
+    __slots__ = ("_asked", "_crowd", "_feed", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_unanswered", "outcome")
+
+    def __init__(self, crowd: Crowd, clients: int, feed: Sendings, slice_s: float) -> None:
+        self.outcome = Slice()
+        self._crowd = crowd
+        self._feed = feed
+        self._slice_s = slice_s
+        self._unanswered = set(range(clients))
+        self._asked = [0] * clients
+        self._sent_at = [0.0] * clients
+        self._opened_at: float | None = None
+        self._stop_at = inf
+
+    def to_the_end(self) -> None:
+        """Send on all connections, then go on until none is busy."""
+        crowd = self._crowd
+        for number in crowd.gather(len(self._asked)):
+            self._send(number)
+        while crowd.busy:
+            crowd.take(1.0, self._answered)
+
+    def _send(self, number: int) -> None:
+        self._asked[number], request = next(self._feed)
+        self._sent_at[number] = self._crowd.start(number, request)
+
+    def _answered(self, number: int, body: bytes) -> None:
+        now = perf_counter()
+        outcome = self.outcome
+        outcome.answers.append((self._asked[number], body))
+        if self._opened_at is not None:
+            if not outcome.seconds:
+                outcome.duration_s.append(now - self._sent_at[number])
+                if now >= self._stop_at:
+                    outcome.seconds = now - self._opened_at
+        else:
+            self._unanswered.discard(number)
+            if not self._unanswered:
+                self._opened_at, self._stop_at = now, now + self._slice_s
+        if not outcome.seconds:
+            self._send(number)

@@ -10,18 +10,19 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 from bench.contract import BackendFailed, ExchangeError
 from bench.host import StealClock
 from bench.idle import awake
-from bench.load.closed_loop import Slice, run_slice
+from bench.load.closed_loop import Slice
 from bench.load.lanes import Lane, Part
 
 _OPENER_BELOW = 0.25  # of a slice: an exchange faster than this is "fast", and its slice opens with an untimed one
 _PROGRESS_EVERY_S = 0.5
+_STRETCH = 3.0  # times a lane's measuring time, where it waits for a number of exchanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.max_time_s <= 0 or self.slice_s <= 0:
             raise ValueError("max_time_s and slice_s must be above 0")
+
+    def with_times(self, max_time_s: float, slice_s: float) -> Settings:
+        """The same order and precision, with other times."""
+        return replace(self, max_time_s=max_time_s, slice_s=slice_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Campaign:
 
     def _close(self) -> None:
         for lane in self._lanes:
-            lane.transport.close()
+            lane.drive.close()
 
     def _note_the_dead(self) -> None:
         """A supervisor that was killed can leave workers that answer; what is measured then is no server that anybody runs."""
@@ -113,12 +118,12 @@ class Campaign:
 
     @staticmethod
     def _warm_up(lane: Lane, exchanges: int | None) -> None:
-        """The measuring lane's payloads once each, which answers every image of the dataset; an audit lane's first two."""
+        """The measuring lane's payloads once each, which answers every image of the dataset; an audit lane's first two.
+
+        Lanes under load come after those, and warm up as long as they need to.
+        """
         count = exchanges or (len(lane.feed.payloads) if lane.part is Part.MEASURE else 2)
-        feed = lane.feed.sendings(count)
-        for _ in range(count):
-            # one exchange a slice, so that an error costs that exchange only
-            done = run_slice(lane.transport, feed, slice_s=0.0, opener=False, most=1)
+        for done in lane.drive.warm_up(lane.feed, count):
             lane.book_warm_up(done)
             if done.error is not None:
                 lane.note_error(done.error, lane.system.is_alive())
@@ -152,12 +157,12 @@ class Campaign:
     def _rate(self, lane: Lane) -> float:
         """What a lane earns a round, in slices, so that all end in about the same one.
 
-        An audit needs less time than a measurement. A server that is paused needs more where its few long slices would
-        not be enough for an interval.
+        An audit needs less time than a measurement. A server that is paused, and one that is asked by many clients, needs
+        more where its few long slices would not be enough for an interval.
         """
-        needs_s = max(lane.goal_s, lane.least_slices * max(lane.typical_s, self._slice_s(lane)))
+        needs_s = max(lane.goal_s, lane.least_slices * lane.drive.length_s(self._slice_s(lane), lane.typical_s))
         share = needs_s / self._settings.max_time_s
-        if lane.burner is not None:
+        if lane.burner is not None or lane.clients > 1:
             return share
         return min(1.0, share) if lane.part is not Part.MEASURE else 1.0
 
@@ -169,7 +174,7 @@ class Campaign:
             with awake(lane.burner):
                 failure = _settle(lane, feed)
                 steal_before, before = steal.now(), lane.system.usage()
-                done = Slice(error=failure) if failure else run_slice(lane.transport, feed, slice_s=slice_s, opener=opener)
+                done = Slice(error=failure) if failure else self._ask(lane, feed, slice_s, opener)
                 after, steal_after = lane.system.usage(), steal.now()
         except BackendFailed as error:
             lane.note_disobedience(error)
@@ -181,11 +186,17 @@ class Campaign:
             lane.note_error(done.error, lane.system.is_alive())
         lane.finished = self._reached(lane)
 
+    @staticmethod
+    def _ask(lane: Lane, feed: Iterator[tuple[int, Any]], slice_s: float, opener: bool) -> Slice:
+        return lane.drive.run(feed, slice_s=slice_s, typical_s=lane.typical_s, opener=opener)
+
     def _spent(self, done: Slice) -> float:
-        return max(sum(done.duration_s), self._settings.slice_s)
+        return max(done.seconds, self._settings.slice_s)
 
     def _reached(self, lane: Lane) -> bool:
         count, settings = len(lane.duration_s), self._settings
+        if lane.drive.done is not None:
+            return lane.drive.done
         if len(lane.booked) < lane.least_slices:
             return False
         if lane.part is not Part.MEASURE:
@@ -193,7 +204,7 @@ class Campaign:
         if count < settings.min_rounds:
             return False
         if lane.measured_s >= lane.goal_s:
-            return True
+            return count >= lane.least_exchanges or lane.measured_s >= _STRETCH * lane.goal_s
         return settings.precision is not None and lane.relative_margin(settings.confidence) <= settings.precision
 
     def _tell(self, step: str, fraction: float, active: int) -> None:
@@ -219,7 +230,7 @@ def _settle(lane: Lane, feed: Iterator[tuple[int, Any]]) -> ExchangeError | None
     """Ask a server that was woken, untimed, while it does what it had to leave undone; what went wrong, if something did."""
     if lane.burner is None:
         return None
-    woken = run_slice(lane.transport, feed, slice_s=lane.burner.wake_s, opener=False)
+    woken = lane.drive.run(feed, slice_s=lane.burner.wake_s, typical_s=0.0, opener=False)
     lane.keep(woken.answers)
     lane.reconnects += woken.reconnects
     return woken.error

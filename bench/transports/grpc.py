@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from dataclasses import dataclass
 
 import grpc
@@ -21,8 +23,35 @@ class GrpcRequest:
     message: bytes
 
 
+class _Bell:
+    """A descriptor that gRPC's own thread makes readable when a call is done; ringing a closed one does nothing."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = threading.Lock()
+        self._open = True
+
+    def ring(self, _: object) -> None:
+        """The call is done; called in another thread, perhaps after everything else is over."""
+        with self._lock:
+            if self._open:
+                os.eventfd_write(self.fd, 1)
+
+    def silence(self) -> None:
+        """Make it unreadable until the next ring."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        with self._lock:
+            if self._open:
+                os.close(self.fd)
+            self._open = False
+
+
 class GrpcTransport:
-    """One channel to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `Transport[GrpcRequest]`."""
+    """One channel to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `MultiplexedTransport`."""
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         self._endpoint = endpoint
@@ -30,6 +59,8 @@ class GrpcTransport:
         self._channel: grpc.Channel | None = None
         self._calls: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self.spent = True
+        self._bell: _Bell | None = None
+        self._future: grpc.Future[bytes] | None = None
 
     def prepare(self, payload: Payload) -> GrpcRequest:
         """The serialised message, to which the channel adds only its frame, and the method that takes it."""
@@ -53,6 +84,7 @@ class GrpcTransport:
         except grpc.FutureTimeoutError:
             self.close()
             raise ConnectionLost(f"{self._who()}: cannot connect within {self._deadline_s:g} s") from None
+        self._bell = _Bell()
         self.spent = False
 
     def ensure_connected(self) -> bool:
@@ -68,23 +100,62 @@ class GrpcTransport:
         try:
             return call(request.message, timeout=self._deadline_s)
         except grpc.RpcError as error:
-            code, details = error.code(), error.details()
-        text = f"{self._who()}: gRPC status {code.name}: {details}"
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise ExchangeTimeout(text)
-        if code is grpc.StatusCode.UNAVAILABLE:
-            self.close()
-            raise ConnectionLost(text)
-        raise ErrorStatus(text)
+            raise self._told(error) from None
+
+    def fileno(self) -> int:
+        """Becomes readable when the call that was started is done."""
+        return self._connected().fd
+
+    @property
+    def unsent(self) -> bool:
+        """False: gRPC's own thread sends."""
+        return False
+
+    def start(self, request: GrpcRequest) -> None:
+        """Begin one unary call."""
+        call = self._calls.get(request.method) or self._new_call(request.method)
+        self._future = call.future(request.message, timeout=self._deadline_s)
+        self._future.add_done_callback(self._connected().ring)
+
+    def advance(self) -> bytes | None:
+        """The call's answer if it is done; raises as `exchange` does."""
+        if self._future is None or not self._future.done():
+            return None
+        self._connected().silence()
+        future, self._future = self._future, None
+        try:
+            return future.result()
+        except grpc.RpcError as error:
+            raise self._told(error) from None
 
     def close(self) -> None:
         """Close the channel."""
         if self._channel is not None:
             with contextlib.suppress(Exception):
                 self._channel.close()
-        self._channel = None
+        if self._future is not None:
+            self._future.cancel()
+        if self._bell is not None:
+            self._bell.close()
+        self._channel, self._future, self._bell = None, None, None
         self._calls.clear()
         self.spent = True
+
+    def _connected(self) -> _Bell:
+        if self._bell is None:
+            raise ConnectionLost(f"{self._who()}: not connected")
+        return self._bell
+
+    def _told(self, error: grpc.RpcError) -> ConnectionLost | ErrorStatus | ExchangeTimeout:
+        """What went wrong, in our words; a lost connection closes the channel."""
+        code, details = error.code(), error.details()
+        text = f"{self._who()}: gRPC status {code.name}: {details}"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ExchangeTimeout(text)
+        if code is grpc.StatusCode.UNAVAILABLE:
+            self.close()
+            return ConnectionLost(text)
+        return ErrorStatus(text)
 
     def _new_call(self, method: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
         """Once a method and connection, in the untimed exchange that opens a slice."""

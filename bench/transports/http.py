@@ -3,6 +3,9 @@
 Nothing here knows what the bytes mean. What `exchange` does is all that the clock sees: one `sendall`, as few `recv` as the
 answer needs, and finding where the answer ends. The socket stays blocking and the kernel holds the deadline (SO_RCVTIMEO):
 a Python-level timeout would add a `poll` before every call, about a tenth of a fast exchange.
+
+One reading of answers serves both ways of driving it: `exchange` waits in the kernel, `start` and `advance` never wait, so
+that an event loop can keep many connections going. What is left to read is told by a generator that asks for bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import socket
 import struct
 import time
+from collections.abc import Generator
 
 from bench.contract import (
     ConnectionLost,
@@ -29,9 +33,18 @@ _FIRST_BUFFER_BYTES = 256 * 1024
 _EXCERPT_BYTES = 300
 _LENGTH = b"\r\ncontent-length:"
 
+Want = tuple[int, int, int]
+"""Bytes received so far, how many more are asked for at the most, and flags for `recv`."""
+
+Steps = Generator[Want, int, bytes]
+"""Reading one answer: asks for bytes behind those in the buffer, is sent how many came (0: closed), returns the body."""
+
+MoreBytes = Generator[Want, int, int]
+"""The same, in the course of it: returns how many bytes there are now."""
+
 
 class HttpTransport:
-    """One keep-alive connection to one endpoint; a `Transport[bytes]`."""
+    """One keep-alive connection to one endpoint; a `MultiplexedTransport[bytes]`."""
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         self._endpoint = endpoint
@@ -45,6 +58,10 @@ class HttpTransport:
         self._last_received = -1
         self._before_length = b"\0"
         self._after_length = b"\0"
+        # An exchange under way: what of the request is not yet sent, and where reading the answer stands.
+        self._unsent: memoryview | None = None
+        self._steps: Steps | None = None
+        self._want: Want = (0, 0, 0)
 
     def prepare(self, payload: Payload) -> bytes:
         """Head and body in one bytes object, so that they leave in one write."""
@@ -71,6 +88,7 @@ class HttpTransport:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
         self._sock = sock
+        self._unsent = self._steps = None
         self.spent = False
 
     def ensure_connected(self) -> bool:
@@ -82,25 +100,57 @@ class HttpTransport:
 
     def exchange(self, request: bytes) -> bytes:
         """Send the request, read one whole answer, return its body; after an error the connection is spent."""
-        sock = self._sock
-        if sock is None or self.spent:
-            raise ConnectionLost(f"{self._who()}: not connected")
+        sock = self._connected()
         try:
-            try:
+            # A server may refuse a large body before reading all of it; its answer says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 sock.sendall(request)
-            except (BrokenPipeError, ConnectionResetError):
-                # A server may refuse a large body before reading all of it; its answer says why.
-                return self._read_answer(sock)
-            return self._read_answer(sock)
-        except ExchangeError:
-            self.spent = True
-            raise
-        except BlockingIOError as error:
-            self.spent = True
-            raise ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s") from error
+            first = self._read_first(sock.recv_into(self._buffer))
+            return first if isinstance(first, bytes) else self._wait_for(sock, first)
+        except (ExchangeError, OSError) as error:
+            raise self._spent_by(error) from error.__cause__
+
+    def fileno(self) -> int:
+        """The socket's descriptor, another one after each connect."""
+        return self._connected().fileno()
+
+    @property
+    def unsent(self) -> bool:
+        """Whether part of the request still waits for room on the way to the server."""
+        return self._unsent is not None
+
+    def start(self, request: bytes) -> None:
+        """Send what the socket takes at once; `advance` does the rest. Raises ExchangeError, after which it is spent."""
+        sock = self._connected()
+        self._steps = None
+        try:
+            self._unsent = self._send(sock, memoryview(request))
         except OSError as error:
-            self.spent = True
-            raise ConnectionLost(f"{self._who()}: connection lost: {error}") from error
+            raise self._spent_by(error) from error
+
+    def advance(self) -> bytes | None:
+        """Go on without waiting; the answer's body once it is whole, else None. Raises ExchangeError, then it is spent."""
+        sock = self._connected()
+        try:
+            if self._unsent is not None:
+                self._unsent = self._send(sock, self._unsent)
+            if self._steps is None:
+                first = self._read_first(sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT))
+                if isinstance(first, bytes):
+                    return first
+                self._steps, self._want = first, next(first)
+            while True:
+                received, wanted, _ = self._want
+                count = sock.recv_into(self._view[received:], wanted, socket.MSG_DONTWAIT)
+                self._want = self._steps.send(count)
+        except BlockingIOError:
+            return None
+        except StopIteration as whole:
+            self._steps = None
+            body: bytes = whole.value
+            return body
+        except (ExchangeError, OSError) as error:
+            raise self._spent_by(error) from error.__cause__
 
     def close(self) -> None:
         """Close the connection."""
@@ -113,9 +163,48 @@ class HttpTransport:
     def _who(self) -> str:
         return f"{self._endpoint.id} at http://{self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"
 
-    def _read_answer(self, sock: socket.socket) -> bytes:
+    def _connected(self) -> socket.socket:
+        if self._sock is None or self.spent:
+            raise ConnectionLost(f"{self._who()}: not connected")
+        return self._sock
+
+    def _spent_by(self, error: ExchangeError | OSError) -> ExchangeError:
+        """What went wrong, in our words; the connection carries no further exchange."""
+        self.spent = True
+        if isinstance(error, ExchangeError):
+            return error
+        if isinstance(error, BlockingIOError):
+            return ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
+        return ConnectionLost(f"{self._who()}: connection lost: {error}")
+
+    @staticmethod
+    def _send(sock: socket.socket, unsent: memoryview) -> memoryview | None:
+        """Hand the kernel as much as it takes at once; the rest, or None. What the server refuses to read counts as sent."""
+        try:
+            while unsent:
+                unsent = unsent[sock.send(unsent, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return unsent
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # see `exchange`
+        return None
+
+    def _wait_for(self, sock: socket.socket, steps: Steps) -> bytes:
+        give_up_at = time.perf_counter() + self._deadline_s
+        try:
+            received, wanted, flags = next(steps)
+            while True:
+                if time.perf_counter() > give_up_at:
+                    words = f"no complete answer within {self._deadline_s:g} s ({received} bytes so far)"
+                    raise ExchangeTimeout(f"{self._who()}: {words}")
+                received, wanted, flags = steps.send(sock.recv_into(self._view[received:], wanted, flags))
+        except StopIteration as whole:
+            body: bytes = whole.value
+            return body
+
+    def _read_first(self, received: int) -> bytes | Steps:
+        """The whole body where it came in one piece and as before, else the steps that are left to read it."""
         buffer = self._buffer
-        received = sock.recv_into(buffer)
         # A head that equals the last good one, to the letter or but for its Content-Length's digits, says nothing new. These
         # two paths cost 1 and 3 us, parsing in full 12 (caches cold from the system calls): a tenth of a fast exchange.
         if received == self._last_received and buffer.startswith(self._last_head):
@@ -127,15 +216,17 @@ class HttpTransport:
             if digits_end > 0 and digits.isdigit() and buffer.startswith(self._after_length, digits_end):
                 start = digits_end + len(self._after_length)
                 if received >= start:
-                    return self._read_sized(sock, start, int(digits), received, time.perf_counter() + self._deadline_s)
-        return self._parse_answer(sock, received)
+                    size = int(digits)
+                    if received == start + size:
+                        return bytes(self._view[start:received])
+                    return self._read_sized(start, size, received)
+        return self._parse_answer(received)
 
-    def _parse_answer(self, sock: socket.socket, received: int) -> bytes:
-        give_up_at = time.perf_counter() + self._deadline_s
+    def _parse_answer(self, received: int) -> Steps:
         while True:
             head_end = self._buffer.find(b"\r\n\r\n", 0, received)
             if head_end < 0:
-                received = self._more_of_head(sock, received, give_up_at)
+                received = yield from self._more_of_head(received)
                 continue
             head = self._buffer[:head_end].lower()
             status = self._status(head)
@@ -144,7 +235,7 @@ class HttpTransport:
             rest = self._buffer[head_end + 4 : received]  # 1xx: an interim answer, the real one follows
             self._buffer[: len(rest)] = rest
             received = len(rest)
-        body = self._read_body(sock, head, head_end + 4, received, give_up_at)
+        body = yield from self._read_body(head, head_end + 4, received)
         if status != 200:
             text = body[:_EXCERPT_BYTES].decode("utf-8", "replace").strip()
             raise ErrorStatus(f"{self._who()}: HTTP status {status}, expected 200; the answer says: {text or '(nothing)'}")
@@ -161,13 +252,13 @@ class HttpTransport:
             self.spent = True
         return int(head[9:12])
 
-    def _read_body(self, sock: socket.socket, head: bytearray, start: int, received: int, give_up_at: float) -> bytes:
+    def _read_body(self, head: bytearray, start: int, received: int) -> Steps:
         at = head.find(_LENGTH)
         if at < 0:
             if head.find(b"\r\ntransfer-encoding: chunked") >= 0:
-                return self._read_chunked(sock, start, received, give_up_at)
+                return (yield from self._read_chunked(start, received))
             self.spent = True
-            return self._read_to_end(sock, start, received, give_up_at)
+            return (yield from self._read_to_end(start, received))
         digits_end = head.find(b"\r\n", at + 2)
         digits_end = digits_end if digits_end >= 0 else len(head)
         digits = bytes(head[at + len(_LENGTH) : digits_end]).strip()
@@ -178,13 +269,13 @@ class HttpTransport:
             self._after_length = bytes(self._view[digits_end:start])
             self._last_head = bytes(self._view[:start])
             self._last_received = start + int(digits)
-        return self._read_sized(sock, start, int(digits), received, give_up_at)
+        return (yield from self._read_sized(start, int(digits), received))
 
-    def _read_sized(self, sock: socket.socket, start: int, size: int, received: int, give_up_at: float) -> bytes:
+    def _read_sized(self, start: int, size: int, received: int) -> Steps:
         end = start + self._bounded(size)
         if received > end:
             raise MalformedAnswer(f"{self._who()}: {received - end} bytes more than its Content-Length of {size}")
-        received = self._read_until(sock, received, end, give_up_at)
+        received = yield from self._read_until(received, end)
         return bytes(self._view[start:end])
 
     def _bounded(self, size: int) -> int:
@@ -198,44 +289,42 @@ class HttpTransport:
             self._buffer.extend(bytes(max(size, 2 * len(self._buffer)) - len(self._buffer)))
             self._view = memoryview(self._buffer)
 
-    def _more(self, sock: socket.socket, received: int, wanted: int, give_up_at: float, flags: int = 0) -> int:
-        """Receive up to `wanted` more bytes behind the first `received`; returns the new count."""
-        if time.perf_counter() > give_up_at:
-            raise ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s ({received} bytes so far)")
+    def _more(self, received: int, wanted: int, flags: int = 0) -> MoreBytes:
+        """Ask for up to `wanted` more bytes behind the first `received`; returns the new count."""
         self._grow(received + wanted)
-        count = sock.recv_into(self._view[received:], wanted, flags)
+        count = yield received, wanted, flags
         if count == 0:
             raise ConnectionLost(f"{self._who()}: connection closed after {received} bytes of the answer")
         return received + count
 
-    def _more_of_head(self, sock: socket.socket, received: int, give_up_at: float) -> int:
+    def _more_of_head(self, received: int) -> MoreBytes:
         if received == 0:
             # recv returned 0 at once: closed without a word
             raise ConnectionLost(f"{self._who()}: connection closed before an answer")
         if received > _MAX_HEAD_BYTES:
             raise MalformedAnswer(f"{self._who()}: no end of the headers in {received} bytes")
-        return self._more(sock, received, _MAX_HEAD_BYTES, give_up_at)
+        return (yield from self._more(received, _MAX_HEAD_BYTES))
 
-    def _read_until(self, sock: socket.socket, received: int, end: int, give_up_at: float) -> int:
+    def _read_until(self, received: int, end: int) -> MoreBytes:
         while received < end:
             # WAITALL: one call for the whole rest, however many segments it comes in
-            received = self._more(sock, received, end - received, give_up_at, socket.MSG_WAITALL)
+            received = yield from self._more(received, end - received, socket.MSG_WAITALL)
         return received
 
-    def _read_to_end(self, sock: socket.socket, start: int, received: int, give_up_at: float) -> bytes:
+    def _read_to_end(self, start: int, received: int) -> Steps:
         while True:
             try:
-                received = self._more(sock, received, _MAX_HEAD_BYTES, give_up_at)
+                received = yield from self._more(received, _MAX_HEAD_BYTES)
             except ConnectionLost:
                 return bytes(self._view[start:received])
             self._bounded(received - start)
 
-    def _read_chunked(self, sock: socket.socket, start: int, received: int, give_up_at: float) -> bytes:
+    def _read_chunked(self, start: int, received: int) -> Steps:
         """RFC 9112, section 7.1: chunks of `size-in-hex[;extension] CRLF data CRLF`, a chunk of size 0, trailers, CRLF."""
         parts: list[bytes] = []
         total = 0
         while True:
-            line_end, received = self._find_crlf(sock, start, received, give_up_at)
+            line_end, received = yield from self._find_crlf(start, received)
             digits = bytes(self._view[start:line_end]).split(b";")[0].strip()
             try:
                 size = int(digits, 16)
@@ -243,25 +332,25 @@ class HttpTransport:
                 raise MalformedAnswer(f"{self._who()}: chunk size {digits[:20]!r}, expected hexadecimal digits") from None
             start = line_end + 2
             if size == 0:
-                self._skip_trailers(sock, start, received, give_up_at)
+                yield from self._skip_trailers(start, received)
                 return b"".join(parts)
             total = self._bounded(total + size)
-            received = self._read_until(sock, received, start + size + 2, give_up_at)
+            received = yield from self._read_until(received, start + size + 2)
             parts.append(bytes(self._view[start : start + size]))
             start += size + 2
 
-    def _skip_trailers(self, sock: socket.socket, start: int, received: int, give_up_at: float) -> None:
+    def _skip_trailers(self, start: int, received: int) -> Generator[Want, int, None]:
         while True:
-            line_end, received = self._find_crlf(sock, start, received, give_up_at)
+            line_end, received = yield from self._find_crlf(start, received)
             if line_end == start:
                 return
             start = line_end + 2
 
-    def _find_crlf(self, sock: socket.socket, start: int, received: int, give_up_at: float) -> tuple[int, int]:
+    def _find_crlf(self, start: int, received: int) -> Generator[Want, int, tuple[int, int]]:
         while (line_end := self._buffer.find(b"\r\n", start, received)) < 0:
             if received - start > _MAX_HEAD_BYTES:
                 raise MalformedAnswer(f"{self._who()}: no end of a chunk's line in {received - start} bytes")
-            received = self._more(sock, received, _MAX_HEAD_BYTES, give_up_at)
+            received = yield from self._more(received, _MAX_HEAD_BYTES)
         return line_end, received
 
 

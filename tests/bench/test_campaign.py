@@ -226,7 +226,7 @@ def test_interrupted_campaign_keeps_what_was_measured(monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
         return run_slice(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("bench.load.interleave.run_slice", slices)
+    monkeypatch.setattr("bench.load.drives.run_slice", slices)
     with world({"a": right}, SINGLE, Settings(max_time_s=60)) as (campaigns, cells, records):
         with pytest.raises(KeyboardInterrupt):
             campaigns.result(cells["a"])

@@ -1,0 +1,137 @@
+"""An open loop: requests leave on a schedule, whatever the server does; latency counts from the scheduled send. Timed code.
+
+A client that waits for an answer before it asks again asks less while the server stalls, and so leaves out the very samples
+that the stall would have spoilt (coordinated omission). Here a stall meets every request that was to be sent meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.contract import ExchangeError
+from bench.load.closed_loop import Sendings, Slice, without_garbage_collection
+from bench.load.crowd import Crowd
+from bench.scenarios import Arrival
+
+LATE_S = 0.001
+"""A request that leaves the client later than this behind its schedule counts as a late send."""
+
+_SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
+_WAKE_EARLY_S = 0.002
+_PATIENCE = 3.0  # windows for which answers are waited for behind the schedule's end
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When requests are due, in seconds since its start, ascending; timed are those of the window behind the lead-in."""
+
+    due_s: npt.NDArray[np.float64]
+    lead_in_s: float
+    window_s: float
+
+
+def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s: float, rng: np.random.Generator) -> Schedule:
+    """Requests at `rate_per_s` for lead-in and window: with equal gaps, or with exponential ones (a Poisson process)."""
+    length_s = lead_in_s + window_s
+    if arrival is Arrival.POISSON:
+        # A Poisson process is a Poisson number of points, each anywhere.
+        due_s: npt.NDArray[np.float64] = np.sort(rng.random(rng.poisson(rate_per_s * length_s)) * length_s)
+    else:
+        due_s = (np.arange(max(1, round(rate_per_s * length_s)), dtype=np.float64) + 0.5) / rate_per_s
+    return Schedule(due_s, lead_in_s, window_s)
+
+
+def run_schedule(crowd: Crowd, feed: Sendings, plan: Schedule, *, connections: int) -> Slice:
+    """Send on schedule, each request on an idle connection, on a new one, or, where there is no further one, once one is idle.
+
+    `connections` are open from the start. Latency counts from the scheduled send, so it holds whatever a request waited for.
+    Answers are waited for until all are there, or until some time behind the schedule's end: an overloaded server may never
+    get there. Those then missing are in `scheduled` without a duration. An error ends it, and only its answers are kept.
+    """
+    run = _OpenLoop(crowd, feed, plan)
+    before = crowd.reconnects
+    try:
+        with without_garbage_collection():
+            run.to_the_end(connections)
+    except ExchangeError as error:
+        run.outcome = Slice(answers=run.outcome.answers, error=error)
+        crowd.close()
+    run.outcome.reconnects = crowd.reconnects - before
+    return run.outcome
+
+
+class _OpenLoop:
+    """State of `run_schedule`; `_window` are the numbers of the requests that are timed."""
+
+    __slots__ = ("_asked", "_crowd", "_due", "_end_s", "_feed", "_idle", "_plan", "_start", "_waiting", "_window", "outcome")
+
+    def __init__(self, crowd: Crowd, feed: Sendings, plan: Schedule) -> None:
+        self._crowd = crowd
+        self._feed = feed
+        self._plan = plan
+        self._due: Sequence[float] = plan.due_s.tolist()
+        self._end_s = plan.lead_in_s + plan.window_s
+        first, last = np.searchsorted(plan.due_s, [plan.lead_in_s, self._end_s])
+        self._window = range(int(first), int(last))
+        self._idle: list[int] = []
+        self._asked: dict[int, tuple[int, int]] = {}  # connection -> (number in the schedule, payload index)
+        self._waiting: deque[int] = deque()
+        self._start = 0.0
+        self.outcome = Slice(seconds=plan.window_s, scheduled=len(self._window))
+
+    def to_the_end(self, connections: int) -> None:
+        """Follow the schedule, then wait for what is under way."""
+        crowd, due = self._crowd, self._due
+        self._idle = list(crowd.gather(connections))
+        give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
+        self._start = perf_counter() + _SPIN_S
+        number = 0
+        while number < len(due) or crowd.busy:
+            number, now = self._send_due(number)
+            if now > give_up_s:
+                crowd.close()
+                return
+            left_s = due[number] - now if number < len(due) else give_up_s - now
+            crowd.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
+
+    def _send_due(self, number: int) -> tuple[int, float]:
+        """Send all that is due, before any answer is looked at; the next one's number, and the time."""
+        due = self._due
+        now = perf_counter() - self._start
+        while number < len(due) and due[number] <= now:
+            if number in self._window:
+                self.outcome.lag_s.append(now - due[number])
+            connection = self._idle.pop() if self._idle else self._crowd.grow()
+            if connection is None:
+                self._waiting.append(number)
+            else:
+                self._send(connection, number)
+            number += 1
+            now = perf_counter() - self._start
+        return number, now
+
+    def _send(self, connection: int, number: int) -> None:
+        index, request = next(self._feed)
+        self._asked[connection] = (number, index)
+        self._crowd.start(connection, request)
+
+    def _answered(self, connection: int, body: bytes) -> Any:
+        now = perf_counter() - self._start
+        number, index = self._asked[connection]
+        outcome = self.outcome
+        outcome.answers.append((index, body))
+        if number in self._window:
+            outcome.duration_s.append(now - self._due[number])
+        if self._plan.lead_in_s <= now < self._end_s:
+            outcome.exchanges += 1
+        if self._waiting:
+            self._send(connection, self._waiting.popleft())
+        else:
+            self._idle.append(connection)

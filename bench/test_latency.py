@@ -1,0 +1,30 @@
+"""Latency of requests that come on a schedule, whatever the server does, and the highest rate under a limit of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.campaign import Campaigns
+from bench.cells import Cell
+from bench.replay import Replay
+from bench.scenarios import Kind
+
+
+@pytest.mark.load
+@pytest.mark.scenarios(Kind.OPEN_LOOP)
+def test_open_loop(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
+    """At given rates or parts of what the server carries; latency counts from the scheduled send, and no stall is left out."""
+    result = campaign.result(cell)
+    result.require_measured()
+    replay(result.duration_s, result.extra_info())
+    result.require_right()
+
+
+@pytest.mark.load
+@pytest.mark.scenarios(Kind.SLO)
+def test_slo(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
+    """The highest Poisson rate whose 99th percentile stays under --slo, found by bisection, two of three probes deciding."""
+    result = campaign.result(cell)
+    result.require_measured()
+    replay(result.duration_s, result.extra_info())
+    result.require_right()

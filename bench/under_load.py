@@ -1,0 +1,137 @@
+"""From the lanes of an open loop, and of the search for a limit, to records. Nothing is timed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.analysis import (
+    CellRun,
+    Outcome,
+    blank_record,
+    cpu_s_per_image,
+    disagreements,
+    evidence_of,
+    verification_of,
+    with_answers,
+    with_latencies,
+)
+from bench.load.closed_loop import Slice
+from bench.load.drives import SloSearch, saturated
+from bench.load.lanes import Lane
+from bench.load.open_loop import LATE_S
+from bench.payloads import PayloadPress
+from bench.records import Record, Samples
+from bench.statistics import latency_percentile
+from bench.verdicts import decide
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What was offered in all windows together, and what came of it; see `Slice` for the words."""
+
+    duration_s: npt.NDArray[np.float64]
+    seconds: float
+    scheduled: int
+    exchanges: int
+    peak_per_s: float | None
+
+    @classmethod
+    def of_lane(cls, lane: Lane) -> _Stretch:
+        """All windows of a lane."""
+        booked = [each for each in lane.booked if each.peak_per_s is not None]
+        return cls(
+            np.asarray(lane.duration_s, dtype=np.float64),
+            sum(each.seconds for each in booked),
+            sum(each.scheduled for each in booked),
+            sum(each.exchanges for each in booked),
+            _mean([each.peak_per_s for each in booked]),
+        )
+
+    @classmethod
+    def of_probes(cls, probes: Sequence[Slice]) -> _Stretch:
+        """The probes of one load."""
+        return cls(
+            np.concatenate([np.empty(0), *(np.asarray(probe.duration_s, dtype=np.float64) for probe in probes)]),
+            sum(probe.seconds for probe in probes),
+            sum(probe.scheduled for probe in probes),
+            sum(probe.exchanges for probe in probes),
+            _mean([probe.peak_per_s for probe in probes]),
+        )
+
+    @property
+    def carried(self) -> float | None:
+        """The part that was answered in time, where the server fell behind; else None."""
+        if not self.scheduled or not saturated(self.scheduled, len(self.duration_s), self.exchanges):
+            return None
+        return min(len(self.duration_s), self.exchanges) / self.scheduled
+
+
+def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool) -> Outcome:
+    """The outcome of an open loop, or of a search: figures of the highest load that held its limit."""
+    lane, scenario = run.measure, run.cell.scenario
+    verification = verification_of(run, press)
+    search = lane.drive if isinstance(lane.drive, SloSearch) else None
+    everything = _Stretch.of_lane(lane)
+    shown = everything if search is None else _Stretch.of_probes(search.search.held)
+    lag_s = np.asarray(lane.lag_s, dtype=np.float64)
+    late, lag_p99_s = int(np.count_nonzero(lag_s > LATE_S)), latency_percentile(lag_s, 0.99)
+    evidence = replace(
+        evidence_of(lane.duration_s, run.lanes, verification),
+        scheduled=everything.scheduled,
+        late_sends=late,
+        lag_p99_s=lag_p99_s,
+        latency_p99_s=latency_percentile(shown.duration_s, 0.99) if search is None else search.slo_s,
+        carried=shown.carried if search is None else None,
+        interrupted=interrupted,
+    )
+    verdict, reason = decide(evidence)
+    record = blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
+    record = replace(
+        with_answers(record, run, verification, press),
+        offered_per_s=shown.scheduled / shown.seconds if shown.seconds else None,
+        peak_per_s=shown.peak_per_s,
+        late_sends=late,
+        lag_p99_s=lag_p99_s,
+        exchanges=len(shown.duration_s),
+        rounds=len(lane.booked),
+        measured_s=shown.seconds,
+        server_cpu_s_per_image=cpu_s_per_image(lane, scenario.batch_size),
+    )
+    if len(shown.duration_s):
+        rate = shown.exchanges * scenario.batch_size / shown.seconds
+        record = replace(with_latencies(record, shown.duration_s), images_per_s=rate)
+    if search is not None and search.done and not lane.retired:
+        record = _with_bracket(record, search, shown)
+    return Outcome(record, _samples(lane, shown), disagreements(run, verification, press))
+
+
+def _with_bracket(record: Record, search: SloSearch, held: _Stretch) -> Record:
+    """What the search found: 0 where no load held the limit; the interval is where the highest one lies."""
+    found = search.search
+    if not found.held:
+        return replace(record, images_per_s=0.0, images_per_s_low=0.0)
+    good = int(np.count_nonzero(held.duration_s <= search.slo_s)) * record.batch_size
+    rate = record.images_per_s or 0.0
+    return replace(
+        record,
+        load=found.low,
+        images_per_s_low=rate,
+        images_per_s_high=rate * found.high / found.low if found.high is not None else None,
+        goodput_per_s=good / held.seconds,
+    )
+
+
+def _samples(lane: Lane, shown: _Stretch) -> Samples:
+    """The durations behind the figures; of a search that found nothing, those of all probes."""
+    if len(shown.duration_s) in (0, len(lane.duration_s)):
+        return Samples(np.asarray(lane.duration_s, dtype=np.float64), np.asarray(lane.round_index, dtype=np.int64))
+    return Samples(shown.duration_s, np.zeros(len(shown.duration_s), dtype=np.int64))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
