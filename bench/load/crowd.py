@@ -22,7 +22,7 @@ Answered = Callable[[int, bytes], object]
 
 
 class Crowd:
-    """Connections by number, of which the first few are open; `busy` counts those with an exchange under way.
+    """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
     `reconnects` counts those that were opened again because their server had ended them.
     """
@@ -36,8 +36,9 @@ class Crowd:
         self._sending: set[int] = set()  # those that wait for room to send
         self._started_at = [0.0] * len(transports)
         self._heard_at = 0.0
+        self._unwatched: set[int] = set()  # idle ones that the server ended: mended when they are needed
         self.reconnects = 0
-        self.busy = 0
+        self.busy: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._transports)
@@ -54,6 +55,7 @@ class Crowd:
         while len(self._descriptor) > count:
             self._forget(number := len(self._descriptor) - 1)
             self._descriptor.pop()
+            self._unwatched.discard(number)
             self._transports[number].close()
         for number in range(len(self._descriptor)):
             self.mend(number)
@@ -73,19 +75,20 @@ class Crowd:
 
     def mend(self, number: int) -> None:
         """Open that idle connection again if its server ended it; raises ConnectionLost."""
-        if self._transports[number].ensure_connected():
-            self.reconnects += 1
+        reopened = self._transports[number].ensure_connected()
+        self.reconnects += reopened
+        if reopened or number in self._unwatched:
             self._watch(number)
 
     def start(self, number: int, request: Any) -> float:
         """First byte of a request out on that connection; returns when. Raises ExchangeError."""
         transport = self._transports[number]
-        if transport.spent:
+        if transport.spent or number in self._unwatched:
             self.mend(number)
         now = self._started_at[number] = perf_counter()
         if not self.busy:
             self._heard_at = now
-        self.busy += 1
+        self.busy.add(number)
         transport.start(request)
         if transport.unsent:
             self._sending.add(number)
@@ -100,18 +103,23 @@ class Crowd:
         events = self._epoll.poll(wait_s, _EVENTS_AT_ONCE)
         if not events:
             if self.busy and perf_counter() - self._heard_at > self._deadline_s:
-                raise ExchangeTimeout(f"{self.busy} connections waited {self._deadline_s:g} s for an answer, and none got one")
+                waited = f"{len(self.busy)} connections waited {self._deadline_s:g} s for an answer"
+                raise ExchangeTimeout(f"{waited}, and none got one")
             return
         self._heard_at = perf_counter()
         for descriptor, _ in events:
             number = self._number[descriptor]
+            if number not in self.busy:
+                self._forget(number)
+                self._unwatched.add(number)
+                continue
             transport = self._transports[number]
             body = transport.advance()
             if self._sending and number in self._sending and not transport.unsent:
                 self._sending.discard(number)
                 self._epoll.modify(descriptor, select.EPOLLIN)
             if body is not None:
-                self.busy -= 1
+                self.busy.discard(number)
                 answered(number, body)
             elif self._heard_at - self._started_at[number] > self._deadline_s:
                 raise ExchangeTimeout(f"connection {number}: no complete answer within {self._deadline_s:g} s")
@@ -123,15 +131,17 @@ class Crowd:
         self._descriptor.clear()
         self._number.clear()
         self._sending.clear()
+        self._unwatched.clear()
+        self.busy.clear()
         for transport in self._transports:
             transport.close()
-        self.busy = 0
 
     def _watch(self, number: int) -> None:
         self._forget(number)
         descriptor = self._transports[number].fileno()
         self._epoll.register(descriptor, select.EPOLLIN)
         self._descriptor[number], self._number[descriptor] = descriptor, number
+        self._unwatched.discard(number)
 
     def _forget(self, number: int) -> None:
         """Stop watching it; a descriptor that was closed meanwhile has left the kernel's list by itself."""

@@ -27,7 +27,8 @@ _PEAK_CLIENTS = (1, 4, 16)
 _LOOK_S = 0.15
 _LEAD_IN_S = (0.05, 0.5)
 _RELAXATIONS = 2.0
-_LONGEST_PROBE_S = 6.0
+_LONGEST_PROBE_S = 4.0
+_CLEARLY_BELOW = 0.5  # of the requests within the limit
 _SATURATED_BELOW = 0.97  # of what was to be answered
 
 
@@ -208,7 +209,7 @@ class SloSearch:
             return Slice()
         probe = self.offers.offer(sendings, load, slice_s, least=SUPPORTED)
         if probe.error is None:
-            self.search.note(holds(probe, self.slo_s), probe)
+            self.search.note(holds(probe, self.slo_s), probe, clearly=fails_clearly(probe, self.slo_s))
         return probe
 
     def close(self) -> None:
@@ -227,6 +228,12 @@ def holds(probe: Slice, slo_s: float) -> bool:
         return False
     tail_s = supported_percentile(np.asarray(probe.duration_s), 0.99)
     return tail_s is not None and tail_s <= slo_s
+
+
+def fails_clearly(probe: Slice, slo_s: float) -> bool:
+    """Whether most requests were beyond the limit, or never answered: no passing disturbance of the machine does that."""
+    within = sum(duration <= slo_s for duration in probe.duration_s)
+    return probe.scheduled > 0 and within < _CLEARLY_BELOW * probe.scheduled
 
 
 def _lead_in_s(rate_per_s: float, peak_per_s: float) -> float:

@@ -1,6 +1,7 @@
 """Bisection over a question whose answer is sometimes wrong: up to which load does a server hold its limit?
 
-A neighbour of the machine can spoil a single probe, so a load holds, or does not, by two of three probes.
+A neighbour of the machine can spoil a single probe, so a load holds, or does not, by two of three probes; one that fails by
+so much that no neighbour can be the reason is enough.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 
 from bench.load.closed_loop import Slice
 
-_FIRST = 0.5
-_RESOLUTION = 0.04
+_FIRST = 0.7
+_RESOLUTION = 0.05
+_LEAST = 0.1  # of the peak: a server that holds the limit below it only does not hold it
 _HIGHEST = 4.0  # times the peak: beyond that the peak was no peak
 _NEEDED = 2  # of three
 _MOST_PROBES = 40
@@ -20,8 +22,8 @@ _MOST_PROBES = 40
 class Search:
     """`load` is what should be probed next, None once the search is over.
 
-    `low` is the highest load that held (0 where none did), `high` the lowest that did not; `held` are the probes of `low`,
-    all of them, also one that did not hold.
+    `low` is the highest load that held (0 where none did), `high` the lowest that did not; `held` are the probes of `low`
+    that held.
     """
 
     load: float | None = _FIRST
@@ -29,34 +31,35 @@ class Search:
     high: float | None = None
     held: list[Slice] = field(default_factory=list)
     probes: int = 0
-    _seen: list[Slice] = field(default_factory=list)
-    _passed: int = 0
+    _passed: list[Slice] = field(default_factory=list)
+    _failed: int = 0
 
-    def note(self, passed: bool, probe: Slice) -> None:
-        """What the probe of `load` said."""
+    def note(self, passed: bool, probe: Slice, *, clearly: bool = False) -> None:
+        """What the probe of `load` said, and whether one is enough to know."""
         if self.load is None:
             raise ValueError("the search is over: expected no further probe")
         self.probes += 1
-        self._seen.append(probe)
-        self._passed += passed
-        failed = len(self._seen) - self._passed
-        if self._passed >= _NEEDED:
-            self.low, self.held = self.load, self._seen
+        if passed:
+            self._passed.append(probe)
+        else:
+            self._failed += 1
+        if len(self._passed) >= _NEEDED:
+            self.low, self.held = self.load, self._passed
             self._next()
-        elif failed >= _NEEDED:
+        elif self._failed >= _NEEDED or (clearly and not passed):
             self.high = self.load
             self._next()
         elif self.probes >= _MOST_PROBES:
             self.load = None
 
     def _next(self) -> None:
-        self._seen, self._passed = [], 0
+        self._passed, self._failed = [], 0
         if self.probes >= _MOST_PROBES or (self.high is None and self.low >= _HIGHEST):
             self.load = None
         elif self.high is None:
             # As long as nothing failed: half of what is left to the peak, then beyond it.
             self.load = (self.low + 1) / 2 if self.low < 1 - 2 * _RESOLUTION else self.low * 1.25
-        elif self.high - self.low <= _RESOLUTION * max(self.high, _FIRST):
+        elif self.high - self.low <= _RESOLUTION * max(self.high, _FIRST) or self.high <= _LEAST:
             self.load = None
         else:
             self.load = (self.low + self.high) / 2

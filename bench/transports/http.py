@@ -130,7 +130,9 @@ class HttpTransport:
 
     def advance(self) -> bytes | None:
         """Go on without waiting; the answer's body once it is whole, else None. Raises ExchangeError, then it is spent."""
-        sock = self._connected()
+        sock = self._sock
+        if sock is None:
+            raise ConnectionLost(f"{self._who()}: not connected")
         try:
             if self._unsent is not None:
                 self._unsent = self._send(sock, self._unsent)

@@ -26,6 +26,7 @@ from bench.contract import (
     SystemUnderTest,
     Usage,
 )
+from bench.lane_maker import UNDER_LOAD
 from bench.load.interleave import Settings
 from bench.protocols.raw_float32 import CODEC
 from bench.ratio import RatioTo
@@ -173,6 +174,8 @@ def measuring(
         "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, PREDICT),
         **servers,
     }
+    if scenario.kind in UNDER_LOAD:
+        del systems["reference"]  # it has no wire
     named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
     cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
     plan = Plan(

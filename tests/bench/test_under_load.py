@@ -1,0 +1,111 @@
+"""Campaigns under load over real sockets: several clients, schedules, the search for a limit."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from bench.contract import FloatArray
+from bench.load.interleave import Settings
+from bench.records import Verdict
+from bench.scenarios import Arrival, Kind, clients_scenario, open_loop_scenario, slo_scenario
+from bench.statistics.histogram import decode
+from tests.bench.scripted import Handler, right, world
+
+QUICK = Settings(max_time_s=0.6)
+
+
+def resting(seconds: float) -> Handler:
+    """Right, after a while; one request after the other, however many clients there are."""
+
+    def answer(images: FloatArray) -> bytes:
+        time.sleep(seconds)
+        return right(images)
+
+    return answer
+
+
+def wrong_after(count: int) -> Handler:
+    """Right so many times, then the answer to another image."""
+    seen = itertools.count()
+    return lambda images: right(images if next(seen) < count else images * 0.5)
+
+
+def test_several_clients_do_not_make_one_worker_faster_but_wait_longer() -> None:
+    """Throughput is that of the worker, latency that of the line: Little's law, clients = throughput x latency."""
+    with world({"slow": resting(0.004), "fast": resting(0.001)}, clients_scenario(4), QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["slow"])
+    for name in ("slow", "fast"):
+        record, samples = records[name]
+        assert record.kind is Kind.CLIENTS
+        assert record.concurrency == 4
+        assert record.images_per_s is not None
+        assert record.latency_mean_s is not None
+        assert record.images_per_s * record.latency_mean_s == pytest.approx(4, rel=0.1)
+        assert record.answers_verified > record.exchanges > 0
+        assert record.latency_hdr is not None
+        assert samples is not None
+        assert decode(record.latency_hdr).n == len(samples.duration_s) == record.exchanges
+    assert records["fast"][0].rank == 1
+    assert records["slow"][0].ratio_to is not None or records["fast"][0].ratio_to is not None
+
+
+def test_a_wrong_answer_under_load_is_found() -> None:
+    """Every answer of every client is verified."""
+    with world({"good": right, "bad": wrong_after(50)}, clients_scenario(3), QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["bad"])
+    assert records["bad"][0].verdict is Verdict.WRONG_ANSWERS
+    assert records["good"][0].verdict is not Verdict.WRONG_ANSWERS
+    assert records["bad"][0].rank is None
+
+
+@pytest.mark.parametrize("arrival", [Arrival.POISSON, Arrival.CONSTANT])
+def test_an_open_loop_offers_a_part_of_what_the_server_carries(arrival: Arrival) -> None:
+    """Half of the peak that was seen just before; latency cannot be less than the service, and the histogram holds it all."""
+    with world({"a": resting(0.004)}, open_loop_scenario(arrival, load=0.5), QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+    record, samples = records["a"]
+    assert record.load == 0.5
+    assert record.peak_per_s is not None
+    assert record.offered_per_s == pytest.approx(0.5 * record.peak_per_s, rel=0.35)
+    assert record.verdict in (Verdict.VALID, Verdict.CLIENT_BOUND, Verdict.SATURATED), record.reason
+    assert record.rank is None
+    assert samples is not None
+    assert samples.duration_s.min() >= 0.004
+    assert decode(record.latency_hdr or "").n == len(samples.duration_s)
+
+
+def test_more_than_the_server_carries_is_saturated() -> None:
+    """Twice the rate of a worker of 4 ms: the queue grows, and the verdict says that the latencies mean nothing else."""
+    scenario = open_loop_scenario(Arrival.CONSTANT, rate_per_s=500)
+    with world({"a": resting(0.004)}, scenario, Settings(max_time_s=0.3)) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+    record = records["a"][0]
+    assert record.verdict in (Verdict.SATURATED, Verdict.CLIENT_BOUND), record.reason
+    assert "fell behind" in record.reason
+    assert record.offered_per_s == pytest.approx(500, rel=0.1)
+    assert record.images_per_s is not None
+    assert record.images_per_s < 300
+
+
+def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
+    """A generous limit is held up to near the peak, an impossible one at no rate, which is told as 0."""
+    for limit_s, found in ((0.5, True), (0.0005, False)):
+        with world({"a": resting(0.002)}, slo_scenario(limit_s), Settings(max_time_s=0.3)) as (campaigns, cells, records):
+            campaigns.result(cells["a"])
+        record, samples = records["a"]
+        assert record.slo_s == limit_s
+        assert record.images_per_s is not None
+        assert (record.images_per_s > 0) is found
+        assert samples is not None
+        assert len(samples.duration_s) > 0
+        if found:
+            assert record.latency_p99_s is not None
+            assert record.latency_p99_s <= limit_s
+            assert record.goodput_per_s == pytest.approx(record.images_per_s, rel=0.1)
+            assert record.load is not None
+            assert record.load > 0.3
+        else:
+            assert record.images_per_s_low == 0.0
