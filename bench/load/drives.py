@@ -48,6 +48,10 @@ class Drive(Protocol):
         """Ask untimed, by one client `count` times; more clients as long as they need."""
         ...
 
+    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+        """Ask a server that was just woken for so long, untimed, unless `run` begins with as much."""
+        ...
+
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:
         """One slice of about `slice_s` seconds; `typical_s` is what an answer has taken so far, 0 where nothing is known."""
         ...
@@ -74,6 +78,10 @@ class OneClient:
         for _ in range(count):
             yield run_slice(self.transport, sendings, slice_s=0.0, opener=False, most=1)
 
+    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+        """By itself."""
+        return run_slice(self.transport, sendings, slice_s=wake_s, opener=False)
+
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """See `run_slice`."""
         return run_slice(self.transport, sendings, slice_s=slice_s, opener=opener)
@@ -98,6 +106,10 @@ class Clients:
     def warm_up(self, feed: Feed, count: int) -> Iterator[Slice]:  # noqa: ARG002 - see Drive
         """All clients together for a while."""
         yield run_clients(self.crowd, self.clients, feed.sendings(0), slice_s=_WARM_UP_S)
+
+    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+        """All together."""
+        return run_clients(self.crowd, self.clients, sendings, slice_s=wake_s)
 
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """See `run_clients`."""
@@ -155,6 +167,10 @@ class OpenLoop:
         """Find how many clients it takes to see its peak."""
         yield from self.peak.find(feed)
 
+    def settle(self, sendings: Sendings, wake_s: float) -> Slice:  # noqa: ARG002 - see Drive
+        """Nothing: it begins with a look at the peak."""
+        return Slice()
+
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """A look at the peak, then a stretch of the schedule whose window is `slice_s` long."""
         return self.offer(sendings, self.load, slice_s)
@@ -201,6 +217,10 @@ class SloSearch:
     def warm_up(self, feed: Feed, count: int) -> Iterator[Slice]:
         """See `OpenLoop`."""
         return self.offers.warm_up(feed, count)
+
+    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+        """See `OpenLoop`."""
+        return self.offers.settle(sendings, wake_s)
 
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """One probe."""

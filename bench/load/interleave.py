@@ -230,7 +230,7 @@ def _settle(lane: Lane, feed: Iterator[tuple[int, Any]]) -> ExchangeError | None
     """Ask a server that was woken, untimed, while it does what it had to leave undone; what went wrong, if something did."""
     if lane.burner is None:
         return None
-    woken = lane.drive.run(feed, slice_s=lane.burner.wake_s, typical_s=0.0, opener=False)
+    woken = lane.drive.settle(feed, lane.burner.wake_s)
     lane.keep(woken.answers)
     lane.reconnects += woken.reconnects
     return woken.error
