@@ -6,6 +6,7 @@ Source: MLPerf's early stopping (mlcommons/inference, loadgen/early_stopping.cc)
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,6 +33,25 @@ def min_samples(percentile: float, over_limit: int = 0) -> int:
     return high
 
 
+@lru_cache(maxsize=8192)
+def samples_above(n: int, percentile: float) -> int | None:
+    """The most of `n` samples that may lie above the limit that certifies `percentile`; None where n is too small."""
+    if n < min_samples(percentile):
+        return None
+    low, high = 0, n
+    while high - low > 1:  # t is monotone in n
+        middle = (low + high) // 2
+        low, high = (middle, high) if _certifies(n, middle, percentile) else (low, middle)
+    return low
+
+
+def highest_percentile(n: int) -> float | None:
+    """The highest percentile (0 to 1) that `n` samples can certify; None where they certify nothing."""
+    if n < 1:
+        return None
+    return float((1 - CONFIDENCE) ** (1 / n)) * (1 - 1e-12)  # a hair less: rounding must not ask for more than n certifies
+
+
 def supported_percentile(durations: Floats, percentile: float) -> float | None:
     """The least latency seen, in seconds, that the true percentile does not exceed with confidence 0.99.
 
@@ -41,13 +61,10 @@ def supported_percentile(durations: Floats, percentile: float) -> float | None:
     The samples are taken as independent; stalls come in clusters, so see it as a bound under MLPerf's own assumption.
     """
     n = len(durations)
-    if n < min_samples(percentile):
+    above = samples_above(n, percentile)
+    if above is None:
         return None
-    low, high = 0, n
-    while high - low > 1:  # t is monotone in n
-        middle = (low + high) // 2
-        low, high = (middle, high) if _certifies(n, middle, percentile) else (low, middle)
-    return float(np.partition(durations, n - 1 - low)[n - 1 - low])
+    return float(np.partition(durations, n - 1 - above)[n - 1 - above])
 
 
 def latency_percentile(durations: Floats, percentile: float) -> float | None:
