@@ -13,7 +13,8 @@ from reports.columns import Column
 from reports.comparison import Comparison
 from reports.tables import Table
 from reports.text import cut, one_line, shortened
-from reports.view import Trouble, View
+from reports.troubles import Trouble
+from reports.view import View
 
 MOST_BYTES = 60_000
 _LONGEST_CELL = 120
