@@ -10,11 +10,6 @@ from reports.loaded import COMPARABLE, Loaded, concurrencies, equal_load, has_la
 from reports.tables import milliseconds, number, times
 from reports.text import listed, one_line, shortened
 
-LOOPS = (
-    "In a closed loop the next request leaves after the last answer: while a server stalls, nobody asks it, so the stall makes "
-    "one request slow. In an open loop requests keep coming and wait, and each counts from when it should have been sent. What "
-    "the closed loop leaves out is called coordinated omission: read a tail from the open loop."
-)
 _NAME_WIDTH = 60
 _MOST_PROTOCOLS = 3
 

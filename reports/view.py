@@ -75,7 +75,7 @@ def build_view(stored: StoredRun) -> View:
         load=load,
         accuracy=scenario_table(ACCURACY.name, records) if ACCURACY.name in scenarios else None,
         accuracy_note=_accuracy_note(records, run.dataset),
-        method=tuple(method_table(name, records) for name in scenarios),
+        method=(*(method_table(name, records) for name in scenarios), *load.method),
         troubles=troubles_of(records),
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
