@@ -18,13 +18,14 @@ Part = Callable[[Sequence[Loaded]], str]
 
 
 def answers(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
-    """A sentence for each limit, and one for the clients; of many protocols the fastest."""
-    return _sentences(endpoints, _MOST_PROTOCOLS)
+    """A sentence for each limit, and one for the clients, in short: who leads the fastest protocols, and the next behind it."""
+    return _sentences(endpoints, brief=True)
 
 
 def details(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
-    """The same for all protocols, where the answer left some out."""
-    return _sentences(endpoints, None) if len(protocols_of(endpoints)) > _MOST_PROTOCOLS else ()
+    """What the answer left out: all protocols, and how far behind the last is."""
+    brief = _sentences(endpoints, brief=True)
+    return tuple(sentence for sentence in _sentences(endpoints, brief=False) if sentence not in brief)
 
 
 def unranked(endpoints: Sequence[Loaded]) -> str:
@@ -67,12 +68,12 @@ def gain(endpoint: Loaded) -> Gain:
     return _quotient(cells[-1], cells[0])
 
 
-def _sentences(endpoints: Sequence[Loaded], most: int | None) -> tuple[str, ...]:
+def _sentences(endpoints: Sequence[Loaded], *, brief: bool) -> tuple[str, ...]:
     """One for each question that a protocol has an answer to."""
     questions: list[tuple[str, Part]] = []
     for scenario in limits_of(endpoints):
         limit = limit_text(next(x.cells[scenario] for x in endpoints if scenario in x.cells))
-        questions.append((f"Under {limit} at p99", lambda mine, name=scenario: _rate_part(mine, name)))  # type: ignore[misc]
+        questions.append((f"Under {limit} at p99", lambda mine, name=scenario: _rate_part(mine, name, brief)))  # type: ignore[misc]
     clients = concurrencies(endpoints)
     if clients and clients[-1] > 1:
         questions.append((f"With {clients[-1]} clients", lambda mine: _clients_part(mine, clients[-1])))
@@ -81,21 +82,30 @@ def _sentences(endpoints: Sequence[Loaded], most: int | None) -> tuple[str, ...]
         parts = [(protocol, part(mine)) for protocol, mine in protocols_of(endpoints).items()]
         told = [f"over {one_line(protocol)} {text}" for protocol, text in parts if text]
         if told:
-            more = f"; {len(told) - most} more protocols below" if most is not None and len(told) > most else ""
+            most = _MOST_PROTOCOLS if brief else len(told)
+            more = f"; {len(told) - most} more protocols stand below" if len(told) > most else ""
             found.append(f"{opening}, {'; '.join(told[:most])}{more}.")
         else:
             found.append(f"{opening}, no cell can be compared.")
     return tuple(found)
 
 
-def _rate_part(endpoints: Sequence[Loaded], scenario: str) -> str:
-    """Who carries the highest rate under a limit, and how far ahead of the next and of the last."""
-    cells = [x.cells[scenario] for x in endpoints if scenario in x.cells and x.cells[scenario].verdict in COMPARABLE]
-    held = sorted((r for r in cells if r.images_per_s), key=lambda r: (-(r.images_per_s or 0.0), r.id))
-    none = [_of(record) for record in cells if record.images_per_s == 0]
-    unheld = f"{listed(none)} held it at no rate that was tried" if none else ""
-    if not held:
-        return unheld
+def _rate_part(endpoints: Sequence[Loaded], scenario: str, brief: bool) -> str:
+    """Who carries the highest rate under a limit, how far ahead of the next and, unless brief, of the last; and who did not."""
+    cells = [x.cells[scenario] for x in endpoints if scenario in x.cells]
+    held = sorted(
+        (r for r in cells if r.verdict in COMPARABLE and r.images_per_s), key=lambda r: (-(r.images_per_s or 0.0), r.id)
+    )
+    none = [_of(record) for record in cells if record.verdict in COMPARABLE and record.images_per_s == 0]
+    bound = [_of(record) for record in cells if record.verdict == Verdict.CLIENT_BOUND]
+    asides = [f"{listed(none)} held it at no rate that was tried"] if none and (not brief or not held) else []
+    asides += [f"{listed(bound)} cannot be compared"] if bound else []
+    told = _lead(held, brief) if held else ""
+    return f"{told} ({'; '.join(asides)})" if told and asides else told or "; ".join(asides)
+
+
+def _lead(held: Sequence[Record], brief: bool) -> str:
+    """The first of those that held the limit, fastest first; who may be as fast is tied with it."""
     first = held[0]
     tied = [record for record in held if not _surely_faster(first, record)]
     behind = [record for record in held if _surely_faster(first, record)]
@@ -106,10 +116,11 @@ def _rate_part(endpoints: Sequence[Loaded], scenario: str) -> str:
     elif not behind:
         told += ", the only one"
     if behind:
-        whose = f"; {_of(first)} carries" if len(tied) > 1 else ","
+        whose = f", of which {_of(first)} carries" if len(tied) > 1 else ","
         told += f"{whose} {_times(first, behind[0])} the rate of {_of(behind[0])}"
-        told += f" and {_times(first, behind[-1])} that of the last, {_of(behind[-1])}" if len(behind) > 1 else ""
-    return f"{told} ({unheld})" if unheld else told
+    if len(behind) > 1 and not brief:
+        told += f" and {_times(first, behind[-1])} that of the last, {_of(behind[-1])}"
+    return told
 
 
 def _clients_part(endpoints: Sequence[Loaded], clients: int) -> str:

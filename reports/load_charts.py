@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.records import Record, Verdict
@@ -154,7 +154,8 @@ def _limit(scenario: str, endpoints: Sequence[Loaded], colours: Mapping[str, str
     groups = []
     for protocol, mine in protocols_of(endpoints).items():
         cells = [x.cells[scenario] for x in mine if scenario in x.cells]
-        # A generator that fell behind found no rate of the server's; none that held the limit is a rate of nothing.
+        # A generator that fell behind found no rate of the server's.
+        cells = [record if is_shown(record) else replace(record, images_per_s=None) for record in cells]
         cells.sort(key=lambda record: -(record.images_per_s or 0.0))
         if cells:
             groups.append(Group(protocol, tuple(cells), None, colours.get(protocol, PALETTE[0])))

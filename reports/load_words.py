@@ -10,7 +10,7 @@ INTRO = (
 CLIENTS = (
     "So many connections ask at once, each in a closed loop: the next request leaves after the last answer. Along a line the "
     "number of clients grows: to the right while there is room, upwards once the server is full and requests wait. A thin "
-    "line is where the mean latency of so many clients must lie (clients = throughput x latency). The dotted line is null: "
+    "line is where the mean latency of so many clients must lie (clients = throughput × latency). The dotted line is null: "
     "what the client can do at all."
 )
 OPEN_LOOP = (
