@@ -194,7 +194,7 @@ def _name_lines(figure: Figure, ax: Axes, lines: Sequence[Line], box: tuple[floa
     left, top, width, height = box
     ends = [_end(ax, line, box) for line in lines]
     order = sorted(range(len(lines)), key=lambda n: (ends[n][1], n))
-    heights = _apart([ends[n][1] for n in order], top, top + height)
+    heights = spread([ends[n][1] for n in order], top, top + height)
     for place, n in enumerate(order):
         line, (x, y), at = lines[n], ends[n], heights[place]
         if line.x:
@@ -212,7 +212,7 @@ def _end(ax: Axes, line: Line, box: tuple[float, float, float, float]) -> tuple[
     return left + width * float(x), top + height * (1 - float(y))
 
 
-def _apart(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
+def spread(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
     """As near to the heights that are wanted (ascending) as rows that do not overlap can be, between top and bottom."""
     found: list[float] = []
     for n, height in enumerate(wanted):

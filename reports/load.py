@@ -13,6 +13,7 @@ from reports import load_answer
 from reports.columns import COLUMNS, Column
 from reports.load_answer import gain, limit_text
 from reports.loaded import (
+    SATURATED,
     Level,
     Loaded,
     concurrencies,
@@ -28,7 +29,13 @@ from reports.tables import MISSING, Table, load_table, milliseconds, number, rat
 from reports.text import one_line
 
 _MARKS = {Verdict.UNSTABLE: "~", Verdict.CLIENT_BOUND: "†", Verdict.OVERSUBSCRIBED: "‡", Verdict.CACHED: "§"}
-_INSTEAD = {Verdict.WRONG_ANSWERS: "wrong", Verdict.FAILED: "failed", Verdict.NOT_MEASURED: MISSING}
+_OTHER_MARK = "*"
+_INSTEAD: dict[str, str] = {
+    Verdict.WRONG_ANSWERS: "wrong",
+    Verdict.FAILED: "failed",
+    Verdict.NOT_MEASURED: MISSING,
+    SATURATED: "fell behind",
+}
 _CELL, _PROTOCOL = COLUMNS["cell"], COLUMNS["protocol"]
 _KINDS = (("Several clients", Kind.CLIENTS), ("Open loop", Kind.OPEN_LOOP), ("Search for the highest rate", Kind.SLO))
 
@@ -117,7 +124,7 @@ def figure(record: Record | None, text: Callable[[Record], str]) -> str:
         return MISSING
     if record.verdict in _INSTEAD:
         return _INSTEAD[record.verdict]
-    mark = _MARKS.get(record.verdict, "")
+    mark = "" if record.verdict == Verdict.VALID else _MARKS.get(record.verdict, _OTHER_MARK)
     shown = text(record) if is_shown(record) else ""
     return " ".join(part for part in (shown, mark if shown != MISSING else "") if part)
 
@@ -153,7 +160,8 @@ def _matrix(
 def _marks(rows: Sequence[MatrixRow]) -> str:
     """The marks that stand in these rows, explained."""
     used = {text[-1] for row in rows for text in row.texts[2:] if text}
-    return " ".join(f"{mark} {verdict}." for verdict, mark in _MARKS.items() if mark in used)
+    told = [f"{mark} {verdict}." for verdict, mark in (*_MARKS.items(), ("another verdict", _OTHER_MARK)) if mark in used]
+    return " ".join(told)
 
 
 def _sweep(endpoints: Sequence[Loaded], ceilings: Sequence[Loaded]) -> tuple[Matrix, ...]:
@@ -250,8 +258,10 @@ def _rate_text(record: Record) -> str:
 
 
 def _bracket_text(record: Record) -> str:
-    if record.images_per_s_low is None or record.images_per_s_high is None or not record.images_per_s:
+    if not record.images_per_s:
         return MISSING
+    if record.images_per_s_high is None:
+        return f"from {number(record.images_per_s_low)}, no end found"
     return f"{number(record.images_per_s_low)} to {number(record.images_per_s_high)}"
 
 
@@ -262,7 +272,7 @@ def _goodput_text(record: Record) -> str:
 def _share_text(record: Record) -> str:
     if not record.peak_per_s or not record.images_per_s:
         return MISSING
-    return f"{number(100 * record.images_per_s / record.peak_per_s, digits=2)} %"
+    return f"{number(100 * (record.load or record.images_per_s / record.peak_per_s), digits=2)} %"
 
 
 def _loops(endpoints: Sequence[Loaded], records: Sequence[Record]) -> Matrix | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.records import Record, Verdict
-from reports.loaded import COMPARABLE, Loaded, concurrencies, equal_load, has_latency, limits_of, protocols_of, tail
+from reports.loaded import COMPARABLE, SATURATED, Loaded, concurrencies, equal_load, has_latency, limits_of, protocols_of, tail
 from reports.tables import milliseconds, number, times
 from reports.text import listed, one_line, shortened
 
@@ -31,7 +31,7 @@ def details(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
 def unranked(endpoints: Sequence[Loaded]) -> str:
     """How many cells may not be compared, by verdict; empty if none."""
     cells = [record for each in endpoints for record in each.cells.values()]
-    counts = Counter(record.verdict for record in cells if record.verdict not in COMPARABLE)
+    counts = Counter(record.verdict for record in cells if record.verdict not in (*COMPARABLE, SATURATED))
     if not counts:
         return ""
     tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
@@ -166,8 +166,8 @@ def _quotient(over: Record, under: Record) -> Gain:
 
 
 def _surely_faster(one: Record, other: Record) -> bool:
-    """Whether the whole bracket of one lies above that of the other."""
-    low, high = one.images_per_s_low or one.images_per_s, other.images_per_s_high or other.images_per_s
+    """Whether the whole bracket of one lies above that of the other; a search that found no end may lie anywhere above."""
+    low, high = one.images_per_s_low or one.images_per_s, other.images_per_s_high
     return one is not other and low is not None and high is not None and low > high
 
 

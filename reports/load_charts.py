@@ -189,12 +189,17 @@ def _panels(
             x.name: _Look(PALETTE[n % len(PALETTE)], MARKERS[n // len(PALETTE) % len(MARKERS)]) for n, x in enumerate(mine)
         }
         last = [x for x in ceilings.get(protocol, []) if any(y for _, points in facets for _, y, _ in points(x))]
-        lines = tuple(
-            (title, tuple(_line(x, points(x), looks.get(x.name), label(x)) for x in (*shown, *last)))
-            for title, points in facets
-        )
-        panels.append(Panel(shortened(protocol, 40) or "unknown protocol", lines))
+        lines = []
+        for title, points in facets:
+            drawn = [(x, points(x)) for x in (*shown, *last)]
+            lines.append((title, tuple(_line(x, of, looks.get(x.name), label(x) or _absent(of)) for x, of in drawn)))
+        panels.append(Panel(shortened(protocol, 40) or "unknown protocol", tuple(lines)))
     return tuple(panels)
+
+
+def _absent(points: Points) -> str:
+    """Why a line is missing: its requests are too few for the tail."""
+    return "" if any(y for _, y, _ in points) else "no p99"
 
 
 def _line(endpoint: Loaded, points: Points, look: _Look | None, label: str) -> Line:

@@ -11,6 +11,9 @@ from bench.records import Record, Verdict
 from bench.scenarios import Arrival, Kind
 from reports.tables import endpoint_name, of_one_client
 
+SATURATED = "SATURATED"
+"""The verdict of an open loop whose server fell behind: its queue grew, so its latencies tell how long the run was."""
+
 COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _WORTHLESS = (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED)
 _LIKE_MOST = 0.7
@@ -108,9 +111,9 @@ def is_shown(record: Record | None) -> bool:
     """Whether its figures may stand in a report: not of wrong answers, and never a client's own as those of a server.
 
     A closed loop that is bound by its client says what the two reach together, so it is shown, marked. An open loop that
-    could not keep its schedule says nothing of the server.
+    could not keep its schedule says nothing of the server, and one that its server could not keep up with has no latency.
     """
-    if record is None or record.verdict in _WORTHLESS:
+    if record is None or record.verdict in (*_WORTHLESS, SATURATED):
         return False
     return record.kind is Kind.CLIENTS or record.verdict != Verdict.CLIENT_BOUND
 
@@ -129,5 +132,5 @@ def tail(record: Record) -> tuple[str, float] | None:
 def _level(record: Record) -> Level:
     if record.load is not None:
         return Level(record.arrival, True, record.load, record.scenario)
-    named = re.search(r"(\d+(?:\.\d+)?)rps", record.scenario)
-    return Level(record.arrival, False, float(named.group(1)) if named else 0.0, record.scenario)
+    named = re.search(r"-(\d+(?:p\d+)?)rps$", record.scenario)
+    return Level(record.arrival, False, float(named[1].replace("p", ".")) if named else 0.0, record.scenario)

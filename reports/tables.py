@@ -20,9 +20,9 @@ TITLES = {"single": "Single images", "batch128": "Batches of 128", ACCURACY.name
 _LOAD_TITLES = (
     ("c0*1", "1 client"),
     (r"c(\d+)", "{} clients"),
-    (r"(poisson|constant)(\d+)", "{} arrivals, {} % of its peak"),
-    (r"(poisson|constant)-(.+)rps", "{} arrivals, {}/s"),
-    (r"slo(.+)ms", "Highest rate with p99 under {} ms"),
+    (r"(poisson|constant)(\d+(?:p\d+)?)", "{} arrivals, {} % of its peak"),
+    (r"(poisson|constant)-(\d+(?:p\d+)?)rps", "{} arrivals, {}/s"),
+    (r"slo(\d+(?:p\d+)?)ms", "Highest rate with p99 under {} ms"),
 )
 
 
@@ -139,8 +139,13 @@ def title_of(scenario: str) -> str:
     """The scenario in words."""
     for pattern, title in _LOAD_TITLES:
         if found := re.fullmatch(pattern, scenario):
-            return title.format(*(part.lstrip("0").capitalize() for part in found.groups()))
+            return title.format(*map(_title_part, found.groups()))
     return TITLES.get(scenario, one_line(scenario))
+
+
+def _title_part(text: str) -> str:
+    """`08` -> `8`, `2p5` -> `2.5` (a scenario's name holds no dot), `poisson` -> `Poisson`."""
+    return f"{float(text.replace('p', '.')):g}" if text[0].isdigit() else text.capitalize()
 
 
 def of_one_client(records: Sequence[Record]) -> list[Record]:
