@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from bench.contract import Role
 from bench.records import Record, Verdict
 from bench.scenarios import ACCURACY
-from reports.tables import base_name, endpoint_name, number, scenarios_of, times, title_of
+from reports.tables import base_name, endpoint_name, number, of_one_client, scenarios_of, times, title_of
 from reports.text import listed, one_line, shortened
 
 _PHRASES = {"single": "For single images,", "batch128": "For batches of 128,"}
@@ -59,7 +59,7 @@ def _group_lead(cells: Sequence[Record]) -> str:
 
 def unranked(records: Sequence[Record]) -> str:
     """How many of the compared cells have no rank, by verdict; empty if none."""
-    cells = [r for r in records if r.role == Role.SERVER and r.scenario != ACCURACY.name]
+    cells = [r for r in of_one_client(records) if r.role == Role.SERVER and r.scenario != ACCURACY.name]
     left_out = [record for record in cells if record.rank is None]
     if not left_out:
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ class _Frame:
     ax: Axes
     layout: Layout
     left: float
+    text: Callable[[Record], str]
 
     @property
     def row(self) -> int:
@@ -39,21 +40,21 @@ def bar_text(record: Record) -> str:
     return "  ".join(text for text in (speed, verdict) if text) or "no speed"
 
 
-def draw_bars(groups: Sequence[Group], layout: Layout) -> Figure:
-    """Horizontal bars of images/s; every record of every group has its row."""
+def draw_bars(groups: Sequence[Group], layout: Layout, text: Callable[[Record], str] = bar_text) -> Figure:
+    """Horizontal bars of images/s; every record of every group has its row, `text` stands beside its bar."""
     records = [record for group in groups for record in group.records]
     plot_height = sum(_HEAD + _row_height(layout) * len(group.records) + _GAP for group in groups)
     figure = canvas(layout.width_px, _TOP + plot_height + _FOOT)
     left, right = 4.0, 8.0
     if layout.beside:
         left = 14 + _CHAR * max(len(_name(record, layout)) for record in records)
-        right = 16 + _CHAR * max((len(bar_text(record)) for record in records if record.images_per_s), default=0)
+        right = 16 + _CHAR * max((len(text(record)) for record in records if record.images_per_s), default=0)
     ax = axes(figure, left, _TOP, layout.width_px - left - right, plot_height)
     ax.set_ylim(plot_height, 0)
     limit = _limit(groups)
     ax.set_xlim(0, limit)
     _style_axis(ax, layout, empty=not any(record.images_per_s for record in records))
-    frame = _Frame(figure, ax, layout, left)
+    frame = _Frame(figure, ax, layout, left, text)
     y = 0.0
     for group in groups:
         y = _draw_group(frame, group, y, limit)
@@ -138,9 +139,9 @@ def _draw_bar(frame: _Frame, record: Record, speed: float, colour: str, y: float
     _write_name(frame, record, y)
     if frame.layout.beside:
         x_bar = frame.ax.get_position().width * frame.layout.width_px * (high or speed) / frame.ax.get_xlim()[1]
-        write(frame.figure, frame.left + x_bar + 8, _TOP + middle, bar_text(record))
+        write(frame.figure, frame.left + x_bar + 8, _TOP + middle, frame.text(record))
     else:
-        write(frame.figure, frame.layout.width_px - 4, _TOP + y + 10, bar_text(record).replace("  ", " "), align="right")
+        write(frame.figure, frame.layout.width_px - 4, _TOP + y + 10, frame.text(record).replace("  ", " "), align="right")
 
 
 def _write_name(frame: _Frame, record: Record, y: float) -> None:

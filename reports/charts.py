@@ -23,7 +23,7 @@ def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
     if not groups:
         return None
     named = [f"{endpoint_name(r)} {bar_text(r)}" for group in groups for r in group.records]
-    alt = f"Bar chart of images per second, {table.title.lower()}: {_few(named)}."
+    alt = f"Bar chart of images per second, {table.title.lower()}: {few(named)}."
     title = f"{table.title} · images per second"
     with style():
         return chart_of(f"throughput-{table.scenario}", title, alt, draw_bars(groups, WIDE), draw_bars(groups, NARROW))
@@ -36,7 +36,7 @@ def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping
         return None
     curves = {r.id: curve_of(samples[r.id]) for group in panels for r in group.records}
     named = [f"{endpoint_name(r)} {latency_text(r)}" for group in panels for r in group.records]
-    alt = f"Latency distributions, {table.title.lower()}, a panel a protocol: {_few(named)}."
+    alt = f"Latency distributions, {table.title.lower()}, a panel a protocol: {few(named)}."
     title = f"{table.title} · latency of an exchange"
     with style():
         drawn = [draw_distributions(panels, curves, layout) for layout in (WIDE, NARROW)]
@@ -61,7 +61,7 @@ def parts_chart(table: Table) -> Chart | None:
     if not rows:
         return None
     named = [f"{endpoint_name(row.record)} {row.text}" for row in rows]
-    alt = f"Where the time of a request goes, {table.title.lower()}: {_few(named)}."
+    alt = f"Where the time of a request goes, {table.title.lower()}: {few(named)}."
     with style():
         drawn = [draw_parts(rows, layout) for layout in (WIDE, NARROW)]
         return chart_of(f"parts-{table.scenario}", f"{table.title} · where the time goes", alt, *drawn)
@@ -105,5 +105,6 @@ def _groups(table: Table, colours: Mapping[str, str], *, with_ceiling: bool = Fa
     return groups
 
 
-def _few(named: Sequence[str], most: int = 12) -> str:
+def few(named: Sequence[str], most: int = 12) -> str:
+    """What a picture shows, for who cannot see it; of many the rest is counted."""
     return "; ".join(named[:most]) + (f"; and {len(named) - most} more, all in the table" if len(named) > most else "")

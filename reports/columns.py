@@ -52,6 +52,11 @@ COLUMNS = {
         Column("answer", "Answer kB", "Size of one answer's body."),
         Column("same", "Same-sample speed-up", "Speed when one request is repeated over speed with changing ones."),
         Column("threads", "Threads", "Threads of the server's processes."),
+        Column("scenario", "Scenario", "How many clients asked, or how requests arrived.", numeric=False),
+        Column("offered", "Offered/s", "Requests a second that the schedule asked for."),
+        Column("answered", "Answered/s", "Requests a second that were answered."),
+        Column("late", "Late sends", "Requests that the client sent more than 1 ms behind their schedule."),
+        Column("lag", "Lag p99 ms", "99 % of the requests left at most this long behind their schedule."),
         Column("runnable", "Runnable", "Threads that ran or wanted to run, on average."),
     )
 }
@@ -59,6 +64,22 @@ _WHO = ("cell", "protocol", "runtime")
 _TRUTH = ("accuracy", "agreement")
 SPEED_KEYS = ("rank", *_WHO, "images_per_s", "ratio", "p50", "p90", "p99", *_TRUTH, "ceiling", "cpu", "errors", "verdict")
 ACCURACY_KEYS = (*_WHO, *_TRUTH, "max_abs_diff", "answers", "errors", "verdict")
+LOAD_METHOD_KEYS = (
+    "cell",
+    "scenario",
+    "offered",
+    "answered",
+    "exchanges",
+    "errors",
+    "late",
+    "lag",
+    "p50",
+    "p90",
+    "p99",
+    "p999",
+    "ceiling",
+    "verdict",
+)
 _COUNTS = ("exchanges", "rounds", "measured", "errors", "reconnects", "outliers")
 METHOD_KEYS = (
     "cell",

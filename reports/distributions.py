@@ -53,7 +53,7 @@ def draw_distributions(panels: Sequence[Group], curves: Mapping[str, Curve], lay
 def _style_axes(ax: Axes, low: float, high: float, most_ticks: int) -> None:
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    ticks = _ticks(low, high, most_ticks)
+    ticks = log_ticks(low, high, most_ticks)
     ax.set_xticks(ticks, [f"{tick:g} ms" for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set_ylim(0, 101)
@@ -61,10 +61,10 @@ def _style_axes(ax: Axes, low: float, high: float, most_ticks: int) -> None:
     ax.grid(color=GRID)
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
+def log_ticks(low: float, high: float, most: int) -> list[float]:
     """Round values between the bounds: as many as have room, from the finest ladder that keeps to it."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ladders = ([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1])
+    ladders = ([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1])
     for ladder in ladders:
         ticks = [factor * 10.0**power for power in powers for factor in ladder if low <= factor * 10.0**power <= high]
         if len(ticks) <= most:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, study, upkeep, words
+from reports import baseline, load_words, study, upkeep, words
 from reports.comparison import Comparison
 from reports.figures import Chart
 from reports.history import History
+from reports.load import MatrixRow
 from reports.tables import Row, Table
 from reports.text import cut, one_line
 from reports.view import View
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _REASON_WIDTH = 220
+
+AnyRow = TypeVar("AnyRow", Row, MatrixRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         baseline_note=baseline.NOTE,
         study_note=study.NOTE,
         upkeep_note=upkeep.NOTE,
+        charts=charts,
+        load_words=load_words,
         values_of=lambda texts: _values(*texts),
         script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -72,6 +78,7 @@ def _environment() -> Environment:
     environment.filters["compact"] = _compact
     environment.filters["why"] = _why
     environment.filters["by_protocol"] = _by_protocol
+    environment.filters["by_protocol_of_endpoint"] = _by_protocol_of_endpoint
     environment.filters["verdict_class"] = _verdict_class
     environment.filters["one_line"] = one_line
     environment.filters["values"] = _values
@@ -100,13 +107,21 @@ def _why(row: Row) -> str:
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows of one protocol together, as in the chart: JSON on one server and binary on another are two races."""
-    groups: dict[str, list[Row]] = {}
+    return _grouped(rows, lambda row: row.record.protocol)
+
+
+def _by_protocol_of_endpoint(rows: Sequence[MatrixRow]) -> list[tuple[str, list[MatrixRow]]]:
+    return _grouped(rows, lambda row: row.endpoint.first.protocol)
+
+
+def _grouped(rows: Sequence[AnyRow], protocol_of: Callable[[AnyRow], str]) -> list[tuple[str, list[AnyRow]]]:
+    groups: dict[str, list[AnyRow]] = {}
     for row in rows:
-        groups.setdefault(one_line(row.record.protocol), []).append(row)
+        groups.setdefault(one_line(protocol_of(row)), []).append(row)
     return list(groups.items())
 
 
-def _verdict_class(verdict: Verdict) -> str:
+def _verdict_class(verdict: str) -> str:
     if verdict == Verdict.VALID:
         return "good"
     return "bad" if verdict in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.CACHED) else "warn"

@@ -8,12 +8,14 @@ from enum import IntEnum
 
 from tabulate import tabulate
 
-from reports import baseline, study, words
+from reports import baseline, load_words, study, words
 from reports.columns import Column
 from reports.comparison import Comparison
+from reports.load import Matrix
 from reports.tables import Table
 from reports.text import cut, one_line, shortened
-from reports.view import Trouble, View
+from reports.troubles import Trouble
+from reports.view import View
 
 MOST_BYTES = 60_000
 _LONGEST_CELL = 120
@@ -104,6 +106,8 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
         yield _picture(f"throughput-{table.scenario}", f"{table.title}, images per second", chart_files)
         yield from _table(table, lean)
         yield _picture(f"latency-{table.scenario}", f"{table.title}, latency of an exchange", chart_files)
+    if view.load.endpoints:
+        yield from _load(view, chart_files, lean)
     if view.troubles:
         yield "## What could not be measured or believed, and why"
         yield "\n".join(_trouble(trouble, _reason_width(lean)) for trouble in view.troubles)
@@ -124,6 +128,40 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
         yield from _background(view)
     else:
         yield "Shortened to fit: report.html and results.json have everything."
+
+
+def _load(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[str]:
+    """What was measured under load: each table with its picture before it, and its explanation where there is room."""
+    load, explained = view.load, lean < Lean.BACKGROUND
+    yield "## Under load"
+    yield escape(load_words.INTRO) if explained else ""
+    yield escape(load.unranked)
+    yield escape(load_words.CLIENTS) if explained and load.sweep else ""
+    yield _picture("load-clients", "Latency against throughput by the number of clients", chart_files)
+    for matrix in load.sweep if lean < Lean.COLUMNS else load.sweep[:1]:
+        yield from _matrix(matrix)
+    yield escape(load_words.OPEN_LOOP) if explained and load.levels else ""
+    yield escape(load.tails)
+    yield _picture("load-percentiles", "Percentiles of latency at equal load", chart_files)
+    yield _picture("load-levels", "p99 of latency by offered load", chart_files)
+    for matrix in load.levels:
+        yield from _matrix(matrix)
+    for matrix in load.limits:
+        yield from _matrix(
+            matrix, _picture(f"load-{matrix.key}", matrix.title, chart_files), load_words.LIMIT if explained else ""
+        )
+    if load.loops is not None:
+        yield from _matrix(load.loops, escape(load_words.LOOPS))
+
+
+def _matrix(matrix: Matrix, *before: str) -> Iterator[str]:
+    yield f"### {escape(matrix.title)}"
+    yield from before
+    yield pipe_table(matrix.columns, [row.texts for row in matrix.rows])
+    if matrix.instruments:
+        yield "Instruments, measured alike, not compared:"
+        yield pipe_table(matrix.columns, [row.texts for row in matrix.instruments])
+    yield escape(matrix.note)
 
 
 def _mistakes(view: View) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from reports import charts
 from reports.figures import Chart
 from reports.html import render_html
+from reports.load_charts import load_charts
 from reports.markdown import render_markdown
 from reports.store import StoredRun, write_atomic
 from reports.view import View, build_view
@@ -34,7 +35,7 @@ def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
 
 
 def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
-    """All pictures of a report, by `throughput-`, `latency-`, `parts-` and `rounds-<scenario>`."""
+    """All pictures of a report, by `throughput-`, `latency-`, `parts-` and `rounds-<scenario>`, and `load-...`."""
     colours = charts.protocol_colours(view.speed)
     drawn = {}
     for table in view.speed:
@@ -42,4 +43,4 @@ def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
         drawn[f"latency-{table.scenario}"] = charts.latency_chart(table, stored.samples, colours)
         drawn[f"parts-{table.scenario}"] = charts.parts_chart(table)
         drawn[f"rounds-{table.scenario}"] = charts.trace_chart(table, stored.samples, colours)
-    return {key: chart for key, chart in drawn.items() if chart is not None}
+    return {key: chart for key, chart in drawn.items() if chart is not None} | load_charts(view.load, colours)

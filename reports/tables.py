@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.contract import Role
 from bench.records import Record, Verdict
-from bench.scenarios import ACCURACY, THROUGHPUT_SCENARIOS
-from reports.columns import ACCURACY_KEYS, COLUMNS, METHOD_KEYS, SPEED_KEYS, Column
+from bench.scenarios import ACCURACY, THROUGHPUT_SCENARIOS, Kind
+from reports.columns import ACCURACY_KEYS, COLUMNS, LOAD_METHOD_KEYS, METHOD_KEYS, SPEED_KEYS, Column
 from reports.text import one_line
 
 MISSING = "–"
 TITLES = {"single": "Single images", "batch128": "Batches of 128", ACCURACY.name: "Accuracy"}
+
+_LOAD_TITLES = (
+    ("c0*1", "1 client"),
+    (r"c(\d+)", "{} clients"),
+    (r"(poisson|constant)(\d+(?:p\d+)?)", "{} arrivals, {} % of its peak"),
+    (r"(poisson|constant)-(\d+(?:p\d+)?)rps", "{} arrivals, {}/s"),
+    (r"slo(\d+(?:p\d+)?)ms", "Highest rate with p99 under {} ms"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +137,26 @@ def endpoint_name(record: Record) -> str:
 
 def title_of(scenario: str) -> str:
     """The scenario in words."""
+    for pattern, title in _LOAD_TITLES:
+        if found := re.fullmatch(pattern, scenario):
+            return title.format(*map(_title_part, found.groups()))
     return TITLES.get(scenario, one_line(scenario))
 
 
+def _title_part(text: str) -> str:
+    """`08` -> `8`, `2p5` -> `2.5` (a scenario's name holds no dot), `poisson` -> `Poisson`."""
+    return f"{float(text.replace('p', '.')):g}" if text[0].isdigit() else text.capitalize()
+
+
+def of_one_client(records: Sequence[Record]) -> list[Record]:
+    """Cells of one client in a closed loop, the accuracy pass included; those under load have a section of their own."""
+    return [record for record in records if record.kind in (Kind.THROUGHPUT, Kind.ACCURACY)]
+
+
 def scenarios_of(records: Sequence[Record]) -> list[str]:
-    """The scenarios that have a cell: the known ones in their order, then the others by name."""
+    """The scenarios of one client that have a cell: the known ones in their order, then the others by name."""
     known = [scenario.name for scenario in (*THROUGHPUT_SCENARIOS, ACCURACY)]
-    present = {record.scenario for record in records}
+    present = {record.scenario for record in of_one_client(records)}
     return [name for name in known if name in present] + sorted(present - set(known))
 
 
@@ -155,6 +177,12 @@ def method_table(scenario: str, records: Sequence[Record]) -> Table:
     cells = sorted((record for record in records if record.scenario == scenario), key=_order)
     no_ties: Counter[int] = Counter()
     return _table(scenario, METHOD_KEYS, cells, "", lambda record: _texts(record, no_ties, named=False))
+
+
+def load_table(title: str, records: Sequence[Record]) -> Table:
+    """How each of these cells under load was measured, in the order given."""
+    no_ties: Counter[int] = Counter()
+    return _table(title, LOAD_METHOD_KEYS, list(records), "", lambda record: _texts(record, no_ties, named=False))
 
 
 def base_name(ratio_to: str, scenario: str) -> str:
@@ -234,5 +262,10 @@ def _texts(record: Record, ties: Counter[int], *, named: bool) -> dict[str, str]
         "same": number(record.same_sample_speedup),
         "threads": MISSING if record.server_threads is None else f"{record.server_threads:,}",
         "runnable": number(record.runnable_threads, digits=2),
+        "scenario": title_of(record.scenario),
+        "offered": number(record.offered_per_s),
+        "answered": number(record.images_per_s),
+        "late": MISSING if record.late_sends is None else f"{record.late_sends:,}",
+        "lag": milliseconds(record.lag_p99_s),
         "verdict": str(record.verdict),
     }

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
+from reports.columns import Column
+from reports.load import Matrix
 from reports.tables import Row, Table
 from reports.text import shortened
 from reports.view import View
@@ -32,9 +34,14 @@ def summary_lines(view: View) -> Iterator[str]:
         yield view.accuracy.title
         yield from _table(view.accuracy, _ACCURACY)
         yield ""
+    if view.load.glance is not None:
+        yield view.load.glance.title
+        yield from _matrix(view.load.glance)
+        yield from _wrapped(view.load.glance.note)
+        yield ""
     for trouble in view.troubles:
         yield from _wrapped(f"{trouble.verdict}: {', '.join(trouble.cells)}: {shortened(trouble.reason, _LONGEST_REASON)}")
-    for sentence in (*view.answers, view.unranked, *view.idle):
+    for sentence in (*view.answers, view.unranked, view.load.unranked, *view.idle):
         yield from _wrapped(sentence)
 
 
@@ -44,12 +51,23 @@ def _table(table: Table, keys: Sequence[str]) -> list[str]:
     rows = [[_short(column.key, text) for column, text in zip(narrow.columns, row.texts, strict=True)] for row in _rows(narrow)]
     if not rows:
         return []
-    lines = [[column.title for column in narrow.columns], *rows]
-    place = keys.index("cell")
-    others = sum(2 + max(len(line[n]) for line in lines) for n in range(len(keys)) if n != place)
+    return _lines(narrow.columns, rows)
+
+
+def _matrix(matrix: Matrix) -> list[str]:
+    """Without the protocol: the rows of one stand together."""
+    narrow = matrix.without(["protocol"])
+    return _lines(narrow.columns, [[_single_width(text) for text in row.texts] for row in narrow.rows])
+
+
+def _lines(columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
+    """As texts of a terminal; the name of the cell is what is shortened."""
+    lines = [[column.title for column in columns], *rows]
+    place = [column.key for column in columns].index("cell")
+    others = sum(2 + max(len(line[n]) for line in lines) for n in range(len(columns)) if n != place)
     for line in rows:
         line[place] = shortened(line[place], max(WIDTH - others, 8))
-    align = ["right" if column.numeric else "left" for column in narrow.columns]
+    align = ["right" if column.numeric else "left" for column in columns]
     # Numbers are texts already: tabulate must neither parse nor round them again.
     text = tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=align).splitlines()
     return [text[0].rstrip(), "-" * max(len(line.rstrip()) for line in text), *(line.rstrip() for line in text[1:])]

@@ -7,30 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contract import Role
-from bench.records import Record, Verdict
+from bench.records import Record
 from bench.scenarios import ACCURACY
 from reports import answer
 from reports.baseline import Grid, then_and_now
 from reports.facts import pairs
 from reports.gate import GateSection, gate_section
 from reports.idle import idle_sentences
+from reports.load import LoadSection, load_section
 from reports.mistakes import MistakesSection, mistakes_section
 from reports.store import StoredRun
 from reports.study import StudySection, study_section
-from reports.tables import Table, endpoint_name, method_table, number, scenario_table, scenarios_of, title_of
-from reports.text import clean, cut, one_line
+from reports.tables import Table, method_table, number, of_one_client, scenario_table, scenarios_of
+from reports.text import cut, one_line
+from reports.troubles import Trouble, troubles_of
 from reports.upkeep import upkeep_grid
 
 Pairs = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Cells that share a verdict other than VALID and its reason; `reason` may have lines."""
-
-    verdict: Verdict
-    cells: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +37,7 @@ class View:
     by_group: tuple[str, ...]
     unranked: str
     speed: tuple[Table, ...]
+    load: LoadSection
     accuracy: Table | None
     accuracy_note: str
     method: tuple[Table, ...]
@@ -67,20 +61,22 @@ def build_view(stored: StoredRun) -> View:
     """The report of a run, or of what there is of it."""
     run, records = stored.run, stored.records
     scenarios = scenarios_of(records)
+    load = load_section(records)
     idle = idle_sentences(run.backends)
     facts = (("Environment", run.environment), ("Options", run.options), ("Dataset", run.dataset), ("Model", run.model))
     return View(
         title="Serving benchmark",
         lead=_lead(stored),
         banner=_banner(run.dataset),
-        answers=answer.answers(records),
-        by_group=(*answer.by_protocol(records), *answer.by_runtime(records)),
+        answers=(*(answer.answers(records) if scenarios or not load.answers else ()), *load.answers),
+        by_group=(*answer.by_protocol(records), *answer.by_runtime(records), *load.details),
         unranked=answer.unranked(records),
         speed=tuple(scenario_table(name, records) for name in scenarios if name != ACCURACY.name),
+        load=load,
         accuracy=scenario_table(ACCURACY.name, records) if ACCURACY.name in scenarios else None,
         accuracy_note=_accuracy_note(records, run.dataset),
-        method=tuple(method_table(name, records) for name in scenarios),
-        troubles=_troubles(records),
+        method=(*(method_table(name, records) for name in scenarios), *load.method),
+        troubles=troubles_of(records),
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
         gate=gate_section(run.gate),
@@ -91,7 +87,7 @@ def build_view(stored: StoredRun) -> View:
         idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),
         backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),
-        again=[(one_line(record.id), one_line(record.again)) for record in records if record.again],
+        again=[(one_line(record.id), one_line(record.again)) for record in of_one_client(records) if record.again],
         command=one_line(run.command),
         run_id=one_line(run.id),
     )
@@ -137,14 +133,3 @@ def _accuracy_note(records: Sequence[Record], dataset: Mapping[str, object]) -> 
         f"Of {images:,} images an accuracy is known to ± {number(100 * half_width, 2)} points: it describes the model. "
         "Whether a server is right shows in the agreement, image by image."
     )
-
-
-def _troubles(records: Sequence[Record]) -> tuple[Trouble, ...]:
-    """Cells that are not VALID, those of the same reason together, worst verdict first."""
-    grouped: dict[tuple[Verdict, str], list[str]] = {}
-    for record in records:
-        if record.verdict != Verdict.VALID:
-            name = f"{endpoint_name(record)} ({title_of(record.scenario)})"
-            grouped.setdefault((record.verdict, clean(record.reason) or "No reason was recorded."), []).append(name)
-    order = sorted(grouped, key=lambda key: -list(Verdict).index(key[0]))
-    return tuple(Trouble(verdict, tuple(grouped[verdict, reason]), reason) for verdict, reason in order)

@@ -52,7 +52,7 @@
   });
 
   var place = document.getElementById("filters");
-  var rows = Array.prototype.slice.call(document.querySelectorAll("#cells tr[data-cell]"));
+  var rows = Array.prototype.slice.call(document.querySelectorAll("#cells tr[data-protocol]"));
   if (!place || rows.length < 2) { return; }
   var filters = [["protocol", "Protocol"], ["runtime", "Runtime"], ["set", "Set"], ["verdict", "Verdict"]];
   var valuesOf = function (row, key) { return JSON.parse(row.getAttribute("data-" + key) || "[]"); };
@@ -95,7 +95,7 @@
       }
     });
     document.querySelectorAll("#cells tbody").forEach(function (body) {
-      body.hidden = !Array.prototype.some.call(body.rows, function (row) { return row.hasAttribute("data-cell") && !row.hidden; });
+      body.hidden = !Array.prototype.some.call(body.rows, function (row) { return row.hasAttribute("data-protocol") && !row.hidden; });
     });
     told.textContent = shown === rows.length ? "All " + rows.length + " rows are shown." : shown + " of " + rows.length + " rows are shown.";
     clear.disabled = shown === rows.length;

@@ -11,7 +11,9 @@ import numpy as np
 from bench.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.gate import GateOutcome, GateRow
 from bench.records import Record, Run, Samples, Verdict
+from bench.scenarios import Kind
 from reports.store import StoredRun
+from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
 NASTY = "a|b <script>alert(\"1\")</script> & 'q' $x_1$ *b* `c` 🚀\nsecond\x00 line " + "very-long-" * 20
 """Everything that breaks a table, a page, a picture or a terminal; above 200 characters."""
@@ -282,12 +284,38 @@ def many(n: int) -> list[Record]:
     ]
 
 
+def both_kinds() -> list[Record]:
+    """The ten endpoints of `under_load`, asked by one client too: so a whole run looks."""
+    speeds = {(made.backend, made.endpoint): 1 / (made.service_s + made.wire_s) for made in (*MADE, *NULLS)}
+    alone = {(r.backend, r.endpoint): r for r in under_load() if r.scenario == "c01" and r.verdict != Verdict.NOT_MEASURED}
+    plain = [
+        replace(r, scenario="single", kind=Kind.THROUGHPUT, images_per_s=speeds[key], verdict=Verdict.VALID, latency_hdr=None)
+        for key, r in alone.items()
+    ]
+    return [*plain, *(unmeasured("tensorflow-serving", name) for name in ("single", "batch128")), *under_load()]
+
+
+def nasty_load() -> list[Record]:
+    """Names, reasons and histograms that break things, each kind of load, each verdict."""
+    names: dict[str, Any] = dict.fromkeys(("backend", "protocol", "runtime", "again"), NASTY)
+    cells = [a_load_record(kind, **names) for kind in (Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO)]
+    cells.append(a_load_record(Kind.OPEN_LOOP, backend="broken", latency_hdr="HISTFAAAnonsense"))
+    for place, verdict in enumerate(Verdict):
+        cells.append(a_load_record(Kind.OPEN_LOOP, backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record(Kind.CLIENTS, backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record(Kind.SLO, backend=f"b{place}", verdict=verdict, reason=NASTY))
+    return cells
+
+
 RUNS = {
     "every verdict": every_verdict(),
     "zero": [],
     "one": [a_record()],
     "forty": many(40),
     "nasty": [a_record(backend=NASTY, protocol=NASTY, again=NASTY), unmeasured(NASTY, "single", reason=NASTY)],
+    "load": both_kinds(),
+    "forty under load": [*many(40), *many_under_load(40)],
+    "nasty load": nasty_load(),
 }
 """The runs that every report must show well."""
 

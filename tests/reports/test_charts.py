@@ -150,7 +150,7 @@ def assert_well_drawn(charts: dict[str, Chart], cells: int) -> None:
         rows += len(texts(chart.svg)) if chart.name.startswith("throughput") else 0
         ET.fromstring(chart.wide)
         ET.fromstring(chart.narrow)
-    assert rows > cells
+    assert rows > cells or not cells
 
 
 def test_dollars_in_a_name_are_dollars() -> None:

@@ -93,6 +93,27 @@ def test_every_section_of_the_report_is_there(page: str) -> None:
         assert text in shown
 
 
+def test_cells_under_load_have_a_section_with_their_words() -> None:
+    """Only where there are such cells; a nav link leads there; rows carry what the filters go by."""
+    text = rendered("load")
+    shown = " ".join(Page(text).all_text.split())
+    for words in (
+        "Under 15 ms at p99, over v2-grpc triton-grpc carries",
+        "With 32 clients, over v2-grpc kserve-grpc answers",
+        "What the closed loop leaves out is called coordinated omission",
+        "Requests/s by the number of clients",
+        "p99 in ms by the part of its own peak that is offered, poisson arrivals",
+        "Highest rate with p99 under 15 ms",
+        "18 of 143 cells under load could not be compared",
+        "pytest --benchmark-only --backend=mosec -k 'mosec-rest-poisson70'",
+        "Late sends",
+    ):
+        assert words in shown
+    assert '<a href="#load">' in text
+    assert text.count('data-endpoint="mosec-rest"') == 6
+    assert "#load" not in rendered("every verdict")
+
+
 def test_page_reads_well_for_machines_too(page: str) -> None:
     """Language, viewport, colour schemes, print; headers have scopes, pictures texts, wide tables scroll by key."""
     assert '<html lang="en">' in page

@@ -108,6 +108,25 @@ def test_where_it_is_too_long_reasons_and_explanations_give_way_and_every_cell_s
         assert shown.count(f"backend-{n:03}-main") == 3
 
 
+def test_forty_endpoints_under_load_fit() -> None:
+    """Explanations give way; every endpoint stays in the tables of what was measured."""
+    text = rendered(RUNS["forty under load"])
+    assert "Cut here for length" not in text
+    for table in markdown_tables(text):
+        if {"1 client", "Bracket"} & set(table[0]):
+            assert len({row[0] for row in table[1:]}) == 40
+    assert "coordinated omission" in text
+
+
+def test_pictures_under_load_stand_by_their_tables() -> None:
+    """With a text for those who do not see them."""
+    names = ("load-clients", "load-percentiles", "load-levels", "load-slo15ms")
+    text = render_markdown(build_view(a_stored_run(RUNS["load"])), {name: f"charts/{name}.svg" for name in names})
+    images = [child for token in markdown_tokens(text) for child in token.children or [] if child.type == "image"]
+    assert [image.attrs["src"] for image in images] == [f"charts/{name}.svg" for name in names]
+    assert all(image.content for image in images)
+
+
 def test_synthetic_data_has_its_banner() -> None:
     """Before any number."""
     text = rendered(every_verdict(), dataset={"name": "fonts", "n": 1000, "synthetic": True})

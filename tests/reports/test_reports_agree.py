@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from reports.render import write_reports
-from reports.store import RunStore
+from reports.store import RunStore, StoredRun
 from tests.reports.pages import Page, markdown_tables
-from tests.reports.records import a_stored_run
+from tests.reports.records import a_stored_run, both_kinds
 
 SHOWN = {
     "Images/s": ("images_per_s", 1),
@@ -32,7 +32,17 @@ SHOWN = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished and rendered run."""
-    stored = a_stored_run()
+    return rendered(a_stored_run(), tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def folder_under_load(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One with all load scenarios."""
+    return rendered(a_stored_run(both_kinds()), tmp_path_factory)
+
+
+def rendered(stored: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Through the store, as a session does it."""
     store = RunStore(tmp_path_factory.mktemp("out"), stored.run, "bench-1")
     for record in stored.records:
         store.add(record, stored.samples.get(record.id))
@@ -118,6 +128,57 @@ def test_csv_says_what_json_says(folder: Path, cells: dict[str, dict[str, Any]])
                 assert pd.isna(row[key])
             else:
                 assert row[key] == value
+
+
+def html_matrices(folder: Path) -> list[list[list[str]]]:
+    """The tables with a row an endpoint, head first."""
+    page = Page((folder / "report.html").read_text())
+    return [
+        [table.head, *(texts for cell, texts in table.rows if cell is None and len(texts) == len(table.head))]
+        for table in page.tables
+        if {"1 client", "Peak/s", "Bracket", "Closed loop, 1 client: p50 ms"} & set(table.head)
+    ]
+
+
+def test_tables_under_load_are_the_same_in_both(folder_under_load: Path) -> None:
+    """Sweep, tails, levels, limits, both loops: text by text, but for the protocol, which is a heading in HTML."""
+    text = (folder_under_load / "report.md").read_text()
+    section = text[text.index("## Under load") : text.index("## What could not be measured")]
+    from_markdown: list[list[list[str]]] = []
+    for head, *rows in markdown_tables(section):
+        rows = [[row[0], *row[2:]] for row in rows]
+        if from_markdown and from_markdown[-1][0] == [head[0], *head[2:]] and rows[0][0].startswith("null-"):
+            from_markdown[-1] += rows
+        else:
+            from_markdown.append([[head[0], *head[2:]], *rows])
+    assert len(from_markdown) == 6
+    assert html_matrices(folder_under_load) == from_markdown
+
+
+def test_tables_under_load_show_what_json_says(folder_under_load: Path) -> None:
+    """Each number of the sweep and of the limit, rounded at its own last digit; nothing where its client was too slow."""
+    document = json.loads((folder_under_load / "results.json").read_text())
+    stored = {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}": cell for cell in document["cells"]}
+    speeds, tails, levels, _, limits, _ = html_matrices(folder_under_load)
+    checked = 0
+    for (head, *rows), key, factor, titles in (
+        (speeds, "images_per_s", 1.0, {f"{n} client{'s' if n > 1 else ''}": f"c{n:02}" for n in (1, 2, 4, 8, 16, 32)}),
+        (tails, "latency_p99_s", 1e3, {f"{n} client{'s' if n > 1 else ''}": f"c{n:02}" for n in (1, 2, 4, 8, 16, 32)}),
+        (levels, "latency_p99_s", 1e3, {f"{n} %": f"poisson{n}" for n in (30, 50, 70, 80, 90)}),
+        (limits, "images_per_s", 1.0, {"Highest rate/s": "slo15ms"}),
+    ):
+        for row in rows:
+            for title, scenario in titles.items():
+                text, cell = row[head.index(title)], stored[f"{row[0]}-{scenario}"]
+                if text in ("–", "†", "none held it"):
+                    assert not cell[key] or cell["verdict"] == "CLIENT_BOUND"
+                elif not text.endswith("(p90)"):
+                    digits = text.removesuffix(" †").replace(",", "")
+                    assert float(digits) == pytest.approx(
+                        cell[key] * factor, abs=0.5001 * 10.0 ** -len(digits.partition(".")[2])
+                    )
+                    checked += 1
+    assert checked > 150
 
 
 @pytest.mark.parametrize("first", ["Speed against the baseline", "First taken for second", "Server says", "Lines of code"])

@@ -46,3 +46,13 @@ def test_every_cell_and_verdict_is_in_it() -> None:
 def test_reasons_stand_below_the_tables() -> None:
     """What to do about it is in the reason."""
     assert "Pull it, or log in." in " ".join(" ".join(lines_of(every_verdict())).split())
+
+
+def test_load_is_one_row_an_endpoint_and_its_sentences() -> None:
+    """A few lines, whatever the number of scenarios."""
+    lines = lines_of(RUNS["load"])
+    start = lines.index("Under load")
+    assert " ".join(lines[start + 1].split()) == "Cell 1 client /s 32 clients /s p99 ms at 70 % /s under 15 ms"
+    assert sum(line.startswith("mosec-rest ") for line in lines[start:]) == 1
+    assert "mosec-rest carries 1,900 requests/s" in " ".join(" ".join(lines).split())
+    assert "18 of 143 cells under load could not be compared" in " ".join(lines)

@@ -42,7 +42,18 @@ def axe() -> str:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a report with every verdict."""
-    stored = a_stored_run(RUNS["every verdict"])
+    return written("every verdict", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def report_under_load(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a report with all kinds of load."""
+    return written("load", tmp_path_factory)
+
+
+def written(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a run in RUNS."""
+    stored = a_stored_run(RUNS[name])
     view = build_view(stored)
     file = tmp_path_factory.mktemp("report") / "report.html"
     file.write_text(render_html(view, draw_charts(view, stored)), encoding="utf-8")
@@ -190,12 +201,16 @@ def test_axe_finds_no_serious_violation(page: Chrome, axe: str, size: tuple[int,
     """Contrast, names, roles, structure."""
     sized(page, size)
     media(page, scheme=scheme)
+    assert serious_violations(page, axe) == []
+
+
+def serious_violations(page: Chrome, axe: str) -> list[Any]:
+    """What axe finds on the whole page, details opened."""
     page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
     page.execute_script(axe)
     page.set_script_timeout(60)
     found: list[Any] = page.execute_async_script(AXE)
-    serious = [violation for violation in found if violation[0] in ("serious", "critical")]
-    assert serious == []
+    return [violation for violation in found if violation[0] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize(("size", "kind"), [(WIDE, ""), (PHONE, ""), (A4, "print")])
@@ -203,6 +218,11 @@ def test_the_page_is_no_wider_than_the_screen(page: Chrome, size: tuple[int, int
     """Only tables scroll sideways, in a box of their own; on paper nothing can."""
     sized(page, size)
     media(page, kind)
+    assert_fits(page, size)
+
+
+def assert_fits(page: Chrome, size: tuple[int, int]) -> None:
+    """Nothing but what scrolls by itself reaches beyond the right edge."""
     page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
     wide = """
     return Array.from(document.querySelectorAll("body *"))
@@ -233,3 +253,39 @@ def test_screenshots_to_look_at(
     shoot(page, file)
     assert file.stat().st_size > 100_000
     assert page.find_element(By.ID, "filters").is_displayed() is (kind != "print")
+
+
+@pytest.mark.parametrize(("size", "kind", "scheme"), [(WIDE, "", "dark"), (PHONE, "", "light"), (A4, "print", "light")])
+def test_cells_under_load_fit_and_are_accessible(
+    page: Chrome, report_under_load: str, axe: str, artefacts: Path, size: tuple[int, int], kind: str, scheme: str
+) -> None:
+    """On a screen, on a phone, on paper; kept to look at."""
+    sized(page, size)
+    media(page, kind, scheme)
+    page.get(report_under_load)
+    assert_fits(page, size)
+    assert serious_violations(page, axe) == []
+    shoot(page, artefacts / f"load-{kind or scheme}-{size[0]}.png")
+
+
+def test_filters_and_heads_work_under_load_too(page: Chrome, report_under_load: str) -> None:
+    """A protocol's rows alone; a column sorts within each protocol, what has no number last."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.select import Select
+
+    page.get(report_under_load)
+    names = """
+    const table = document.querySelector("section[aria-labelledby=load] table");
+    return Array.from(table.querySelectorAll("tbody:not(.instruments) tr[data-endpoint]"))
+      .filter(row => row.offsetParent !== null).map(row => row.getAttribute("data-endpoint"));"""
+    page.find_element(By.XPATH, "(//section[@aria-labelledby='load']//table)[1]/thead//button[.='1 client']").click()
+    assert page.execute_script(names)[-6:] == [
+        "fastapi-rest",
+        "flask-rest",
+        "mosec-rest",
+        "bentoml-rest",
+        "ray-serve-rest",
+        "tensorflow-serving-rest",
+    ]
+    Select(page.find_element(By.CSS_SELECTOR, "select[data-filter=protocol]")).select_by_value("v2-grpc")
+    assert set(page.execute_script(names)) == {"triton-grpc", "kserve-grpc"}
