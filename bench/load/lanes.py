@@ -39,6 +39,7 @@ class Booked:
     wait_s: float | None
     throttled: int
     steal_s: float | None
+    energy_j: float | None = None
 
 
 Prepare = Callable[[Payload], Any]
@@ -133,7 +134,14 @@ class Lane:
     _kept: dict[int, bytes] = field(default_factory=dict)
 
     def book(
-        self, done: Slice, round_index: int, position: int, before: Usage | None, after: Usage | None, steal_s: float | None
+        self,
+        done: Slice,
+        round_index: int,
+        position: int,
+        before: Usage | None,
+        after: Usage | None,
+        steal_s: float | None,
+        energy_j: float | None = None,
     ) -> None:
         """Take over what a slice brought."""
         self.reconnects += done.reconnects
@@ -154,6 +162,7 @@ class Lane:
                 wait_s=_difference(before, after),
                 throttled=after.throttled - before.throttled if before and after else 0,
                 steal_s=steal_s,
+                energy_j=energy_j,
             )
         )
         if after is not None:
