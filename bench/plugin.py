@@ -208,8 +208,7 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
 
     def emit(rows: Sequence[StudyRow]) -> None:
         session.study = tuple(rows)
-        if not session.smoke:
-            _emit_run(config, fleet, emnist, model, _facts(fleet, idle))
+        _emit_beside(config, fleet, emnist, model, idle)
 
     params = map(_param_of, request.session.items)
     plan = StudyPlan(
@@ -230,8 +229,7 @@ def startup(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model
 
     def emit(rows: Sequence[StartRow]) -> None:
         session.startup = tuple(rows)
-        if not session.smoke:
-            _emit_run(config, fleet, emnist, model, _facts(fleet, idle))
+        _emit_beside(config, fleet, emnist, model, idle)
 
     params = map(_param_of, request.session.items)
     plan = StartPlan(
@@ -244,11 +242,6 @@ def startup(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model
         emit=emit,
     )
     return StartUps(plan, fleet, PayloadPress(emnist, model.predictor), idle)
-
-
-def _facts(fleet: Fleet, idle: IdleWatch) -> dict[str, Mapping[str, object]]:
-    """What is known of each backend that runs."""
-    return {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
 
 
 def _started(config: pytest.Config) -> list[Backend]:
@@ -334,6 +327,13 @@ def _again(config: pytest.Config, cell: Cell) -> str:
     return shlex.join(
         ["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", cell.id, "-m", "not replay", *scene]
     )
+
+
+def _emit_beside(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch) -> None:
+    """Tell the reports what was measured beside the cells; nothing in the smoke run."""
+    if not config.stash[_SESSION].smoke:
+        facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
+        _emit_run(config, fleet, dataset, model, facts)
 
 
 def _emit_run(

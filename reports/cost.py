@@ -47,7 +47,7 @@ def _cheapness(of_endpoint: Sequence[Record | None]) -> float:
 def _columns(scenarios: Sequence[str]) -> tuple[Column, ...]:
     titles = [title_of(name).lower() for name in scenarios]
     return (
-        Column("cell", "Cell", "Backend and endpoint.", numeric=False),
+        Column("endpoint", "Endpoint", "One protocol of one backend.", numeric=False),
         *(Column(f"cpu-{t}", f"CPU s/1000, {t}", f"CPU seconds of the server for {_IMAGES} images, {t}.") for t in titles),
         *(Column(f"joule-{t}", f"J/1000, {t}", f"Joules of the machine's packages for {_IMAGES} images, {t}.") for t in titles),
         Column(

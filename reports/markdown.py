@@ -142,13 +142,13 @@ def _startup_and_cost(view: View, chart_files: Mapping[str, str], lean: Lean) ->
     """Each where the run has it."""
     if view.startup.grid.rows:
         yield "## Start-up"
-        yield escape(startup.NOTE)
+        yield escape(startup.NOTE) if lean < Lean.BACKGROUND else ""
         yield _picture("startup", "Start-up, step by step", chart_files)
         yield pipe_table(view.startup.grid.columns, view.startup.grid.rows)
         yield "\n".join(f"- {escape(cut(problem, _reason_width(lean)))}" for problem in view.startup.problems)
-    if view.cost.rows:
+    if view.cost.rows and lean < Lean.COLUMNS:
         yield "## Cost"
-        yield escape(cost.NOTE)
+        yield escape(cost.NOTE) if lean < Lean.BACKGROUND else ""
         yield pipe_table(view.cost.columns, view.cost.rows)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from bench.records import StartRow
 from reports.baseline import Grid
 from reports.columns import Column
-from reports.tables import MISSING, number, size
-from reports.text import one_line
+from reports.tables import MISSING, seconds, size
+from reports.text import cut, one_line
 
 NOTE = (
     "Seconds since the start was ordered: medians of fresh starts, the range in brackets. Images, environments and exports are "
@@ -20,6 +20,7 @@ NOTE = (
     "gets its first request after it. Warm is where the latency has come down to 10 % above its steady state at most, to stay "
     "there; it is left out (–) where it did not settle in the second or so in which it was asked."
 )
+_LONGEST_PROBLEM = 400
 LAUNCH, PORT, READY, ANSWER, WARM = "launched", "port open", "says ready", "first answer", "warm"
 _FIELDS = {LAUNCH: "launch_s", PORT: "port_open_s", READY: "ready_s", ANSWER: "first_answer_s", WARM: "warm_s"}
 _COLUMNS = (
@@ -46,8 +47,8 @@ class Timeline:
     def text(self) -> str:
         """`0.712 s, warm 0.745 s`."""
         ends = dict(self.ends)
-        warm = f", warm {number(ends[WARM])} s" if WARM in ends else ""
-        return f"{number(ends[ANSWER])} s{warm}"
+        warm = f", warm {seconds(ends[WARM])} s" if WARM in ends else ""
+        return f"{seconds(ends[ANSWER])} s{warm}"
 
     @property
     def steps(self) -> tuple[tuple[str, float], ...]:
@@ -80,8 +81,13 @@ def start_section(rows: Sequence[StartRow], backends: Mapping[str, Mapping[str, 
     return StartSection(
         Grid(_COLUMNS, tuple(_texts(name, by_backend[name], backends.get(name, {})) for name in order)),
         tuple(timelines[name] for name in order if name in timelines),
-        tuple(f"{one_line(row.backend)}, start {row.repeat}: {one_line(row.problem)}" for row in rows if row.problem),
+        tuple(_problem(row) for row in rows if row.problem),
     )
+
+
+def _problem(row: StartRow) -> str:
+    which = "" if row.launch_s is None else f", start {row.repeat}"
+    return f"{one_line(row.backend)}{which}: {cut(row.problem, _LONGEST_PROBLEM)}"
 
 
 def _known(rows: Sequence[StartRow], field: str) -> list[float]:
@@ -96,20 +102,20 @@ def _timeline(name: str, rows: Sequence[StartRow]) -> Timeline | None:
 
 
 def _texts(name: str, rows: Sequence[StartRow], facts: Mapping[str, Any]) -> tuple[str, ...]:
-    came = len(_known(rows, "first_answer_s"))
+    came, launched = (len(_known(rows, field)) for field in ("first_answer_s", "launch_s"))
     steps = (_spread(_known(rows, field)) for field in (*_FIELDS.values(), "stop_s"))
     size_bytes = facts.get("size_bytes")
     return (
         one_line(name),
-        str(came) if came == len(rows) else f"{came} of {len(rows)}",
+        (str(came) if came == len(rows) else f"{came} of {len(rows)}") if launched else "not started",
         *steps,
         size(size_bytes) if isinstance(size_bytes, int | float) else MISSING,
     )
 
 
 def _spread(values: Sequence[float]) -> str:
-    """`0.712 (0.690 to 0.801)`: median and range."""
+    """`0.712 (0.690–0.801)`: median and range, where the two differ in what is shown."""
     if not values:
         return MISSING
-    middle = number(median(values))
-    return middle if len(values) == 1 else f"{middle} ({number(min(values))} to {number(max(values))})"
+    low, middle, high = (seconds(value) for value in (min(values), median(values), max(values)))
+    return middle if low == high else f"{middle} ({low}–{high})"
