@@ -207,7 +207,7 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
     config, session = request.config, request.config.stash[_SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
-        session.study = tuple(rows)
+        session.study = () if session.smoke else tuple(rows)
         _emit_beside(config, fleet, emnist, model, idle)
 
     params = map(_param_of, request.session.items)
@@ -228,7 +228,7 @@ def startup(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model
     config, session = request.config, request.config.stash[_SESSION]
 
     def emit(rows: Sequence[StartRow]) -> None:
-        session.startup = tuple(rows)
+        session.startup = () if session.smoke else tuple(rows)
         _emit_beside(config, fleet, emnist, model, idle)
 
     params = map(_param_of, request.session.items)
