@@ -38,6 +38,7 @@ LEAST_BLOCKS, MOST_BLOCKS = 8, 500
 ASK_S, ASK_AT_MOST_S = 1.0, 15.0  # at most where the least of blocks takes longer
 WARM_WITHIN = 1.1  # of the steady state
 STEADY_SHARE = 0.75  # of the blocks from there on
+RESTLESS_SHARE = 0.9  # of the steady state's own blocks
 
 _POLL_S, _POLL_SHARE, _POLL_AT_MOST_S = 0.002, 0.01, 0.1
 _ALIVE_EVERY_S = 1.0
@@ -144,13 +145,15 @@ def warm_at(blocks: Blocks) -> float | None:
     """When the latency had come down to 10 % above its steady state at most, to stay there; None where it did not settle.
 
     The steady state is the median of the second half of the blocks. Warm is the beginning of the first block of the first
-    half that is within 10 % of it and from which on three of four blocks are: a stall of the host is no relapse.
+    half that is within 10 % of it and from which on three of four blocks are: a stall of the host is no relapse. Where the
+    steady state is more restless than that, within what nine of ten of its own blocks keep: more cannot be told there.
     """
     latencies = [latency_s for _, latency_s in blocks]
     half = len(blocks) // 2
     if not half:
         return None
-    limit_s = WARM_WITHIN * median(latencies[half:])
+    steady = sorted(latencies[half:])
+    limit_s = max(WARM_WITHIN * median(steady), steady[int(RESTLESS_SHARE * (len(steady) - 1))])
     for place in range(half):
         rest = latencies[place:]
         if rest[0] <= limit_s and sum(latency_s <= limit_s for latency_s in rest) >= STEADY_SHARE * len(rest):

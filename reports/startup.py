@@ -18,7 +18,8 @@ NOTE = (
     "made beforehand, the same backend runs already (its files are in the page cache), and all others are up and idle: the "
     "start of a further replica, not of the first one on a new machine. A server that has a word of its own for being ready "
     "gets its first request after it. Warm is where the latency has come down to 10 % above its steady state at most, to stay "
-    "there; it is left out (–) where it did not settle in the second or so in which it was asked."
+    "there (where that is itself more restless, within what it keeps); it is left out (–) where it did not settle in the "
+    "second or so in which it was asked."
 )
 _LONGEST_PROBLEM = 400
 LAUNCH, PORT, READY, ANSWER, WARM = "launched", "port open", "says ready", "first answer", "warm"
