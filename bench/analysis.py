@@ -13,7 +13,7 @@ from bench.cells import Cell
 from bench.confusion import Disagreement
 from bench.contract import Answer, FloatArray, IntArray, Role
 from bench.gate import Believed, GateRow, gate_row, noise_floor
-from bench.load.lanes import Lane
+from bench.load.lanes import Booked, Lane
 from bench.mistakes import disagreements_of
 from bench.payloads import PayloadBook, PayloadPress
 from bench.probe import canned_answer
@@ -295,7 +295,9 @@ def _record(run: CellRun, press: PayloadPress, held: Held, verification: Verific
         same_sample_speedup_low=held.same_sample_speedup.low if held.same_sample_speedup else None,
         server_threads=lane.threads,
         runnable_threads=held.runnable_threads,
-        server_cpu_s_per_image=cpu_s_per_image(lane, cell.scenario.batch_size),
+        server_cpu_s_per_image=per_image(lane, cell.scenario.batch_size, lambda booked: booked.cpu_s),
+        server_peak_memory_bytes=lane.system.peak_memory_bytes(),
+        energy_j_per_image=per_image(lane, cell.scenario.batch_size, lambda booked: booked.energy_j),
     )
     return _with_figures(record, lane, cell.scenario.batch_size, seed) if lane.duration_s else record
 
@@ -393,11 +395,11 @@ def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: st
     )
 
 
-def cpu_s_per_image(lane: Lane, batch_size: int) -> float | None:
-    """Seconds on a CPU of the server for each image that it answered, timed or not."""
-    known = [booked for booked in lane.booked if booked.cpu_s is not None]
-    images = sum(booked.answered for booked in known) * batch_size
-    return sum(booked.cpu_s or 0.0 for booked in known) / images if images else None
+def per_image(lane: Lane, batch_size: int, spent: Callable[[Booked], float | None]) -> float | None:
+    """What the lane's slices spent on one image, of those in which that is known."""
+    known = [(amount, booked.answered) for booked in lane.booked if (amount := spent(booked)) is not None]
+    images = sum(answered for _, answered in known) * batch_size
+    return sum(amount for amount, _ in known) / images if images else None
 
 
 def _runnable(lane: Lane, foreign_wait: float) -> float | None:

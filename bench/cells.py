@@ -33,6 +33,8 @@ _EXTRA_INFO = (
     "max_abs_diff",
     "ceiling_fraction",
     "server_cpu_s_per_image",
+    "server_peak_memory_bytes",
+    "energy_j_per_image",
     "batch_size",
     "protocol",
     "runtime",

@@ -16,6 +16,7 @@ The exception tree:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -273,6 +274,13 @@ class SystemUnderTest(Protocol):
         """Counters now, or None where they cannot be read (a remote engine)."""
         ...
 
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory that its processes held at once so far, as far as its engine knows; None where nobody does.
+
+        Too dear to frame a slice with: to be asked between campaigns.
+        """
+        ...
+
     def is_alive(self) -> bool:
         """Whether its first process still runs."""
         ...
@@ -308,11 +316,45 @@ class Absence:
     failed: bool = False
 
 
+class Instance(Protocol):
+    """One more instance of a prepared backend, so that its start can be timed; nothing runs before `launch`."""
+
+    @property
+    def ready_timeout_s(self) -> float:
+        """How long its start may take."""
+        ...
+
+    @property
+    def tells_ready(self) -> bool:
+        """Whether it has a word of its own for being ready."""
+        ...
+
+    def launch(self) -> SystemUnderTest:
+        """Order its start; returns as soon as the engine has started it. Raises BackendFailed."""
+        ...
+
+    def check_ready(self) -> None:
+        """Ask it once for its own word; raises ExchangeError while it does not say that it is ready."""
+        ...
+
+    def lost_its_port(self) -> bool:
+        """Whether it ended because another program took its port first: then another launch may help."""
+        ...
+
+    def stop(self) -> None:
+        """End it with all that belongs to it, if it was launched; never raises."""
+        ...
+
+
 class Fleet(Protocol):
     """Starts, keeps and stops the selected backends; one backend's failure is its own row."""
 
     def start(self, names: Collection[str], probe: Probe) -> None:
         """Start those of `names` that neither run nor are known to be absent; each is ready when `probe` returns."""
+        ...
+
+    def another(self, name: str) -> AbstractContextManager[Instance]:
+        """One more instance of a backend that runs, beside it and of no concern to it; stopped when the context ends."""
         ...
 
     @property

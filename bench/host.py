@@ -1,4 +1,4 @@
-"""What the measuring side asks of the machine that it runs on: usable CPUs, pinning, steal time."""
+"""What the measuring side asks of the machine that it runs on: usable CPUs, pinning, steal time, energy."""
 
 from __future__ import annotations
 
@@ -61,3 +61,56 @@ class StealClock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+class EnergyClock:
+    """Joules that the machine's packages took since this was made, by their own meters (RAPL); None where none can be read.
+
+    What is in it: all that runs on these packages, the client and idle power included. A meter turns over at its
+    `max_energy_range_uj`, in minutes at the soonest.
+    """
+
+    def __init__(self, folder: Path = Path("/sys/class/powercap")) -> None:
+        self._meters = [meter for path in sorted(folder.glob("intel-rapl:*")) if (meter := _PackageMeter.opened(path))]
+
+    def now(self) -> float | None:
+        """The sum now."""
+        if not self._meters:
+            return None
+        return sum(meter.read_uj() for meter in self._meters) / 1e6
+
+    def close(self) -> None:
+        """Close the files."""
+        for meter in self._meters:
+            os.close(meter.file)
+        self._meters = []
+
+
+class _PackageMeter:
+    """One package's meter: microjoules since it was opened."""
+
+    def __init__(self, file: int, range_uj: int) -> None:
+        self.file = file
+        self._range_uj = range_uj
+        self._last_uj = self._raw_uj()
+        self._sum_uj = 0
+
+    @classmethod
+    def opened(cls, folder: Path) -> _PackageMeter | None:
+        """None for a part of a package, for one that covers the packages (psys), and where only root may read."""
+        try:
+            if not (folder / "name").read_text(encoding="ascii").startswith("package"):
+                return None
+            range_uj = int((folder / "max_energy_range_uj").read_text(encoding="ascii"))
+            return cls(os.open(folder / "energy_uj", os.O_RDONLY | os.O_CLOEXEC), range_uj)
+        except (OSError, ValueError):
+            return None
+
+    def read_uj(self) -> int:
+        raw_uj = self._raw_uj()
+        self._sum_uj += raw_uj - self._last_uj + (self._range_uj if raw_uj < self._last_uj else 0)
+        self._last_uj = raw_uj
+        return self._sum_uj
+
+    def _raw_uj(self) -> int:
+        return int(os.pread(self.file, 32, 0))

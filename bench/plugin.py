@@ -30,9 +30,10 @@ from bench.options import add_flag, add_option, get_flag, get_option
 from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
-from bench.records import Record, Run, Samples, StudyRow
+from bench.records import Record, Run, Samples, StartRow, StudyRow
 from bench.replay import Replay, ReplayClock
 from bench.scenarios import ACCURACY, CLIENTS, LOADS, Kind, Scenario, clients_scenario, slo_scenario
+from bench.startup import StartPlan, StartUps, starts_of
 from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
 
 
@@ -47,6 +48,7 @@ class _Session:
     backends: Sequence[Backend] = ()
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
     study: tuple[StudyRow, ...] = ()
+    startup: tuple[StartRow, ...] = ()
     facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
     confusion: Confusion | None = None
     disagreements: list[Disagreement] = field(default_factory=list)
@@ -99,6 +101,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="15ms",
         help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
     )
+    add_option(parser, "--starts", metavar="N", default="3", help="how often each backend is started for the start-up; 0: not")
     add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
 
 
@@ -120,6 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
         gate = threshold_of(get_option(config, "--gate"))
         under_load = _scenarios_under_load(config)
         _seed(config)
+        starts_of(get_option(config, "--starts"))
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -149,6 +153,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise `cell` over the selected backends' endpoints and the test's scenarios, `study_cell` over 2018's."""
+    if "started_backend" in metafunc.fixturenames:
+        started = _started(metafunc.config)
+        metafunc.parametrize("started_backend", started, ids=[backend.name for backend in started])
     marker = metafunc.definition.get_closest_marker("scenarios")
     if marker is None:
         return
@@ -227,10 +234,8 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
     config, session = request.config, request.config.stash[_SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
-        session.study = tuple(rows)
-        if not session.smoke:
-            facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
-            _emit_run(config, fleet, emnist, model, facts)
+        session.study = () if session.smoke else tuple(rows)
+        _emit_beside(config, fleet, emnist, model, idle)
 
     params = map(_param_of, request.session.items)
     plan = StudyPlan(
@@ -264,6 +269,36 @@ def _scenarios(config: pytest.Config, asked: Sequence[Scenario | Kind]) -> list[
         elif session.gate is None:
             found += session.under_load[one]
     return found
+
+
+@pytest.fixture(scope="session")
+def startup(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> StartUps:
+    """The start-up of all collected backends; measured when the first is asked for."""
+    config, session = request.config, request.config.stash[_SESSION]
+
+    def emit(rows: Sequence[StartRow]) -> None:
+        session.startup = () if session.smoke else tuple(rows)
+        _emit_beside(config, fleet, emnist, model, idle)
+
+    params = map(_param_of, request.session.items)
+    plan = StartPlan(
+        backends=[param for param in params if isinstance(param, Backend)],
+        starts=1 if session.smoke else starts_of(get_option(config, "--starts")),
+        client_cpu=session.client_cpu,
+        strict=get_flag(config, "--strict-backends"),
+        smoke=session.smoke,
+        say=Console(config).line,
+        emit=emit,
+    )
+    return StartUps(plan, fleet, PayloadPress(emnist, model.predictor), idle)
+
+
+def _started(config: pytest.Config) -> list[Backend]:
+    """The servers whose start-up is measured; who gates wants to know about the speed alone."""
+    session = config.stash[_SESSION]
+    if session.gate is not None or not starts_of(get_option(config, "--starts")):
+        return []
+    return [backend for backend in session.backends if backend.role is Role.SERVER]
 
 
 def _seed(config: pytest.Config) -> int:
@@ -311,13 +346,13 @@ def _param_id(cell: Cell) -> str:
     return cell.endpoint.id if cell.scenario == ACCURACY else cell.id
 
 
-def _param_of(item: pytest.Item) -> Cell | StudyCell | None:
+def _param_of(item: pytest.Item) -> Cell | StudyCell | Backend | None:
     """What a benchmark of this suite measures; None for any other item, and for one that nothing was selected for."""
     if not isinstance(item, pytest.Function) or "replay" not in item.fixturenames:
         return None
     params = item.callspec.params
-    param = params.get("cell", params.get("study_cell"))
-    return param if isinstance(param, Cell | StudyCell) else None
+    param = params.get("cell", params.get("study_cell", params.get("started_backend")))
+    return param if isinstance(param, Cell | StudyCell | Backend) else None
 
 
 def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
@@ -336,7 +371,9 @@ def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list
     return chosen
 
 
-def _group(param: Cell | StudyCell) -> str:
+def _group(param: Cell | StudyCell | Backend) -> str:
+    if isinstance(param, Backend):
+        return "start-up: seconds from the order to the first right answer, one fresh start each"
     if isinstance(param, StudyCell):
         return f"replay of 2018, {param.cell.scenario.name}: one after the other unless interleaved"
     scenario = param.scenario
@@ -356,6 +393,13 @@ def _again(config: pytest.Config, cell: Cell) -> str:
     scene = [f"{flag}={value}" for flag, value in given.items() if value is not None]
     # With brackets the name of one cell is no part of another's: single is part of single-as-in-2018.
     return shlex.join(["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", f"[{_param_id(cell)}]", *scene])
+
+
+def _emit_beside(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch) -> None:
+    """Tell the reports what was measured beside the cells; nothing in the smoke run."""
+    if not config.stash[_SESSION].smoke:
+        facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
+        _emit_run(config, fleet, dataset, model, facts)
 
 
 def _emit_run(
@@ -387,6 +431,7 @@ def _emit_run(
         backends=dict(session.facts),
         warnings=tuple(warnings),
         study=session.study,
+        startup=session.startup,
         confusion=session.confusion,
         disagreements=tuple(session.disagreements),
         gate=tuple(session.gate_rows),

@@ -57,19 +57,23 @@ class Probe:
     def __call__(self, system: SystemUnderTest) -> None:
         """Return once every endpoint has answered rightly; raises ExchangeError while one has not."""
         for endpoint in system.endpoints.values():
-            book = self._press.book(codec(endpoint.protocol), 1)
-            if system.backend.role is Role.CEILING:
-                self._prime(endpoint)
-            transport = open_transport(system, endpoint)
-            try:
-                transport.connect()
-                body = transport.exchange(transport.prepare(book.payloads[0]))
-            finally:
-                transport.close()
-            if system.backend.role is not Role.CEILING:
-                Verifier(book.codec, book.payloads, book.expected, self._press.dataset.class_names).check(Answer(0, body))
-            elif body != canned_answer(book):
-                raise MalformedAnswer(f"{endpoint.id}: the answer is not the one that it was given")
+            self.ask(system, endpoint)
+
+    def ask(self, system: SystemUnderTest, endpoint: Endpoint) -> None:
+        """Return if this endpoint answered rightly; raises ExchangeError otherwise."""
+        book = self._press.book(codec(endpoint.protocol), 1)
+        if system.backend.role is Role.CEILING:
+            self._prime(endpoint)
+        transport = open_transport(system, endpoint)
+        try:
+            transport.connect()
+            body = transport.exchange(transport.prepare(book.payloads[0]))
+        finally:
+            transport.close()
+        if system.backend.role is not Role.CEILING:
+            Verifier(book.codec, book.payloads, book.expected, self._press.dataset.class_names).check(Answer(0, body))
+        elif body != canned_answer(book):
+            raise MalformedAnswer(f"{endpoint.id}: the answer is not the one that it was given")
 
     def _prime(self, endpoint: Endpoint) -> None:
         for batch_size in self._batch_sizes:

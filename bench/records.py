@@ -202,7 +202,8 @@ class StartRow:
     All but `stop_s` are seconds since the start was ordered: `launch_s` until the engine has started it, `port_open_s` until
     its port takes a connection, `ready_s` until it says of itself that it is ready (None where it has no such word),
     `first_answer_s` until a real prediction was answered rightly, `warm_s` until its latency stays within 10 % of its
-    steady state. `stop_s` is how long stopping it took. `problem` says why something is missing.
+    steady state (None also where it did not settle while it was asked). `stop_s` is how long stopping it took. `problem`
+    says what went wrong, so that something is missing.
     """
 
     backend: str

@@ -12,9 +12,9 @@ from bench.analysis import (
     CellRun,
     Outcome,
     blank_record,
-    cpu_s_per_image,
     disagreements,
     evidence_of,
+    per_image,
     verification_of,
     with_answers,
     with_latencies,
@@ -99,7 +99,9 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
         exchanges=len(shown.duration_s),
         rounds=len(lane.booked),
         measured_s=shown.seconds,
-        server_cpu_s_per_image=cpu_s_per_image(lane, scenario.batch_size),
+        server_cpu_s_per_image=per_image(lane, scenario.batch_size, lambda booked: booked.cpu_s),
+        server_peak_memory_bytes=lane.system.peak_memory_bytes(),
+        energy_j_per_image=per_image(lane, scenario.batch_size, lambda booked: booked.energy_j),
     )
     if len(shown.duration_s):
         rate = shown.exchanges * scenario.batch_size / shown.seconds

@@ -12,7 +12,9 @@ from bench.records import Samples
 from reports.bars import bar_text, draw_bars
 from reports.distributions import curve_of, draw_distributions, latency_text
 from reports.figures import FRAMED, NARROW, PALETTE, WIDE, Chart, Group, png_bytes, style, svg_bytes, svg_element, write
+from reports.startup import StartSection
 from reports.tables import Table, endpoint_name
+from reports.timeline import draw_timelines
 from reports.traces import draw_traces
 from reports.waterfall import draw_parts, parts_of
 
@@ -65,6 +67,17 @@ def parts_chart(table: Table) -> Chart | None:
     with style():
         drawn = [draw_parts(rows, layout) for layout in (WIDE, NARROW)]
         return chart_of(f"parts-{table.scenario}", f"{table.title} · where the time goes", alt, *drawn)
+
+
+def start_chart(section: StartSection) -> Chart | None:
+    """How each backend starts, step by step; None if no start came to an answer."""
+    if not section.timelines:
+        return None
+    named = [f"{line.backend} {line.text}" for line in section.timelines]
+    alt = f"Seconds from the order to the first right answer, and until warm: {few(named)}."
+    with style():
+        drawn = [draw_timelines(section.timelines, layout) for layout in (WIDE, NARROW)]
+        return chart_of("startup", "Start-up, step by step", alt, *drawn)
 
 
 def protocol_colours(tables: Sequence[Table]) -> dict[str, str]:

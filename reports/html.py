@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, load_words, study, upkeep, words
+from reports import baseline, cost, load_words, startup, study, upkeep, words
 from reports.comparison import Comparison
 from reports.figures import Chart
 from reports.history import History
@@ -41,7 +41,7 @@ class Section:
 
 
 def render_html(view: View, charts: Mapping[str, Chart]) -> str:
-    """The page; `charts` by name (`throughput-<scenario>`, `latency-<scenario>`)."""
+    """The page; `charts` by name (`throughput-<scenario>`, `latency-<scenario>`, `startup`)."""
     environment = _environment()
     sections = [
         Section(table, *(charts.get(f"{kind}-{table.scenario}") for kind in ("throughput", "latency", "parts", "rounds")))
@@ -59,6 +59,9 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         upkeep_note=upkeep.NOTE,
         charts=charts,
         load_words=load_words,
+        startup_note=startup.NOTE,
+        cost_note=cost.NOTE,
+        start_chart=charts.get("startup"),
         values_of=lambda texts: _values(*texts),
         script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from tabulate import tabulate
 
-from reports import baseline, load_words, study, words
+from reports import baseline, cost, load_words, startup, study, words
 from reports.columns import Column
 from reports.comparison import Comparison
 from reports.load import Matrix
@@ -116,6 +116,7 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
         yield from _table(view.accuracy, lean)
         yield escape(view.accuracy_note)
     yield from _mistakes(view)
+    yield from _startup_and_cost(view, chart_files, lean)
     if view.upkeep.rows:
         yield "## What each backend asks of its owner"
         yield pipe_table(view.upkeep.columns, view.upkeep.rows)
@@ -173,6 +174,20 @@ def _mistakes(view: View) -> Iterator[str]:
     if view.mistakes.disagreements.rows:
         yield "### Where servers differ from the reference"
         yield pipe_table(view.mistakes.disagreements.columns, view.mistakes.disagreements.rows)
+
+
+def _startup_and_cost(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[str]:
+    """Each where the run has it."""
+    if view.startup.grid.rows:
+        yield "## Start-up"
+        yield escape(startup.NOTE) if lean < Lean.BACKGROUND else ""
+        yield _picture("startup", "Start-up, step by step", chart_files)
+        yield pipe_table(view.startup.grid.columns, view.startup.grid.rows)
+        yield "\n".join(f"- {escape(cut(problem, _reason_width(lean)))}" for problem in view.startup.problems)
+    if view.cost.rows and lean < Lean.COLUMNS:
+        yield "## Cost"
+        yield escape(cost.NOTE) if lean < Lean.BACKGROUND else ""
+        yield pipe_table(view.cost.columns, view.cost.rows)
 
 
 def _study(view: View) -> Iterator[str]:

@@ -35,9 +35,9 @@ def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
 
 
 def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
-    """All pictures of a report, by `throughput-`, `latency-`, `parts-` and `rounds-<scenario>`, and `load-...`."""
+    """All pictures of a report, by `throughput-`, `latency-`, `parts-` and `rounds-<scenario>`, `load-...` and `startup`."""
     colours = charts.protocol_colours(view.speed)
-    drawn = {}
+    drawn = {"startup": charts.start_chart(view.startup)}
     for table in view.speed:
         drawn[f"throughput-{table.scenario}"] = charts.bar_chart(table, colours)
         drawn[f"latency-{table.scenario}"] = charts.latency_chart(table, stored.samples, colours)

@@ -73,6 +73,11 @@ def milliseconds(seconds: float | None) -> str:
     return number(None if seconds is None else seconds * 1e3)
 
 
+def seconds(value: float | None) -> str:
+    """A time that a person waits: three digits, but nothing below a millisecond."""
+    return number(value) if value is None or value >= 0.1 else f"{value:.3f}"
+
+
 def kilobytes(size_bytes: int | None) -> str:
     """A size of a body; kB is 1000 bytes."""
     return number(None if size_bytes is None else size_bytes / 1e3)

@@ -11,11 +11,13 @@ from bench.records import Record
 from bench.scenarios import ACCURACY
 from reports import answer
 from reports.baseline import Grid, then_and_now
+from reports.cost import cost_grid
 from reports.facts import pairs
 from reports.gate import GateSection, gate_section
 from reports.idle import idle_sentences
 from reports.load import LoadSection, load_section
 from reports.mistakes import MistakesSection, mistakes_section
+from reports.startup import StartSection, start_section
 from reports.store import StoredRun
 from reports.study import StudySection, study_section
 from reports.tables import Table, method_table, number, of_one_client, scenario_table, scenarios_of
@@ -46,6 +48,8 @@ class View:
     study: StudySection
     gate: GateSection
     mistakes: MistakesSection
+    startup: StartSection
+    cost: Grid
     upkeep: Grid
     sets: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
@@ -81,6 +85,8 @@ def build_view(stored: StoredRun) -> View:
         study=study_section(run.study),
         gate=gate_section(run.gate),
         mistakes=mistakes_section(run.confusion, run.disagreements),
+        startup=start_section(run.startup, run.backends),
+        cost=cost_grid(records),
         upkeep=upkeep_grid(run.backends),
         sets={name: _sets(facts) for name, facts in run.backends.items()},
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from bench.contract import Role
 from bench.records import Record
-from reports.figures import INK, MUTED, PALETTE, Layout, axes, canvas, write
+from reports.figures import MUTED, PALETTE, Layout
+from reports.stacks import Look, Stack, draw_stacks
 from reports.tables import Table, endpoint_name, milliseconds, number
-from reports.text import shortened
 
 ENCODE, WIRE, SERVING, MODEL, DECODE, WHOLE = "encode", "wire", "serving", "model", "decode", "exchange, undivided"
 COLOURS = {ENCODE: PALETTE[4], WIRE: PALETTE[5], SERVING: PALETTE[0], MODEL: PALETTE[2], DECODE: PALETTE[3], WHOLE: MUTED}
-_TOP, _LEGEND, _FOOT, _THICK, _CHAR = 4, 30, 30, 14, 7.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +61,14 @@ def _parts(record: Record, wire_s: float | None, model_s: float | None) -> Parts
 
 def draw_parts(rows: Sequence[Parts], layout: Layout) -> Figure:
     """A bar of 100 % a cell; beside it the whole time."""
-    height = 24 if layout.beside else 42
-    shown = [part for part in COLOURS if any(part in dict(row.seconds) for row in rows)]
-    per_line = len(shown) if layout.beside else 3
-    legend = _LEGEND * -(-len(shown) // per_line)
-    figure = canvas(layout.width_px, _TOP + legend + height * len(rows) + _FOOT)
-    left, right = 4.0, 10.0
-    if layout.beside:
-        left = 14 + _CHAR * max(len(_name(row, layout)) for row in rows)
-        right = 16 + _CHAR * max(len(row.text) for row in rows)
-    for place, part in enumerate(shown):
-        x = (left if layout.beside else 0) + (place % per_line) * (118 if layout.beside else 112)
-        y = _TOP + 10 + _LEGEND * (place // per_line) * 0.7
-        _swatch(figure, x, y, COLOURS[part])
-        write(figure, x + 18, y, part, MUTED)
-    ax = axes(figure, left, _TOP + legend, layout.width_px - left - right, height * len(rows))
+    stacks = [Stack(endpoint_name(row.record), row.text, _shares(row)) for row in rows]
+    return draw_stacks(stacks, Look(COLOURS, _mark, hatched=(WHOLE,)), layout)
+
+
+def _shares(row: Parts) -> tuple[tuple[str, float], ...]:
+    return tuple((part, 100 * seconds / row.total_s) for part, seconds in row.seconds)
+
+
+def _mark(ax: Axes, _: Layout) -> None:
     ax.set_xlim(0, 100)
-    ax.set_ylim(height * len(rows), 0)
-    ax.set_yticks([])
     ax.set_xticks([0, 25, 50, 75, 100], ["0", "25 %", "50 %", "75 %", "100 %"])
-    ax.grid(axis="x")
-    for place, row in enumerate(rows):
-        y = place * height
-        middle = y + (12 if layout.beside else 27)
-        begin = 0.0
-        for part, seconds in row.seconds:
-            width = 100 * seconds / row.total_s
-            hatch = "/////" if part == WHOLE else ""
-            face = "none" if hatch else COLOURS[part]
-            box = (begin, middle - _THICK / 2)
-            ax.add_patch(Rectangle(box, width, _THICK, facecolor=face, edgecolor=COLOURS[part], hatch=hatch, linewidth=0.5))
-            begin += width
-        if layout.beside:
-            write(figure, left - 10, _TOP + legend + y + 12, _name(row, layout), align="right")
-            write(figure, layout.width_px - right + 10, _TOP + legend + middle, row.text)
-        else:
-            write(figure, 0, _TOP + legend + y + 10, _name(row, layout))
-            write(figure, layout.width_px - 4, _TOP + legend + y + 10, row.text, INK, align="right")
-    return figure
-
-
-def _name(row: Parts, layout: Layout) -> str:
-    return shortened(endpoint_name(row.record), 34 if layout.beside else 20)
-
-
-def _swatch(figure: Figure, x: float, y: float, colour: str) -> None:
-    width, height = figure.get_size_inches() * 72
-    place = (x / width, 1 - (y + 5) / height)
-    figure.add_artist(
-        Rectangle(place, 12 / width, 10 / height, facecolor=colour, edgecolor="none", transform=figure.transFigure)
-    )

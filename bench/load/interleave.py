@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.contract import BackendFailed, ExchangeError
-from bench.host import StealClock
+from bench.host import EnergyClock, StealClock
 from bench.idle import awake
 from bench.load.closed_loop import Slice
 from bench.load.lanes import Lane, Part
@@ -131,7 +131,7 @@ class Campaign:
                 return
 
     def _go_round(self) -> None:
-        start, steal = perf_counter(), StealClock()
+        start, steal, energy = perf_counter(), StealClock(), EnergyClock()
         for lane in self._lanes:
             lane.rate = self._rate(lane)
         position = 0
@@ -141,7 +141,7 @@ class Campaign:
                 for lane in active:
                     lane.credit_s += self._settings.slice_s * lane.rate
                     if lane.credit_s > 0:
-                        self._one_slice(lane, position, steal)
+                        self._one_slice(lane, position, steal, energy)
                         position += 1
                 self.rounds += 1
                 self.wall_s = perf_counter() - start
@@ -150,6 +150,7 @@ class Campaign:
         finally:
             self.wall_s = perf_counter() - start
             steal.close()
+            energy.close()
 
     def _slice_s(self, lane: Lane) -> float:
         return self._settings.slice_s if lane.burner is None else lane.burner.slice_s
@@ -166,21 +167,21 @@ class Campaign:
             return share
         return min(1.0, share) if lane.part is not Part.MEASURE else 1.0
 
-    def _one_slice(self, lane: Lane, position: int, steal: StealClock) -> None:
+    def _one_slice(self, lane: Lane, position: int, steal: StealClock, energy: EnergyClock) -> None:
         slice_s = self._slice_s(lane)
         opener = lane.burner is None and lane.typical_s < slice_s * _OPENER_BELOW
         feed = lane.feed.sendings(_expected(lane, slice_s) + opener)
         try:
             with awake(lane.burner):
                 failure = _settle(lane, feed)
-                steal_before, before = steal.now(), lane.system.usage()
+                steal_before, joules_before, before = steal.now(), energy.now(), lane.system.usage()
                 done = Slice(error=failure) if failure else self._ask(lane, feed, slice_s, opener)
-                after, steal_after = lane.system.usage(), steal.now()
+                after, joules_after, steal_after = lane.system.usage(), energy.now(), steal.now()
         except BackendFailed as error:
             lane.note_disobedience(error)
             return
-        stolen = steal_after - steal_before if steal_before is not None and steal_after is not None else None
-        lane.book(done, self.rounds, position, before, after, stolen)
+        stolen, joules = _grown(steal_before, steal_after), _grown(joules_before, joules_after)
+        lane.book(done, self.rounds, position, before, after, stolen, joules)
         lane.credit_s -= self._spent(done)
         if done.error is not None:
             lane.note_error(done.error, lane.system.is_alive())
@@ -216,6 +217,10 @@ class Campaign:
         spent_s = self.wall_s if step == "measure" else now - self._started_at
         left_s = spent_s / fraction - spent_s if fraction > 0 else math.nan
         self._report(Progress(step, self.rounds, active, len(self._lanes), fraction, left_s))
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    return after - before if before is not None and after is not None else None
 
 
 def _expected(lane: Lane, slice_s: float) -> int:

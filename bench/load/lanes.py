@@ -46,6 +46,7 @@ class Booked:
     scheduled: int = 0
     timed: int = 0
     peak_per_s: float | None = None
+    energy_j: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +85,14 @@ class Lane:
     _kept: dict[int, bytes] = field(default_factory=dict)
 
     def book(
-        self, done: Slice, round_index: int, position: int, before: Usage | None, after: Usage | None, steal_s: float | None
+        self,
+        done: Slice,
+        round_index: int,
+        position: int,
+        before: Usage | None,
+        after: Usage | None,
+        steal_s: float | None,
+        energy_j: float | None = None,
     ) -> None:
         """Take over what a slice brought."""
         self.reconnects += done.reconnects
@@ -110,6 +118,7 @@ class Lane:
                 scheduled=done.scheduled,
                 timed=len(done.duration_s),
                 peak_per_s=done.peak_per_s,
+                energy_j=energy_j,
             )
         )
         if after is not None:

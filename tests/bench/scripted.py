@@ -19,6 +19,7 @@ from bench.contract import (
     Endpoint,
     ExchangeError,
     FloatArray,
+    Instance,
     Model,
     Predictor,
     Probe,
@@ -101,6 +102,9 @@ class ScriptedSystem:
         self._looked_s = now
         return Usage(self._cpu_s, wait_s=None, throttled=0, threads=1)
 
+    def peak_memory_bytes(self) -> int | None:
+        return 123_000_000
+
     def pause(self) -> None:
         self._obey("pause")
         self.paused = True
@@ -131,6 +135,9 @@ class ScriptedFleet:
     def __init__(self, systems: Mapping[str, SystemUnderTest], absent: Mapping[str, Absence]) -> None:
         self.running: dict[str, SystemUnderTest] = dict(systems)
         self.absent: dict[str, Absence] = dict(absent)
+
+    def another(self, name: str) -> contextlib.AbstractContextManager[Instance]:
+        raise BackendFailed(f"{name}: is not started again here")
 
     def start(self, names: Collection[str], probe: Probe) -> None:
         for name in list(self.running):

@@ -35,7 +35,19 @@ def test_benchmark_only_collects_the_benchmarks_and_no_test() -> None:
     assert "test_accuracy[reference-in-process]" in found
     assert "fastapi" not in found
     assert "null-graphpipe" not in found, "a ceiling is measured only where something is held against it"
+    assert "test_startup[flask]" in found
+    assert "test_startup[null]" not in found
+    assert "test_startup[reference]" not in found
     assert "tests/" not in found
+
+
+@pytest.mark.parametrize("option", ["--starts=0", "--gate=5%"])
+def test_start_up_can_be_left_out(option: str) -> None:
+    """By its number of starts; and who gates wants to know about the speed alone."""
+    more = ("--baseline=HEAD",) if option.startswith("--gate") else ()
+    found = run("--benchmark-only", "--collect-only", "-q", "--backend", "flask", option, *more).stdout
+    assert "test_throughput[flask-rest-single]" in found
+    assert "test_startup[flask]" not in found
 
 
 def test_help_shows_every_option_in_one_group() -> None:
@@ -52,6 +64,7 @@ def test_help_shows_every_option_in_one_group() -> None:
         "--ratio-to",
         "--seed",
         "--gate",
+        "--starts",
     ):
         assert option in group
     assert "--strict-backends" in group
@@ -70,6 +83,7 @@ def test_help_shows_every_option_in_one_group() -> None:
         (("--server-cpus", "9999"), ("9999",)),
         (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
         (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
+        (("--starts=often",), ("--starts often", "from 0")),
         (("--gate", "5", "--baseline=HEAD"), ("--gate 5", "per cent", "5%")),
         (("--gate=5%",), ("--baseline REV_OR_DIR",)),
         (("--baseline=HEAD",), ("--gate 5%",)),

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from bench.contract import Absence, FloatArray
+from bench.host import EnergyClock
+from bench.load import interleave
 from bench.load.closed_loop import run_slice
 from bench.load.interleave import Settings
 from bench.protocols.raw_float32 import CODEC
@@ -71,6 +73,26 @@ def test_scenario_is_measured_once_for_all_its_cells() -> None:
         first = dict(records)
         campaigns.result(cells["b"])
         assert records == first
+
+
+def test_cost_is_of_the_slices_and_of_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a joule a slice, over all images answered in it; peak memory as the server's engine tells it."""
+
+    class HalfAJouleASlice(EnergyClock):
+        joules = 0.0
+
+        def now(self) -> float | None:
+            HalfAJouleASlice.joules += 0.5  # read before and after
+            return HalfAJouleASlice.joules
+
+    monkeypatch.setattr(interleave, "EnergyClock", HalfAJouleASlice)
+    with world({"a": right}, BATCH, QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+        record, _ = records["a"]
+        assert record.energy_j_per_image is not None
+        assert record.energy_j_per_image <= 0.5 * record.rounds / (record.exchanges * BATCH.batch_size)
+        assert record.energy_j_per_image > 0.4 * record.rounds / ((record.exchanges + record.rounds) * BATCH.batch_size)
+        assert record.server_peak_memory_bytes == 123_000_000
 
 
 @pytest.mark.parametrize(

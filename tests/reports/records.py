@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.gate import GateOutcome, GateRow
-from bench.records import Record, Run, Samples, Verdict
+from bench.records import Record, Run, Samples, StartRow, Verdict
 from bench.scenarios import Kind
 from reports.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
@@ -60,6 +60,7 @@ def a_record(**changes: Any) -> Record:
         request_bytes=4123,
         answer_bytes=1310,
         server_cpu_s_per_image=0.00141,
+        server_peak_memory_bytes=83_366_912,
         server_threads=3,
         runnable_threads=1.02,
         again="pytest --benchmark-only --backend flask -k 'flask-rest-single'",
@@ -121,6 +122,7 @@ def a_run(**changes: Any) -> Run:
         confusion=a_confusion(),
         disagreements=some_disagreements(),
         gate=some_gate(),
+        startup=some_starts(),
         warnings=("A virtual machine: neighbours can take its CPU time. Trust the ratios, less the absolute figures.",),
     )
     return replace(run, **changes)
@@ -147,6 +149,19 @@ def some_gate(cell: str = "flask-rest-single") -> tuple[GateRow, ...]:
         replace(failed, cell="fastapi-raw-single", outcome=GateOutcome.PASS, change=1.01, change_low=0.99, change_high=1.03),
         failed,
         GateRow("new-rest-single", 0.05, GateOutcome.CANNOT_TELL, "the baseline has no such cell"),
+    )
+
+
+def some_starts(backend: str = "flask") -> tuple[StartRow, ...]:
+    """Three starts of one, the last without a steady state; one with a word of its own; one that fails; one that is absent."""
+    flask = StartRow(backend, "process", 1, 0.0061, 0.151, None, 0.912, 0.95, 0.31)
+    return (
+        flask,
+        replace(flask, repeat=2, port_open_s=0.161, first_answer_s=0.8, warm_s=0.85),
+        replace(flask, repeat=3, port_open_s=0.171, first_answer_s=1.2, warm_s=None),
+        StartRow("triton", "process", 1, 0.007, 0.9, 1.88, 1.91, 2.17, 1.2),
+        StartRow("litserve", "process", 1, 0.004, 0.3, stop_s=1.0, problem="no right answer within 60 s\n  log's end"),
+        StartRow("tensorflow-serving", "process", 1, problem="needs a container engine"),
     )
 
 

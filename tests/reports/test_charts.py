@@ -41,7 +41,7 @@ def charts() -> dict[str, Chart]:
 def test_a_chart_of_each_kind_for_each_speed_scenario(charts: dict[str, Chart]) -> None:
     """Accuracy has no picture of its speed: its times rank nobody."""
     kinds = ("throughput", "latency", "parts", "rounds")
-    assert set(charts) == {f"{kind}-{scenario}" for kind in kinds for scenario in ("single", "batch128")}
+    assert set(charts) == {"startup", *(f"{kind}-{scenario}" for kind in kinds for scenario in ("single", "batch128"))}
 
 
 def test_every_verdict_is_named_and_only_valid_bars_are_solid(charts: dict[str, Chart]) -> None:
@@ -97,14 +97,14 @@ def test_alternative_text_says_the_numbers(charts: dict[str, Chart]) -> None:
 
 def test_no_cell_is_no_picture() -> None:
     """Neither of nothing, nor of instruments alone."""
-    assert drawn(a_stored_run([])) == {}
-    assert drawn(a_stored_run([a_record(role="ceiling", rank=None)])) == {}
+    assert drawn(a_stored_run([], startup=())) == {}
+    assert drawn(a_stored_run([a_record(role="ceiling", rank=None)], startup=())) == {}
 
 
 def test_cells_without_any_speed_still_have_their_rows() -> None:
     """All failed: the picture says so; there is no latency to draw."""
     charts = drawn(a_stored_run([unmeasured("tfs", "single"), unmeasured("b", "single", Verdict.FAILED, reason="")]))
-    assert set(charts) == {"throughput-single"}
+    assert set(charts) == {"throughput-single", "startup"}
     shown = texts(charts["throughput-single"].svg)
     assert "FAILED" in shown
     assert any(text.startswith("NOT_MEASURED: image tensorflow/serving") for text in shown)
@@ -117,6 +117,7 @@ def test_records_without_samples_have_no_distribution_and_no_rounds() -> None:
         "throughput-batch128",
         "parts-single",
         "parts-batch128",
+        "startup",
     }
 
 

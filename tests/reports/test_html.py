@@ -13,7 +13,16 @@ from reports.html import render_html
 from reports.view import build_view
 from tests.reports.drawn import charts_of
 from tests.reports.pages import Page
-from tests.reports.records import NASTY, RUNS, a_confusion, a_stored_run, every_verdict, some_disagreements, some_gate
+from tests.reports.records import (
+    NASTY,
+    RUNS,
+    a_confusion,
+    a_stored_run,
+    every_verdict,
+    some_disagreements,
+    some_gate,
+    some_starts,
+)
 
 
 def rendered(name: str, **run: object) -> str:
@@ -38,6 +47,7 @@ def test_page_is_well_formed_and_asks_nothing_of_a_network(name: str) -> None:
         confusion=a_confusion(NASTY, NASTY),
         disagreements=some_disagreements(NASTY),
         gate=some_gate(NASTY),
+        startup=some_starts(NASTY),
     )
     parsed = Page(text)
     assert parsed.open_tags == []
@@ -86,6 +96,9 @@ def test_every_section_of_the_report_is_there(page: str) -> None:
         "I (0.680)",
         "Slower than allowed: flask-rest-single.",
         "Of 3 cells 1 could not be told.",
+        "Start-up",
+        "0.912 (0.800–1.20)",
+        "Peak memory",
         "What each backend asks of its owner",
         "Where the time goes",
         "Steadiness",

@@ -182,8 +182,12 @@ def test_tables_under_load_show_what_json_says(folder_under_load: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["Speed against the baseline", "First taken for second", "Server says", "Lines of code"])
+@pytest.mark.parametrize(
+    "first",
+    ["Speed against the baseline", "First taken for second", "Server says", "First answer s", "Peak memory", "Lines of code"],
+)
 def test_tables_beside_the_cells_are_the_same_in_both(folder: Path, first: str) -> None:
-    """Gate, confused pairs, disagreements, what a backend asks of its owner: text by text."""
+    """Gate, confused pairs, disagreements, start-up, cost, what a backend asks of its owner: text by text."""
     page = Page((folder / "report.html").read_text())
     (from_html,) = [[table.head, *(texts for _, texts in table.rows)] for table in page.tables if first in table.head]
     (from_markdown,) = [table for table in markdown_tables((folder / "report.md").read_text()) if first in table[0]]

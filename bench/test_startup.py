@@ -1,0 +1,15 @@
+"""Start-up: from the order to start a server to its first right answer, then until it is warm, and gone; again and again."""
+
+from __future__ import annotations
+
+from bench.contract import Backend
+from bench.replay import Replay
+from bench.startup import StartUps
+
+
+def test_startup(started_backend: Backend, startup: StartUps, replay: Replay) -> None:
+    """Seconds to the first right answer of each fresh start, while the others are up and idle."""
+    result = startup.result(started_backend)
+    result.require_started()
+    replay(result.first_answer_s, result.extra_info())
+    result.require_right()
