@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, study, upkeep, words
+from reports import baseline, study, upkeep, variants, words
 from reports.comparison import Comparison
 from reports.figures import Chart
 from reports.history import History
@@ -53,6 +53,7 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         baseline_note=baseline.NOTE,
         study_note=study.NOTE,
         upkeep_note=upkeep.NOTE,
+        variants_note=variants.NOTE,
         values_of=lambda texts: _values(*texts),
         script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

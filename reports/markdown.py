@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from tabulate import tabulate
 
-from reports import baseline, study, words
+from reports import baseline, study, variants, words
 from reports.columns import Column
 from reports.comparison import Comparison
 from reports.tables import Table
@@ -112,6 +112,7 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
         yield from _table(view.accuracy, lean)
         yield escape(view.accuracy_note)
     yield from _mistakes(view)
+    yield from _variants(view, lean)
     if view.upkeep.rows:
         yield "## What each backend asks of its owner"
         yield pipe_table(view.upkeep.columns, view.upkeep.rows)
@@ -135,6 +136,18 @@ def _mistakes(view: View) -> Iterator[str]:
     if view.mistakes.disagreements.rows:
         yield "### Where servers differ from the reference"
         yield pipe_table(view.mistakes.disagreements.columns, view.mistakes.disagreements.rows)
+
+
+def _variants(view: View, lean: Lean) -> Iterator[str]:
+    """What another setting changes, where the run has one; the sentences hold what the table says at its ends."""
+    if not view.variants.differs:
+        return
+    yield "## Variants: what another setting changes"
+    yield escape(variants.NOTE)
+    yield from (escape(sentence) for sentence in view.variants.sentences)
+    if lean < Lean.REPLAY:
+        yield pipe_table(view.variants.grid.columns, view.variants.grid.rows)
+    yield "\n".join(f"- **{escape(name)}**: {escape(differs)}" for name, differs in view.variants.differs)
 
 
 def _study(view: View) -> Iterator[str]:

@@ -20,6 +20,7 @@ from reports.study import StudySection, study_section
 from reports.tables import Table, endpoint_name, method_table, number, scenario_table, scenarios_of, title_of
 from reports.text import clean, cut, one_line
 from reports.upkeep import upkeep_grid
+from reports.variants import VariantsSection, variants_section
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -52,6 +53,7 @@ class View:
     study: StudySection
     gate: GateSection
     mistakes: MistakesSection
+    variants: VariantsSection
     upkeep: Grid
     sets: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
@@ -85,6 +87,7 @@ def build_view(stored: StoredRun) -> View:
         study=study_section(run.study),
         gate=gate_section(run.gate),
         mistakes=mistakes_section(run.confusion, run.disagreements),
+        variants=variants_section(run.backends, records),
         upkeep=upkeep_grid(run.backends),
         sets={name: _sets(facts) for name, facts in run.backends.items()},
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),
