@@ -408,7 +408,8 @@ def _emit_run(
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[_SESSION]
     for backend in session.backends:  # also those that could not be had
-        session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets)})
+        varied = {"variant_of": backend.variant_of, "differs": backend.differs} if backend.variant_of else {}
+        session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets), **varied})
     for name, known in facts.items():
         session.facts[name] = {**session.facts.get(name, {}), **known}
     if session.confusion is None:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, cost, load_words, startup, study, upkeep, words
+from reports import baseline, cost, load_words, startup, study, upkeep, variants, words
 from reports.comparison import Comparison
 from reports.figures import Chart
 from reports.history import History
@@ -62,6 +62,7 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         startup_note=startup.NOTE,
         cost_note=cost.NOTE,
         start_chart=charts.get("startup"),
+        variants_note=variants.NOTE,
         values_of=lambda texts: _values(*texts),
         script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from tabulate import tabulate
 
-from reports import baseline, cost, load_words, startup, study, words
+from reports import baseline, cost, load_words, startup, study, variants, words
 from reports.columns import Column
 from reports.comparison import Comparison
 from reports.load import Matrix
@@ -116,6 +116,7 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
         yield from _table(view.accuracy, lean)
         yield escape(view.accuracy_note)
     yield from _mistakes(view)
+    yield from _variants(view, lean)
     yield from _startup_and_cost(view, chart_files, lean)
     if view.upkeep.rows:
         yield "## What each backend asks of its owner"
@@ -188,6 +189,18 @@ def _startup_and_cost(view: View, chart_files: Mapping[str, str], lean: Lean) ->
         yield "## Cost"
         yield escape(cost.NOTE) if lean < Lean.BACKGROUND else ""
         yield pipe_table(view.cost.columns, view.cost.rows)
+
+
+def _variants(view: View, lean: Lean) -> Iterator[str]:
+    """What another setting changes, where the run has one; the sentences hold what the table says at its ends."""
+    if not view.variants.differs:
+        return
+    yield "## Variants: what another setting changes"
+    yield escape(variants.NOTE)
+    yield from (escape(sentence) for sentence in view.variants.sentences)
+    if lean < Lean.REPLAY:
+        yield pipe_table(view.variants.grid.columns, view.variants.grid.rows)
+    yield "\n".join(f"- **{escape(name)}**: {escape(differs)}" for name, differs in view.variants.differs)
 
 
 def _study(view: View) -> Iterator[str]:

@@ -24,6 +24,7 @@ from reports.tables import Table, method_table, number, of_one_client, scenario_
 from reports.text import cut, one_line
 from reports.troubles import Trouble, troubles_of
 from reports.upkeep import upkeep_grid
+from reports.variants import VariantsSection, variants_section
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -48,6 +49,7 @@ class View:
     study: StudySection
     gate: GateSection
     mistakes: MistakesSection
+    variants: VariantsSection
     startup: StartSection
     cost: Grid
     upkeep: Grid
@@ -85,6 +87,7 @@ def build_view(stored: StoredRun) -> View:
         study=study_section(run.study),
         gate=gate_section(run.gate),
         mistakes=mistakes_section(run.confusion, run.disagreements),
+        variants=variants_section(run.backends, records),
         startup=start_section(run.startup, run.backends),
         cost=cost_grid(records),
         upkeep=upkeep_grid(run.backends),

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from bench.contract import FloatArray
 from bench.protocols import codec
 from fixtures.shared.serving import wire
+from fixtures.shared.serving.batching import run_together
 from fixtures.shared.serving.model import MAX_BATCH, BadRequest, checked_images
 from fixtures.shared.serving.onnx_model import OnnxModel
 from tests.backends.launch import some_images, tiny_model
@@ -82,3 +83,31 @@ def test_a_server_without_a_model_says_what_is_missing(monkeypatch: pytest.Monke
     monkeypatch.delenv("MODEL_PATH", raising=False)
     with pytest.raises(SystemExit, match="MODEL_PATH is not set"):
         OnnxModel.from_environment()
+
+
+def test_what_is_computed_together_is_each_ones_own(tmp_path: Path) -> None:
+    """Requests of several sizes in one run: each gets its rows, in order, and what is refused harms nobody."""
+    model = OnnxModel(str(tiny_model(tmp_path / "tiny.onnx")))
+    sizes = (1, 3, 1, 128, 2)
+    asked: list[FloatArray | BadRequest] = [*map(some_images, sizes), some_images(2, width=783), BadRequest(400, "broken JSON")]
+    answers = run_together(model, asked)
+    for images, scores in zip(asked[:5], answers[:5], strict=True):
+        assert not isinstance(images, BadRequest)
+        assert not isinstance(scores, BadRequest)
+        np.testing.assert_allclose(scores, model.run(images), atol=1e-6)
+    assert [str(answer) for answer in answers[5:]] == ["expected images of shape [n, 784], seen [2, 783]", "broken JSON"]
+
+
+@pytest.mark.parametrize("asked", [[], [BadRequest(400, "no")]])
+def test_nothing_to_compute_is_computed_by_nobody(tmp_path: Path, asked: list[FloatArray | BadRequest]) -> None:
+    """Where all are refused, or nobody asks."""
+    assert run_together(OnnxModel(str(tiny_model(tmp_path / "tiny.onnx"))), asked) == asked
+
+
+def test_too_much_for_one_run_is_computed_one_by_one(tmp_path: Path) -> None:
+    """Each request is within the limit, all together are not."""
+    model = OnnxModel(str(tiny_model(tmp_path / "tiny.onnx")))
+    asked = [some_images(MAX_BATCH), some_images(1)]
+    for images, scores in zip(asked, run_together(model, asked), strict=True):
+        assert not isinstance(scores, BadRequest)
+        np.testing.assert_allclose(scores, model.run(images), atol=1e-6)

@@ -8,8 +8,10 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ import pytest
 
 from bench.campaign import Campaigns, Plan
 from bench.cells import Cell
-from bench.contract import Absence, Endpoint, FloatArray, Model, Payload, Role, SystemUnderTest
+from bench.contract import Absence, Endpoint, ErrorStatus, FloatArray, Model, Payload, Role, SystemUnderTest
 from bench.load.interleave import Progress, Settings
 from bench.payloads import PayloadPress
 from bench.probe import Probe, open_transport
@@ -50,6 +52,8 @@ NAMES = [name for name, spec in SPECS.items() if spec.process is not None and sp
 BYSTANDERS = ("flask", "fastapi")
 MAX_ABS_DIFF = 1e-4
 MEASURING_S = 1.0
+CLIENTS, TURNS = 16, 6
+ONE_STATUS = ("mosec",)  # a bad request refuses those that it is computed with
 SINGLE = Scenario("single", batch_size=1)
 COULD_NOT_BE_HAD = "virtual environment could not be built"
 SHARED_PLACES = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/")
@@ -137,6 +141,19 @@ def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
                 assert len(expected) == batch_size
                 np.testing.assert_allclose(answer(server, endpoint, payload), expected, atol=MAX_ABS_DIFF)
         look(fleet)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if SPECS[name].backend.variant_of])
+def test_a_variant_gives_everybody_their_own(house: House, name: str) -> None:
+    """Many clients at once, of 1, 3 and 128 images, some of them with images too narrow: none gets another's answer."""
+    with house.fleet(SPECS[name]) as fleet:
+        fleet.start([name], Probe(house.press, [1]))
+        refuse_absence(fleet.absent.get(name))
+        server = fleet.running[name]
+        for endpoint in server.endpoints.values():
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                told = list(pool.map(partial(conversation, house, server, endpoint), range(CLIENTS)))
+            assert [problem for problems in told for problem in problems] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -228,6 +245,33 @@ def answer(server: SystemUnderTest, endpoint: Endpoint, payload: Payload) -> Flo
         return codec(endpoint.protocol).decode(transport.exchange(transport.prepare(payload)))
     finally:
         transport.close()
+
+
+def conversation(house: House, server: SystemUnderTest, endpoint: Endpoint, place: int) -> list[str]:
+    """One client's requests over one connection, and what was wrong with their answers; every fourth client asks badly."""
+    wire, problems = codec(endpoint.protocol), []
+    payloads = house.press.book(wire, (1, 1, 3, 128)[place % 4]).payloads
+    bad = place % 4 == 1
+    transport = open_transport(server, endpoint)
+    try:
+        for turn in range(TURNS):
+            payload = payloads[(7 * place + turn) % len(payloads)]
+            expected = house.model.predictor(house.press.dataset.images[list(payload.indices)])
+            if bad:
+                body, content_type, headers = wire.encode(house.press.dataset.images[:1, 1:].copy())
+                payload = replace(payload, body=body, content_type=content_type, headers=headers)
+            transport.ensure_connected()
+            try:
+                scores = wire.decode(transport.exchange(transport.prepare(payload)))
+            except ErrorStatus as error:
+                if not bad and server.backend.variant_of not in ONE_STATUS:
+                    problems.append(f"client {place}: {error}")
+            else:
+                if bad or not np.allclose(scores, expected, atol=MAX_ABS_DIFF):
+                    problems.append(f"client {place}: expected {'a refusal' if bad else 'its own scores'}, seen others")
+    finally:
+        transport.close()
+    return problems
 
 
 def of(records: Records, name: str) -> list[Record]:
