@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from bench.contract import Codec, Dataset, FloatArray, Payload, Predictor
+from bench.statistics import Magnitude
+from bench.verify import Verifier
 
-_STEP = np.float32(2**-20)  # exact in float32, far below what a pixel of 8 bits can tell
+_DIGIT = 256  # what one value carries of a serial number: at most a 16,384th of the largest of its kind
+_DIGITS = 4  # values that carry it, where an item has so many
+_STEP_EXPONENT = -22  # of a step, relative to its column: 2 to 4 units in the last place of the largest value
+_LEAST_EXPONENT = -60  # of a column: steps of smaller values would be denormal once a weight is multiplied in, and dear
 
 
 def batches(images: int, batch_size: int, *, wrap: bool) -> list[tuple[int, ...]]:
@@ -39,6 +44,8 @@ class PayloadPress:
         self._predictor = predictor
         # In the batch sizes that will be asked, a runtime may round differently by 1e-7; one at a time is as good as any.
         self.scores = predictor(dataset.images)
+        self._magnitude = Magnitude.of(self.scores)
+        self._steps = _steps(dataset.images)
         self._books: dict[tuple[str, int, bool], PayloadBook] = {}
 
     def book(self, codec: Codec, batch_size: int, *, wrap: bool = True) -> PayloadBook:
@@ -56,15 +63,21 @@ class PayloadPress:
             self._books[key] = PayloadBook(codec, tuple(payloads), expected, float(np.median(encode_s)))
         return self._books[key]
 
+    def verifier(self, codec: Codec, payloads: Sequence[Payload], expected: Sequence[FloatArray]) -> Verifier:
+        """Judges answers to these payloads by the reference's scores for them."""
+        return Verifier(codec, payloads, expected, self.dataset.class_names, self._magnitude)
+
     def fresh(self, codec: Codec, batch_size: int) -> Callable[[], Payload]:
-        """A maker of payloads whose bytes were never sent before: each image carries its serial number in its first pixel."""
-        plan = batches(len(self.dataset), batch_size, wrap=True)
+        """A maker of payloads whose bytes were never sent before: the first payload's images, each with a serial number.
+
+        Always the first one's, which the audit repeats: what is fresh must be as dear as what is repeated in all but its being
+        new. Other images take other paths through a tree or a branch, and other numbers are longer or shorter as text.
+        """
+        indices = batches(len(self.dataset), batch_size, wrap=True)[0]
         serial = iter(range(1 << 30))
 
         def make() -> Payload:
-            number = next(serial)
-            indices = plan[number % len(plan)]
-            return encoded(codec, self._fresh_images(number, indices), indices)
+            return encoded(codec, self._fresh_images(next(serial), indices), indices)
 
         return make
 
@@ -73,10 +86,26 @@ class PayloadPress:
         return [self._predictor(self._fresh_images(number, payload.indices)) for number, payload in enumerate(payloads)]
 
     def _fresh_images(self, number: int, indices: tuple[int, ...]) -> FloatArray:
+        """Each image's first values moved away from 0 by its serial number's digits: they stay what they are when cut off."""
         images = self.dataset.images[list(indices)]
-        serials = np.arange(1, len(indices) + 1, dtype=np.float32) + np.float32(number * len(indices))
-        images[:, 0] += serials * _STEP
+        serials = np.arange(1, len(indices) + 1, dtype=np.int64) + number * len(indices)
+        for place, step in enumerate(self._steps):
+            digits = serials if place == len(self._steps) - 1 else serials % _DIGIT
+            images[:, place] += np.copysign(digits.astype(np.float32) * step, images[:, place])
+            serials //= _DIGIT
         return images
+
+
+def _steps(images: FloatArray) -> FloatArray:
+    """For each value that carries a digit: a power of two so small that it tells nothing and so large that float32 keeps it.
+
+    Where all of a column is 0, its step is that of the largest value anywhere.
+    """
+    columns = np.abs(images[:, :_DIGITS]).max(axis=0).astype(np.float64)
+    columns[columns == 0] = float(np.abs(images).max()) or 1.0
+    exponents = np.maximum(np.ceil(np.log2(columns)), _LEAST_EXPONENT) + _STEP_EXPONENT
+    steps: FloatArray = np.exp2(exponents).astype(np.float32)
+    return steps
 
 
 def encoded(codec: Codec, images: FloatArray, indices: tuple[int, ...]) -> Payload:

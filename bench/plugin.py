@@ -30,7 +30,7 @@ from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples, StudyRow
 from bench.replay import Replay, ReplayClock
-from bench.scenarios import ACCURACY, Scenario
+from bench.scenarios import ACCURACY, DEFAULT_BATCH_SIZES, Kind, Scenario, throughput_scenarios
 from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
 
 
@@ -54,7 +54,7 @@ class _Session:
     gate_rows: Sequence[GateRow] = ()
 
 
-_SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
+_SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--inputs", "--batch-sizes", "--server-cpus", "--client-cpu")
 
 _SESSION = pytest.StashKey[_Session]()
 _CLOCK = pytest.StashKey[ReplayClock]()
@@ -68,6 +68,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ratio-to",
         metavar="NAME",
         help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
+    )
+    add_option(
+        parser,
+        "--batch-sizes",
+        metavar="N[,N...]",
+        default=DEFAULT_BATCH_SIZES,
+        help="images a request of the throughput scenarios: 1 is `single`, 8 is `batch8`; accuracy is asked 128 at a time",
     )
     add_option(parser, "--seed", metavar="N", default="42", help="seed of the order of slices and of the bootstrap")
     add_option(
@@ -84,7 +91,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Settle what kind of session this is, before pytest-benchmark does."""
-    config.addinivalue_line("markers", "scenarios(*scenarios): the traffic patterns that a benchmark is parametrised with")
+    scenarios = "the traffic patterns that a benchmark is parametrised with; Kind.THROUGHPUT: those of --batch-sizes"
+    config.addinivalue_line("markers", f"scenarios(*scenarios): {scenarios}")
     only, disable = bool(config.getoption("benchmark_only")), bool(config.getoption("benchmark_disable"))
     if only and disable:
         # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
@@ -93,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
         cpu = client_cpu(get_option(config, "--client-cpu"))
         gate = threshold_of(get_option(config, "--gate"))
         _seed(config)
+        _scenarios(config, Kind.THROUGHPUT)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -124,10 +133,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("scenarios")
     if marker is None:
         return
-    cells = [cell for scenario in marker.args for cell in _cells(metafunc.config, scenario)]
+    config = metafunc.config
+    cells = [cell for arg in marker.args for scenario in _scenarios(config, arg) for cell in _cells(config, scenario)]
     if "study_cell" in metafunc.fixturenames:
-        # who gates wants to know about the change, not about 2018
-        replayed = replayed_cells(cells) if metafunc.config.stash[_SESSION].gate is None else []
+        # who gates wants to know about the change, who brings a model about that, not about 2018
+        now = config.stash[_SESSION].gate is not None or get_option(config, "--inputs") is not None
+        replayed = [] if now else replayed_cells(cells)
         metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
     if "cell" not in metafunc.fixturenames:
         return
@@ -224,6 +235,13 @@ def _seed(config: pytest.Config) -> int:
     return int(text)
 
 
+def _scenarios(config: pytest.Config, asked: Scenario | Kind) -> tuple[Scenario, ...]:
+    """What a benchmark's marker stands for: a scenario itself, or those of its kind that this session is to measure."""
+    if isinstance(asked, Scenario):
+        return (asked,)
+    return throughput_scenarios(get_option(config, "--batch-sizes") or DEFAULT_BATCH_SIZES)
+
+
 def _settings(config: pytest.Config) -> Settings:
     return Settings(
         max_time_s=float(config.getoption("benchmark_max_time")),
@@ -301,7 +319,7 @@ def _emit_run(
         session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets)})
     for name, known in facts.items():
         session.facts[name] = {**session.facts.get(name, {}), **known}
-    if session.confusion is None:
+    if session.confusion is None and dataset.labels is not None:
         session.confusion = confusion_of(dataset, model.predictor(dataset.images))
     if session.machine is None:
         session.machine = environment(session.client_cpu, fleet.server_cpus)
@@ -315,8 +333,20 @@ def _emit_run(
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         engine=fleet.engine,
         environment=machine,
-        dataset={"name": dataset.name, "n": len(dataset), "sha256": dataset.sha256, "synthetic": dataset.synthetic},
-        model={"name": model.name, "sha256": model.sha256, "input_width": model.input_width, "classes": model.classes},
+        dataset={
+            "name": dataset.name,
+            "n": len(dataset),
+            "sha256": dataset.sha256,
+            "synthetic": dataset.synthetic,
+            "labelled": dataset.labels is not None,
+        },
+        model={
+            "name": model.name,
+            "sha256": model.given_sha256 or model.sha256,
+            "input_width": model.input_width,
+            "input_shape": list(model.input_shape),
+            "classes": model.classes,
+        },
         options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
         backends=dict(session.facts),
         warnings=tuple(warnings),

@@ -22,7 +22,8 @@ def a_dataset(labels: list[int], width: int = 4) -> Dataset:
     """Images whose first pixel is their index in tenths."""
     images = np.zeros((len(labels), width), dtype=np.float32)
     images[:, 0] = np.arange(len(labels)) / 10
-    return Dataset("made up", images, np.array(labels), NAMES, "0" * 64, synthetic=True, source="here")
+    side = 2 if width == 4 else 0
+    return Dataset("made up", images, np.array(labels), NAMES, "0" * 64, synthetic=True, source="here", side_px=side)
 
 
 def scores_for(classes: list[int]) -> FloatArray:
@@ -58,8 +59,8 @@ def test_samples_show_both_directions_and_their_pixels() -> None:
     assert list(base64.b64decode(pair.samples[1].pixels)) == [76, 0, 0, 0]  # 0.3 of 255, rounded to even
 
 
-def test_images_that_are_not_square_have_no_pixels_and_samples_are_few() -> None:
-    """Three values make no picture; a pair of many mistakes shows some."""
+def test_what_is_no_picture_has_no_pixels_and_samples_are_few() -> None:
+    """The dataset says that its rows are none; a pair of many mistakes shows some."""
     found = confusion_of(a_dataset([0] * 50, width=3), scores_for([1] * 50))
     assert found.side_px == 0
     assert len(found.pairs[0].samples) == SAMPLES
