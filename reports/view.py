@@ -84,7 +84,7 @@ def build_view(stored: StoredRun) -> View:
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
         gate=gate_section(run.gate),
-        mistakes=mistakes_section(run.confusion, run.disagreements),
+        mistakes=mistakes_section(run.confusion, run.disagreements, labelled=run.dataset.get("labelled") is not False),
         upkeep=upkeep_grid(run.backends),
         sets={name: _sets(facts) for name, facts in run.backends.items()},
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),

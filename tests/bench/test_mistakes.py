@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 
 import numpy as np
+import pytest
 
 from bench.confusion import Confusion
 from bench.contract import Dataset, FloatArray
@@ -88,3 +89,13 @@ def test_real_disagreements_stand_before_excused_ones_and_are_cut_last() -> None
     assert len(found) == LISTED
     assert (found[0].image, found[0].label, found[0].reference, found[0].answered, found[0].answers) == (5, "O", "O", "l", 3)
     assert all(each.excused for each in found[1:])
+
+
+def test_without_labels_nothing_is_a_mistake() -> None:
+    """The model's mistakes cannot be told; an answer that differs from the reference's can, and has no label."""
+    unlabelled = replace(a_dataset(LABELS), labels=None)
+    with pytest.raises(ValueError, match="made up has no labels"):
+        confusion_of(unlabelled, scores_for(ANSWERED))
+    differing = Differing(image=3, reference=0, reference_score=0.8, answered=1, score=0.8, excused=False)
+    (found,) = disagreements_of("flask-rest-single", [differing], unlabelled.labels, NAMES)
+    assert (found.label, found.reference, found.answered) == ("", "O", "0")
