@@ -86,7 +86,7 @@ def build_view(stored: StoredRun) -> View:
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
         gate=gate_section(run.gate),
-        mistakes=mistakes_section(run.confusion, run.disagreements),
+        mistakes=mistakes_section(run.confusion, run.disagreements, labelled=run.dataset.get("labelled") is not False),
         variants=variants_section(run.backends, records),
         startup=start_section(run.startup, run.backends),
         cost=cost_grid(records),
