@@ -108,7 +108,12 @@ def nnef_model(model: Path, folder: Path) -> Path:
 
 @contextmanager
 def running(
-    name: str, folder: Path, model: Path, *arguments: str, exports: Mapping[str, Path] | None = None
+    name: str,
+    folder: Path,
+    model: Path,
+    *arguments: str,
+    exports: Mapping[str, Path] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """The backend `name`, staged in `folder` and answering; further arguments go to its command. Skips where packages lack."""
     source = FIXTURES / "backends" / name
@@ -124,6 +129,7 @@ def running(
     command = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in command]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MODEL_PATH": str(model)}
     environment |= {key: value.format(export=exports or {}) for key, value in config.get("env", {}).items()}
+    environment |= env or {}
     log = folder / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
