@@ -69,7 +69,7 @@ def hear(sock: socket.socket) -> Outcome:
         received += piece
         if not piece:
             return Outcome(tuple(answers(received)), closed=True)
-        sock.settimeout(QUIET_S)
+        sock.settimeout(PATIENCE_S if b"connection: close\r\n" in received.lower() else QUIET_S)
 
 
 def answers(received: bytes) -> Iterator[Said]:

@@ -20,7 +20,21 @@ ARGUMENTS = {
     "fastapi-granian": ("--http1-header-read-timeout", "2000"),
     "null": ("--request-timeout-s", str(REQUEST_S)),
 }
-BACKENDS = ("flask", "fastapi", "fastapi-granian", "fastapi-pydantic", "nnef", "openvino", "graphpipe-python", "null")
+DEVELOPMENT = "flask under its development server"
+"""As flask-tensorflow starts it, but around the ONNX model."""
+
+PROGRAM = "from app import app; from serving.development_server import run; run(app, '{host}', {port[8000]})"
+BACKENDS = (
+    "flask",
+    DEVELOPMENT,
+    "fastapi",
+    "fastapi-granian",
+    "fastapi-pydantic",
+    "nnef",
+    "openvino",
+    "graphpipe-python",
+    "null",
+)
 INNER = b"GET /healthz HTTP/1.1\r\nHost: inner\r\n\r\n"
 """A request that a confused server would find inside of another."""
 
@@ -28,12 +42,13 @@ INNER = b"GET /healthz HTTP/1.1\r\nHost: inner\r\n\r\n"
 @pytest.fixture(scope="module", params=BACKENDS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Each backend in turn, with little patience."""
-    name = request.param
+    name = request.param.partition(" ")[0]
+    command = ("{python}", "-c", PROGRAM) if request.param == DEVELOPMENT else ()
     folder = tmp_path_factory.mktemp(name)
     model = tiny_model(folder / "tiny.onnx")
     exports = {"nnef": nnef_model(model, folder / "nnef")} if name == "nnef" else {}
     variables = {"SERVING_REQUEST_S": str(REQUEST_S)}
-    with running(name, folder, model, *ARGUMENTS.get(name, ()), exports=exports, env=variables) as started:
+    with running(name, folder, model, *ARGUMENTS.get(name, ()), exports=exports, env=variables, command=command) as started:
         yield started
 
 
