@@ -28,6 +28,8 @@ _MAX_HEAD_BYTES = 64 * 1024
 _FIRST_BUFFER_BYTES = 256 * 1024
 _EXCERPT_BYTES = 300
 _LENGTH = b"\r\ncontent-length:"
+_LENGTH_DIGITS = 18  # of more, int() makes a ValueError some day, and no answer is so long
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 
 class HttpTransport:
@@ -124,13 +126,20 @@ class HttpTransport:
             digits_at = len(self._before_length)
             digits_end = buffer.find(b"\r", digits_at, received)
             digits = buffer[digits_at:digits_end]
-            if digits_end > 0 and digits.isdigit() and buffer.startswith(self._after_length, digits_end):
+            if (
+                0 < digits_end - digits_at <= _LENGTH_DIGITS
+                and digits.isdigit()
+                and buffer.startswith(self._after_length, digits_end)
+            ):
                 start = digits_end + len(self._after_length)
                 if received >= start:
                     return self._read_sized(sock, start, int(digits), received, time.perf_counter() + self._deadline_s)
         return self._parse_answer(sock, received)
 
     def _parse_answer(self, sock: socket.socket, received: int) -> bytes:
+        if received == 0:
+            # recv returned 0 at once: closed without a word
+            raise ConnectionLost(f"{self._who()}: connection closed before an answer")
         give_up_at = time.perf_counter() + self._deadline_s
         while True:
             head_end = self._buffer.find(b"\r\n\r\n", 0, received)
@@ -171,8 +180,8 @@ class HttpTransport:
         digits_end = head.find(b"\r\n", at + 2)
         digits_end = digits_end if digits_end >= 0 else len(head)
         digits = bytes(head[at + len(_LENGTH) : digits_end]).strip()
-        if not digits.isdigit():
-            raise MalformedAnswer(f"{self._who()}: Content-Length is {digits!r}, expected a whole number")
+        if not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+            raise MalformedAnswer(f"{self._who()}: Content-Length is {digits[:40]!r}, expected a whole number")
         if head[9:12] == b"200" and not self.spent:
             self._before_length = bytes(self._view[: digits_end - len(digits)])
             self._after_length = bytes(self._view[digits_end:start])
@@ -202,6 +211,9 @@ class HttpTransport:
         """Receive up to `wanted` more bytes behind the first `received`; returns the new count."""
         if time.perf_counter() > give_up_at:
             raise ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s ({received} bytes so far)")
+        # Room grows with what has come, not with what is announced: a few bytes of head must not cost a quarter of a gigabyte.
+        wanted = min(wanted, max(received, _FIRST_BUFFER_BYTES))
+        self._bounded(received - 2 * _MAX_HEAD_BYTES)  # of all that came, chunk lines and trailers too
         self._grow(received + wanted)
         count = sock.recv_into(self._view[received:], wanted, flags)
         if count == 0:
@@ -209,9 +221,6 @@ class HttpTransport:
         return received + count
 
     def _more_of_head(self, sock: socket.socket, received: int, give_up_at: float) -> int:
-        if received == 0:
-            # recv returned 0 at once: closed without a word
-            raise ConnectionLost(f"{self._who()}: connection closed before an answer")
         if received > _MAX_HEAD_BYTES:
             raise MalformedAnswer(f"{self._who()}: no end of the headers in {received} bytes")
         return self._more(sock, received, _MAX_HEAD_BYTES, give_up_at)
@@ -237,10 +246,9 @@ class HttpTransport:
         while True:
             line_end, received = self._find_crlf(sock, start, received, give_up_at)
             digits = bytes(self._view[start:line_end]).split(b";")[0].strip()
-            try:
-                size = int(digits, 16)
-            except ValueError:
-                raise MalformedAnswer(f"{self._who()}: chunk size {digits[:20]!r}, expected hexadecimal digits") from None
+            if not digits or digits.strip(_HEX_DIGITS):  # int() would also take signs, and a negative size leads back for ever
+                raise MalformedAnswer(f"{self._who()}: chunk size {digits[:20]!r}, expected hexadecimal digits")
+            size = int(digits, 16)
             start = line_end + 2
             if size == 0:
                 self._skip_trailers(sock, start, received, give_up_at)
