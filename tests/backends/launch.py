@@ -147,10 +147,15 @@ def running(
         _stop(process)
 
 
-def _skip_without_packages(name: str, source: Path) -> None:
+def missing_packages(source: Path) -> list[str]:
+    """What the backend in this folder needs and this environment has not."""
     requirements = (line for file in sorted(source.glob("requirements*.txt")) for line in file.read_text("utf-8").splitlines())
     packages = [line.partition("==")[0].strip() for line in requirements if line.strip() and not line.startswith("#")]
-    missing = [package for package in packages if not _is_installed(package)]
+    return [package for package in packages if not _is_installed(package)]
+
+
+def _skip_without_packages(name: str, source: Path) -> None:
+    missing = missing_packages(source)
     if missing:
         pytest.skip(f"backend {name} needs {', '.join(missing)}, which this environment has not")
 
