@@ -14,6 +14,7 @@ from reports.baseline import Grid, then_and_now
 from reports.facts import pairs
 from reports.gate import GateSection, gate_section
 from reports.idle import idle_sentences
+from reports.isolation import isolation_sentences
 from reports.mistakes import MistakesSection, mistakes_section
 from reports.store import StoredRun
 from reports.study import StudySection, study_section
@@ -68,6 +69,7 @@ def build_view(stored: StoredRun) -> View:
     run, records = stored.run, stored.records
     scenarios = scenarios_of(records)
     idle = idle_sentences(run.backends)
+    isolation = isolation_sentences(run.backends)
     facts = (("Environment", run.environment), ("Options", run.options), ("Dataset", run.dataset), ("Model", run.model))
     return View(
         title="Serving benchmark",
@@ -87,7 +89,7 @@ def build_view(stored: StoredRun) -> View:
         mistakes=mistakes_section(run.confusion, run.disagreements),
         upkeep=upkeep_grid(run.backends),
         sets={name: _sets(facts) for name, facts in run.backends.items()},
-        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),
+        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *isolation, *idle)),
         idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),
         backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),
