@@ -36,7 +36,7 @@ from bench.statistics import (
 )
 from bench.statistics.histogram import encode_latencies
 from bench.verdicts import Evidence, decide
-from bench.verify import Verification, Verifier, counted
+from bench.verify import Verification, counted
 
 _RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable
@@ -218,7 +218,7 @@ def _foreign_wait(runs: Sequence[CellRun]) -> float:
 
 def verification_of(run: CellRun, press: PayloadPress) -> Verification:
     """Every answer of every lane of this cell against the reference; null's against what it was told to say."""
-    names, images = press.dataset.class_names, len(press.dataset)
+    images = len(press.dataset)
     if run.cell.backend.role is Role.CEILING:
         return _verify_canned(run, images)
     parts = []
@@ -227,7 +227,7 @@ def verification_of(run: CellRun, press: PayloadPress) -> Verification:
         expected: Sequence[FloatArray] = run.book.expected
         if lane is run.fresh:
             expected = press.fresh_expected(list(lane.feed.payloads))
-        parts.append(Verifier(run.book.codec, lane.feed.payloads, expected, names).verify(answers, images))
+        parts.append(press.verifier(run.book.codec, lane.feed.payloads, expected).verify(answers, images))
     main = parts[0]
     diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
     return replace(
@@ -254,9 +254,9 @@ def _verify_canned(run: CellRun, images: int) -> Verification:
     )
 
 
-def accuracy_of(predicted: IntArray, labels: IntArray) -> float | None:
-    """Top-1 accuracy over all images; None unless every image was answered."""
-    if (predicted < 0).any():
+def accuracy_of(predicted: IntArray, labels: IntArray | None) -> float | None:
+    """Top-1 accuracy over all images; None unless every image was answered and has a label."""
+    if labels is None or (predicted < 0).any():
         return None
     return float((predicted == labels).mean())
 

@@ -21,7 +21,7 @@ class ClassCount:
 class SampleImage:
     """An image that the reference takes for another class.
 
-    `pixels` is the base64 text of side x side bytes, row by row, 0 = background; empty where the images are not square.
+    `pixels` is the base64 text of side x side bytes, row by row, 0 = background; empty where the rows are no pictures.
     """
 
     index: int
@@ -66,7 +66,7 @@ class Confusion:
 class Disagreement:
     """One image that a cell answered with another class than the reference, `answers` times.
 
-    `excused`: the reference scores both classes alike, within what rounding may do.
+    `excused`: the reference scores both classes alike, within what rounding may do. `label` is empty where none is known.
     """
 
     cell: str

@@ -19,13 +19,14 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import prod
 from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
-"""Images [n, 784] in 0..1, or scores [n, classes]; float32, C order."""
+"""Images [n, width], each a flat row of values, or scores [n, classes]; float32, C order."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -380,28 +381,42 @@ class Fleet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The images that all backends are asked about: `images` [n, width] float32, `labels` [n] int64, both read-only."""
+    """What all backends are asked about: `images` [n, width] float32 and, where known, `labels` [n] int64, both read-only.
+
+    `side_px`: each row is a picture of that many pixels squared, 0 to 1; 0 where rows are no such pictures.
+    """
 
     name: str
     images: FloatArray
-    labels: IntArray
+    labels: IntArray | None
     class_names: tuple[str, ...]
     sha256: str
     synthetic: bool
     source: str
+    side_px: int = 0
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The classifier that all backends serve; `predictor` is the reference (ONNX Runtime, one thread, in process)."""
+    """The model that all backends serve; `predictor` is the reference (ONNX Runtime, one thread, in process).
+
+    `path` and `sha256` are those of the file that is served: one input [N, width], one output [N, classes]. Where it was
+    derived from a file of other shapes, `given_sha256` is that one's; `input_shape` is of one item, as the given file has it.
+    """
 
     name: str
     path: str
     sha256: str
-    input_width: int
+    input_shape: tuple[int, ...]
     classes: int
     predictor: Predictor
     metrics: Mapping[str, object] = field(default_factory=dict)
+    given_sha256: str = ""
+
+    @property
+    def input_width(self) -> int:
+        """Values of one item, which goes over every wire as a flat row."""
+        return prod(self.input_shape)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from math import isqrt
 
 import numpy as np
 
 from bench.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract import Dataset, FloatArray, IntArray
-from bench.verify import Differing
+from bench.verify import Differing, class_name
 
 PAIRS = 10
 SAMPLES = 6  # images of each pair
@@ -18,36 +17,40 @@ LISTED = 20  # disagreements of one cell; the record's `agreement` counts all of
 
 
 def confusion_of(dataset: Dataset, scores: FloatArray) -> Confusion:
-    """The mistakes behind the reference's scores [images, classes]."""
+    """The mistakes behind the reference's scores [images, classes]; ValueError where no labels say what is one."""
+    labels = dataset.labels
+    if labels is None:
+        raise ValueError(f"{dataset.name} has no labels: nothing says what is a mistake")
     answered = scores.argmax(axis=1)
-    names, classes = dataset.class_names, max(scores.shape[1], int(dataset.labels.max(initial=0)) + 1)
+    names, classes = dataset.class_names, max(scores.shape[1], int(labels.max(initial=0)) + 1)
     counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (dataset.labels, answered), 1)
+    np.add.at(counts, (labels, answered), 1)
     wrong = counts - np.diag(np.diag(counts))
-    side = isqrt(dataset.images.shape[1])
     return Confusion(
-        side_px=side if side * side == dataset.images.shape[1] else 0,
+        side_px=dataset.side_px,
         images=len(dataset),
         mistakes=int(wrong.sum()),
         classes=tuple(
-            ClassCount(_name(names, k), int(counts[k].sum()), int(counts[k, k]), int(counts[:, k].sum()))
+            ClassCount(class_name(names, k), int(counts[k].sum()), int(counts[k, k]), int(counts[:, k].sum()))
             for k in range(classes)
         ),
-        pairs=tuple(_pair(dataset, scores, answered, wrong, *place) for place in _worst(wrong)),
+        pairs=tuple(_pair(dataset, labels, scores, wrong, *place) for place in _worst(wrong)),
     )
 
 
-def disagreements_of(cell: str, found: Sequence[Differing], labels: IntArray, names: Sequence[str]) -> tuple[Disagreement, ...]:
+def disagreements_of(
+    cell: str, found: Sequence[Differing], labels: IntArray | None, names: Sequence[str]
+) -> tuple[Disagreement, ...]:
     """The differing answers of one cell with the names of their classes; real ones first, no more than LISTED."""
     order = sorted(found, key=lambda differing: (differing.excused, differing.image, differing.answered))
     return tuple(
         Disagreement(
             cell=cell,
             image=differing.image,
-            label=_name(names, int(labels[differing.image])),
-            reference=_name(names, differing.reference),
+            label="" if labels is None else class_name(names, int(labels[differing.image])),
+            reference=class_name(names, differing.reference),
             reference_score=differing.reference_score,
-            answered=_name(names, differing.answered),
+            answered=class_name(names, differing.answered),
             score=differing.score,
             answers=differing.answers,
             excused=differing.excused,
@@ -63,21 +66,22 @@ def _worst(wrong: IntArray) -> list[tuple[int, int]]:
     return sorted(places, key=lambda place: (-int(both[place]), place))[:PAIRS]
 
 
-def _pair(dataset: Dataset, scores: FloatArray, answered: IntArray, wrong: IntArray, a: int, b: int) -> ConfusedPair:
+def _pair(dataset: Dataset, labels: IntArray, scores: FloatArray, wrong: IntArray, a: int, b: int) -> ConfusedPair:
     one, other = (a, b) if wrong[a, b] >= wrong[b, a] else (b, a)
-    mistaken = [np.flatnonzero((dataset.labels == x) & (answered == y)) for x, y in ((one, other), (other, one))]
+    answered = scores.argmax(axis=1)
+    mistaken = [np.flatnonzero((labels == x) & (answered == y)) for x, y in ((one, other), (other, one))]
     names = dataset.class_names
     samples = [
         SampleImage(
             index=int(image),
-            label=_name(names, int(dataset.labels[image])),
-            answered=_name(names, int(answered[image])),
+            label=class_name(names, int(labels[image])),
+            answered=class_name(names, int(answered[image])),
             score=float(scores[image].max()),
-            pixels=_pixels(dataset.images[image]),
+            pixels=_pixels(dataset.images[image]) if dataset.side_px else "",
         )
         for image in _mixed(*mistaken)[:SAMPLES]
     ]
-    return ConfusedPair(_name(names, one), _name(names, other), len(mistaken[0]), len(mistaken[1]), tuple(samples))
+    return ConfusedPair(class_name(names, one), class_name(names, other), len(mistaken[0]), len(mistaken[1]), tuple(samples))
 
 
 def _mixed(first: IntArray, second: IntArray) -> list[int]:
@@ -87,12 +91,4 @@ def _mixed(first: IntArray, second: IntArray) -> list[int]:
 
 
 def _pixels(image: FloatArray) -> str:
-    side = isqrt(len(image))
-    if side * side != len(image):
-        return ""
     return base64.b64encode(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes()).decode()
-
-
-def _name(names: Sequence[str], index: int) -> str:
-    """A model may have more classes than the dataset has names."""
-    return names[index] if index < len(names) else f"class {index}"

@@ -32,7 +32,17 @@ from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples, StartRow, StudyRow
 from bench.replay import Replay, ReplayClock
-from bench.scenarios import ACCURACY, CLIENTS, LOADS, Kind, Scenario, clients_scenario, slo_scenario
+from bench.scenarios import (
+    ACCURACY,
+    CLIENTS,
+    DEFAULT_BATCH_SIZES,
+    LOADS,
+    Kind,
+    Scenario,
+    clients_scenario,
+    slo_scenario,
+    throughput_scenarios,
+)
 from bench.startup import StartPlan, StartUps, starts_of
 from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
 
@@ -56,10 +66,10 @@ class _Session:
     machine: Mapping[str, Any] | None = None
     gate: float | None = None
     gate_rows: Sequence[GateRow] = ()
-    under_load: Mapping[Kind, Sequence[Scenario]] = field(default_factory=dict)
+    scenarios: Mapping[Kind, Sequence[Scenario]] = field(default_factory=dict)
 
 
-_SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
+_SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--inputs", "--batch-sizes", "--server-cpus", "--client-cpu")
 
 _SESSION = pytest.StashKey[_Session]()
 _CLOCK = pytest.StashKey[ReplayClock]()
@@ -73,6 +83,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ratio-to",
         metavar="NAME",
         help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
+    )
+    add_option(
+        parser,
+        "--batch-sizes",
+        metavar="N[,N...]",
+        default=DEFAULT_BATCH_SIZES,
+        help="images a request of the throughput scenarios: 1 is `single`, 8 is `batch8`; accuracy is asked 128 at a time",
     )
     add_option(parser, "--seed", metavar="N", default="42", help="seed of the order of slices and of the bootstrap")
     add_option(
@@ -113,7 +130,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Settle what kind of session this is, before pytest-benchmark does."""
-    config.addinivalue_line("markers", "scenarios(*scenarios): the traffic patterns that a benchmark is parametrised with")
+    scenarios = "the traffic patterns that a benchmark is parametrised with; Kind.THROUGHPUT: those of --batch-sizes"
+    config.addinivalue_line("markers", f"scenarios(*scenarios): {scenarios}")
     only, disable = bool(config.getoption("benchmark_only")), bool(config.getoption("benchmark_disable"))
     if only and disable:
         # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
@@ -121,7 +139,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         cpu = client_cpu(get_option(config, "--client-cpu"))
         gate = threshold_of(get_option(config, "--gate"))
-        under_load = _scenarios_under_load(config)
+        planned = _scenarios_of_kinds(config)
         _seed(config)
         starts_of(get_option(config, "--starts"))
     except BadInput as error:
@@ -136,7 +154,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
         started_utc=now.isoformat(timespec="seconds"),
         gate=gate,
-        under_load=under_load,
+        scenarios=planned,
     )
 
 
@@ -159,10 +177,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("scenarios")
     if marker is None:
         return
-    cells = [cell for scenario in _scenarios(metafunc.config, marker.args) for cell in _cells(metafunc.config, scenario)]
+    config = metafunc.config
+    cells = [cell for arg in marker.args for scenario in _scenarios(config, arg) for cell in _cells(config, scenario)]
     if "study_cell" in metafunc.fixturenames:
-        # who gates wants to know about the change, not about 2018
-        replayed = replayed_cells(cells) if metafunc.config.stash[_SESSION].gate is None else []
+        # who gates wants to know about the change, who brings a model about that, not about 2018
+        now = config.stash[_SESSION].gate is not None or get_option(config, "--inputs") is not None
+        replayed = [] if now else replayed_cells(cells)
         metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
     if "cell" not in metafunc.fixturenames:
         return
@@ -249,26 +269,23 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
     return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
 
 
-def _scenarios_under_load(config: pytest.Config) -> Mapping[Kind, Sequence[Scenario]]:
-    """What the options say of the traffic under load; raises BadInput."""
+def _scenarios_of_kinds(config: pytest.Config) -> Mapping[Kind, Sequence[Scenario]]:
+    """What the options say of the traffic, by kind; raises BadInput."""
     limit_s = limit_of(get_option(config, "--slo"))
     return {
+        Kind.THROUGHPUT: throughput_scenarios(get_option(config, "--batch-sizes") or DEFAULT_BATCH_SIZES),
         Kind.CLIENTS: [clients_scenario(clients) for clients in clients_of(get_option(config, "--clients"))],
         Kind.OPEN_LOOP: open_loops_of(get_option(config, "--loads"), get_option(config, "--arrivals")),
         Kind.SLO: [slo_scenario(limit_s)] if limit_s is not None else [],
     }
 
 
-def _scenarios(config: pytest.Config, asked: Sequence[Scenario | Kind]) -> list[Scenario]:
-    """A test names its scenarios, or a kind whose scenarios the options name; who gates wants none of the latter."""
+def _scenarios(config: pytest.Config, asked: Scenario | Kind) -> Sequence[Scenario]:
+    """What a benchmark's marker stands for: a scenario itself, or those of its kind; who gates wants none under load."""
+    if isinstance(asked, Scenario):
+        return (asked,)
     session = config.stash[_SESSION]
-    found: list[Scenario] = []
-    for one in asked:
-        if isinstance(one, Scenario):
-            found.append(one)
-        elif session.gate is None:
-            found += session.under_load[one]
-    return found
+    return session.scenarios[asked] if session.gate is None or asked not in UNDER_LOAD else ()
 
 
 @pytest.fixture(scope="session")
@@ -412,7 +429,7 @@ def _emit_run(
         session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets), **varied})
     for name, known in facts.items():
         session.facts[name] = {**session.facts.get(name, {}), **known}
-    if session.confusion is None:
+    if session.confusion is None and dataset.labels is not None:
         session.confusion = confusion_of(dataset, model.predictor(dataset.images))
     if session.machine is None:
         session.machine = environment(session.client_cpu, fleet.server_cpus)
@@ -426,8 +443,20 @@ def _emit_run(
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         engine=fleet.engine,
         environment=machine,
-        dataset={"name": dataset.name, "n": len(dataset), "sha256": dataset.sha256, "synthetic": dataset.synthetic},
-        model={"name": model.name, "sha256": model.sha256, "input_width": model.input_width, "classes": model.classes},
+        dataset={
+            "name": dataset.name,
+            "n": len(dataset),
+            "sha256": dataset.sha256,
+            "synthetic": dataset.synthetic,
+            "labelled": dataset.labels is not None,
+        },
+        model={
+            "name": model.name,
+            "sha256": model.given_sha256 or model.sha256,
+            "input_width": model.input_width,
+            "input_shape": list(model.input_shape),
+            "classes": model.classes,
+        },
         options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
         backends=dict(session.facts),
         warnings=tuple(warnings),

@@ -23,7 +23,6 @@ from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
 from bench.transports.in_process import InProcessTransport
-from bench.verify import Verifier
 
 _CONTROL_TIMEOUT_S = 10.0
 
@@ -71,7 +70,7 @@ class Probe:
         finally:
             transport.close()
         if system.backend.role is not Role.CEILING:
-            Verifier(book.codec, book.payloads, book.expected, self._press.dataset.class_names).check(Answer(0, body))
+            self._press.verifier(book.codec, book.payloads, book.expected).check(Answer(0, body))
         elif body != canned_answer(book):
             raise MalformedAnswer(f"{endpoint.id}: the answer is not the one that it was given")
 

@@ -37,6 +37,12 @@ PAUSED_CPU_FRACTION = "paused_cpu_fraction"
 PAUSE_FAILED = "pause_failed"
 """A backend's fact: why it could not be paused any more, so that it ran on beside the others."""
 
+NETWORK = "network"
+"""A container's fact: `internal`, `egress` or `published`, which says how it is reached and what encloses it."""
+
+WAY_OUT = "way_out"
+"""A container's fact: what it can reach beside who asks it, and why; None: nothing."""
+
 
 class Verdict(StrEnum):
     """May this cell be believed, and if not, why not; the worst that holds is the one shown."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.contract import BadInput
+
 
 class Arrival(StrEnum):
     """When the next request is sent."""
@@ -50,8 +52,13 @@ class Scenario:
             raise ValueError(f"scenario {self.name!r}: a search needs its limit, slo_s")
 
 
-SINGLE = Scenario("single", batch_size=1)
-BATCH_128 = Scenario("batch128", batch_size=128)
+def throughput_scenario(batch_size: int) -> Scenario:
+    """One client in a closed loop, so many images a request: `single`, `batch8`, `batch128`."""
+    return Scenario("single" if batch_size == 1 else f"batch{batch_size}", batch_size)
+
+
+SINGLE = throughput_scenario(1)
+BATCH_128 = throughput_scenario(128)
 ACCURACY = Scenario("accuracy", batch_size=128, kind=Kind.ACCURACY)
 
 THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)
@@ -78,3 +85,22 @@ def slo_scenario(limit_s: float) -> Scenario:
     """The highest Poisson rate of single images with a 99th percentile under the limit: `slo15ms`."""
     name = f"slo{1e3 * limit_s:g}ms".replace(".", "p")
     return Scenario(name, 1, Kind.SLO, CONNECTIONS, Arrival.POISSON, slo_s=limit_s)
+
+
+DEFAULT_BATCH_SIZES = ",".join(str(scenario.batch_size) for scenario in THROUGHPUT_SCENARIOS)
+
+_BATCH_SIZES = range(1, 4097)  # more than 4096 images a request no server of ours takes
+
+
+def throughput_scenarios(text: str) -> tuple[Scenario, ...]:
+    """Those of `--batch-sizes`, like 1,8,128, smallest first; raises BadInput."""
+    parts = [part.strip() for part in text.split(",")]
+    sizes = [int(part) if part.isascii() and part.isdigit() and len(part) < 6 else 0 for part in parts]
+    for part, size in zip(parts, sizes, strict=True):
+        if size not in _BATCH_SIZES or sizes.count(size) > 1:
+            seen = f"{part!r} twice" if size in _BATCH_SIZES else repr(part)
+            raise BadInput(
+                f"--batch-sizes {text}: expected whole numbers from {_BATCH_SIZES[0]} to {_BATCH_SIZES[-1]}, each once, "
+                f"seen {seen}; give them like {DEFAULT_BATCH_SIZES}"
+            )
+    return tuple(map(throughput_scenario, sorted(sizes)))

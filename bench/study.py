@@ -37,7 +37,6 @@ from bench.records import StudyRow, StudyStep
 from bench.scenarios import Scenario
 from bench.statistics import throughput
 from bench.study_clients import GraphPipeClient, JsonClient, client_of_2018
-from bench.verify import Verifier
 
 SYSTEMS = "systems-of-2018"
 """The set whose backends are replayed, each by its first endpoint of a protocol that the study knew."""
@@ -182,9 +181,8 @@ class StudyReplay:
     def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, transport: object, rounds: IntArray) -> None:
         cell, book = study.cell, self._book_of(study)
         answers = [Answer(index, body) for index, body in lane.answers]
-        names = self._press.dataset.class_names
         decoder = _decoder(transport, book.codec)
-        checked = Verifier(decoder, book.payloads, book.expected, names).verify(answers, len(self._press.dataset))
+        checked = self._press.verifier(decoder, book.payloads, book.expected).verify(answers, len(self._press.dataset))
         speed = None
         if lane.duration_s:
             images = np.full(len(lane.duration_s), cell.scenario.batch_size)

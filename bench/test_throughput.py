@@ -1,4 +1,4 @@
-"""Images answered per second by one client in a closed loop: one image at a time, and 128 at a time."""
+"""Images answered per second by one client in a closed loop: one image at a time, and in batches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from bench.campaign import Campaigns
 from bench.cells import Cell
 from bench.replay import Replay
-from bench.scenarios import BATCH_128, SINGLE
+from bench.scenarios import Kind
 
 
-@pytest.mark.scenarios(SINGLE, BATCH_128)
+@pytest.mark.scenarios(Kind.THROUGHPUT)
 def test_throughput(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """All selected cells are measured side by side in short slices; every timed answer is right."""
     result = campaign.result(cell)

@@ -10,8 +10,11 @@ from time import perf_counter
 import numpy as np
 
 from bench.contract import Answer, Codec, FloatArray, IntArray, MalformedAnswer, Payload
+from bench.statistics import PROBABILITIES, Magnitude
 
 TOLERANCE = 1e-4
+"""How far a score may be from the reference's: absolute for probabilities, else a part of what `Magnitude.units` says."""
+
 _NOBODY = -1
 
 
@@ -33,9 +36,10 @@ class Verification:
     """What the answers were worth.
 
     `answers` checked, of which `wrong` were wrong, the first one told in `first_wrong`; `agreement` is the part of the
-    answered images whose top class is the reference's (ties by score excused); `max_abs_diff` the largest |difference| of a
-    score; `predicted` [n images] the top class last answered for each image, -1 where none was; `decode_s` the median
-    seconds that the client needs to decode one answer; `differing` the images that were answered with another class.
+    answered images whose top class is the reference's (ties by score excused) or, where a model has one output and so no
+    classes, whose score is the reference's within the tolerance; `max_abs_diff` the largest |difference| of a score;
+    `predicted` [n images] the top class last answered for each image, -1 where none was; `decode_s` the median seconds that
+    the client needs to decode one answer; `differing` the images that were answered with another class.
     """
 
     answers: int
@@ -73,11 +77,19 @@ def counted(found: Iterable[Differing]) -> tuple[Differing, ...]:
 class Verifier:
     """Knows the truth for one set of payloads: `expected[k]` [batch, classes] are the reference's scores for payload k."""
 
-    def __init__(self, codec: Codec, payloads: Sequence[Payload], expected: Sequence[FloatArray], names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        payloads: Sequence[Payload],
+        expected: Sequence[FloatArray],
+        names: Sequence[str],
+        magnitude: Magnitude = PROBABILITIES,
+    ) -> None:
         self._codec = codec
         self._payloads = payloads
         self._expected = expected
         self._names = names
+        self._magnitude = magnitude
 
     def verify(self, answers: Sequence[Answer], images: int) -> Verification:
         """Judge all answers; `images` is the number of images in the dataset. Identical answers are decoded once."""
@@ -131,12 +143,14 @@ class Verifier:
             complaint = f"scores of shape {scores.shape} for payload {answer.payload_index}, expected {expected.shape}"
             return _Judged(0, float("inf"), complaint, None)
         difference = np.abs(scores.astype(np.float64) - expected)
+        allowed = TOLERANCE * self._magnitude.units(expected)
         rows = np.arange(len(expected))
         classes = scores.argmax(axis=1)
         # A tie: the reference itself scores the answered class as high as its own best, within what rounding may do.
-        tied = expected[rows, classes] >= expected.max(axis=1) - 2 * TOLERANCE
-        same = (classes == expected.argmax(axis=1)) | tied
-        good = same & (difference.max(axis=1) <= TOLERANCE)
+        tied = expected[rows, classes] >= expected.max(axis=1) - 2 * allowed
+        near = difference.max(axis=1) <= allowed
+        same = (classes == expected.argmax(axis=1)) | tied if expected.shape[1] > 1 else near
+        good = same & near
         complaint = "" if good.all() else self._complain(int(np.argmin(good)), payload, scores, expected, difference)
         differing = tuple(
             Differing(payload.indices[row], top, float(expected[row, top]), seen, float(scores[row, seen]), bool(tied[row]))
@@ -146,10 +160,22 @@ class Verifier:
         return _Judged(int(same.sum()), float(difference.max()), complaint, classes, differing)
 
     def _complain(self, row: int, payload: Payload, scores: FloatArray, expected: FloatArray, difference: FloatArray) -> str:
-        image = payload.indices[row]
-        seen, truth = int(scores[row].argmax()), int(expected[row].argmax())
         return (
-            f"image {image} (row {row} of {len(expected)}): answered {self._names[seen]!r} with {scores[row, seen]:.4f}, "
-            f"the reference says {self._names[truth]!r} with {expected[row, truth]:.4f}; "
-            f"largest |difference| {difference[row].max():.2g}, allowed {TOLERANCE:g}"
+            f"image {payload.indices[row]} (row {row} of {len(expected)}): "
+            f"answered {self._said(scores[row])}, the reference says {self._said(expected[row])}; "
+            f"largest |difference| {difference[row].max():.2g}, "
+            f"allowed {TOLERANCE * self._magnitude.units(expected)[row]:g}"
         )
+
+    def _said(self, scores: FloatArray) -> str:
+        """The best class of one item and its score; of an only output, its value."""
+        if len(scores) == 1:
+            return f"{scores[0]:.6g}"
+        best = int(scores.argmax())
+        shown = f"{scores[best]:.4f}" if self._magnitude == PROBABILITIES else f"{scores[best]:.6g}"
+        return f"{class_name(self._names, best)!r} with {shown}"
+
+
+def class_name(names: Sequence[str], index: int) -> str:
+    """A model may have more classes than the dataset has names."""
+    return names[index] if index < len(names) else f"class {index}"

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from bench.contract import Role
 from bench.records import Record, Verdict
 from bench.scenarios import ACCURACY
-from reports.tables import base_name, endpoint_name, number, of_one_client, scenarios_of, times, title_of
+from reports.tables import base_name, batch_of, endpoint_name, number, of_one_client, scenarios_of, times, title_of
 from reports.text import listed, one_line, shortened
 
-_PHRASES = {"single": "For single images,", "batch128": "For batches of 128,"}
 _NAME_WIDTH = 60
 
 
@@ -68,7 +67,8 @@ def unranked(records: Sequence[Record]) -> str:
 
 
 def _answer(scenario: str, cells: Sequence[Record]) -> str:
-    phrase = _PHRASES.get(scenario, f"In {title_of(scenario)},")
+    title = title_of(scenario)
+    phrase = f"For {title.lower()}," if batch_of(scenario) else f"In {title},"
     ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=lambda r: (r.rank, -(r.images_per_s or 0)))
     if not ranked:
         return f"{phrase} no cell can be ranked: {_tally(cells)}."

@@ -66,11 +66,14 @@ class MistakesSection:
     disagreements: Grid
 
 
-def mistakes_section(confusion: Confusion | None, disagreements: Sequence[Disagreement]) -> MistakesSection:
-    """Of a run; what it did not look for is left out."""
+def mistakes_section(
+    confusion: Confusion | None, disagreements: Sequence[Disagreement], *, labelled: bool = True
+) -> MistakesSection:
+    """Of a run; what it did not look for is left out, what it had no labels for says so."""
     differing = Grid(_DISAGREEMENT_COLUMNS, tuple(map(_disagreement, disagreements)))
     if confusion is None:
-        return MistakesSection("", _PAIR_COLUMNS, (), Grid(_CLASS_COLUMNS, ()), differing)
+        why = "" if labelled else "The inputs have no labels: nothing says what would have been right."
+        return MistakesSection(why, _PAIR_COLUMNS, (), Grid(_CLASS_COLUMNS, ()), differing)
     shown = sum(pair.one_as_other + pair.other_as_one for pair in confusion.pairs)
     intro = (
         f"The model takes {confusion.mistakes:,} of {confusion.images:,} images for another class, behind every server that "
@@ -99,7 +102,7 @@ def _disagreement(found: Disagreement) -> tuple[str, ...]:
     return (
         one_line(found.cell),
         f"{found.image:,}",
-        one_line(found.label),
+        one_line(found.label) or MISSING,
         f"{one_line(found.reference)} ({number(found.reference_score)})",
         f"{one_line(found.answered)} ({number(found.score)})",
         f"{found.answers:,}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.contract import Role
 from bench.records import Record, Verdict
-from bench.scenarios import ACCURACY, THROUGHPUT_SCENARIOS, Kind
+from bench.scenarios import ACCURACY, SINGLE, Kind
 from reports.columns import ACCURACY_KEYS, COLUMNS, LOAD_METHOD_KEYS, METHOD_KEYS, SPEED_KEYS, Column
 from reports.text import one_line
 
@@ -145,7 +145,16 @@ def title_of(scenario: str) -> str:
     for pattern, title in _LOAD_TITLES:
         if found := re.fullmatch(pattern, scenario):
             return title.format(*map(_title_part, found.groups()))
-    return TITLES.get(scenario, one_line(scenario))
+    size = batch_of(scenario)
+    return TITLES.get(scenario) or (f"Batches of {size}" if size else one_line(scenario))
+
+
+def batch_of(scenario: str) -> int | None:
+    """The images of one request in a throughput scenario, as its name says it: 1 for `single`, 8 for `batch8`."""
+    size = scenario.removeprefix("batch")
+    if scenario == SINGLE.name:
+        return SINGLE.batch_size
+    return int(size) if size != scenario and size.isascii() and size.isdigit() and len(size) < 6 else None
 
 
 def _title_part(text: str) -> str:
@@ -159,9 +168,10 @@ def of_one_client(records: Sequence[Record]) -> list[Record]:
 
 
 def scenarios_of(records: Sequence[Record]) -> list[str]:
-    """The scenarios of one client that have a cell: the known ones in their order, then the others by name."""
-    known = [scenario.name for scenario in (*THROUGHPUT_SCENARIOS, ACCURACY)]
+    """The scenarios of one client that have a cell: throughput by batch size, accuracy, then the others by name."""
     present = {record.scenario for record in of_one_client(records)}
+    sizes = {size: name for name in present if (size := batch_of(name)) is not None}
+    known = [*(sizes[size] for size in sorted(sizes)), ACCURACY.name]
     return [name for name in known if name in present] + sorted(present - set(known))
 
 

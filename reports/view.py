@@ -15,6 +15,7 @@ from reports.cost import cost_grid
 from reports.facts import pairs
 from reports.gate import GateSection, gate_section
 from reports.idle import idle_sentences
+from reports.isolation import isolation_sentences
 from reports.load import LoadSection, load_section
 from reports.mistakes import MistakesSection, mistakes_section
 from reports.startup import StartSection, start_section
@@ -69,6 +70,7 @@ def build_view(stored: StoredRun) -> View:
     scenarios = scenarios_of(records)
     load = load_section(records)
     idle = idle_sentences(run.backends)
+    isolation = isolation_sentences(run.backends)
     facts = (("Environment", run.environment), ("Options", run.options), ("Dataset", run.dataset), ("Model", run.model))
     return View(
         title="Serving benchmark",
@@ -86,13 +88,13 @@ def build_view(stored: StoredRun) -> View:
         then_and_now=then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
         gate=gate_section(run.gate),
-        mistakes=mistakes_section(run.confusion, run.disagreements),
+        mistakes=mistakes_section(run.confusion, run.disagreements, labelled=run.dataset.get("labelled") is not False),
         variants=variants_section(run.backends, records),
         startup=start_section(run.startup, run.backends),
         cost=cost_grid(records),
         upkeep=upkeep_grid(run.backends),
         sets={name: _sets(facts) for name, facts in run.backends.items()},
-        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *idle)),
+        warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *isolation, *idle)),
         idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),
         backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),

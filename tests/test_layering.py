@@ -74,17 +74,6 @@ def test_server_code_imports_nothing_of_ours() -> None:
             )
 
 
-def test_only_one_module_imports_docker() -> None:
-    """The Docker SDK is an engine's business: what else may know it stands beside that engine."""
-    users = {
-        path.relative_to(ROOT).as_posix()
-        for package in PACKAGES
-        for path in modules(package)
-        if "docker" in {name.split(".")[0] for name in imports(path.read_text())}
-    }
-    assert users == {"fixtures/engines/docker.py"}
-
-
 @pytest.mark.parametrize(
     ("package", "source"),
     [

@@ -6,19 +6,23 @@ bootstrap     blocks of rounds, their length, and the calibration that makes 95 
 throughput    images a second with its interval
 additive      latency of a slice = cell + drift of the host
 comparison    ratios, ranks with ties, halves that disagree
+magnitude     what differences of scores are measured in
 """
 
 from bench.statistics.additive import Effects, Slices, bootstrap_effects, fit_effects
 from bench.statistics.bootstrap import MIN_ROUNDS, Interval
 from bench.statistics.comparison import BETWEEN_STARTS, effect_halves, group_ratio, pairwise_faster, ranks, ratios
+from bench.statistics.magnitude import PROBABILITIES, Magnitude
 from bench.statistics.percentiles import latency_percentile, min_samples, outliers, supported_percentile
 from bench.statistics.throughput import throughput, throughput_halves
 
 __all__ = [
     "BETWEEN_STARTS",
     "MIN_ROUNDS",
+    "PROBABILITIES",
     "Effects",
     "Interval",
+    "Magnitude",
     "Slices",
     "bootstrap_effects",
     "effect_halves",

@@ -32,6 +32,8 @@ _MAX_HEAD_BYTES = 64 * 1024
 _FIRST_BUFFER_BYTES = 256 * 1024
 _EXCERPT_BYTES = 300
 _LENGTH = b"\r\ncontent-length:"
+_LENGTH_DIGITS = 18  # of more, int() makes a ValueError some day, and no answer is so long
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 Want = tuple[int, int, int]
 """Bytes received so far, how many more are asked for at the most, and flags for `recv`."""
@@ -215,7 +217,11 @@ class HttpTransport:
             digits_at = len(self._before_length)
             digits_end = buffer.find(b"\r", digits_at, received)
             digits = buffer[digits_at:digits_end]
-            if digits_end > 0 and digits.isdigit() and buffer.startswith(self._after_length, digits_end):
+            if (
+                0 < digits_end - digits_at <= _LENGTH_DIGITS
+                and digits.isdigit()
+                and buffer.startswith(self._after_length, digits_end)
+            ):
                 start = digits_end + len(self._after_length)
                 if received >= start:
                     size = int(digits)
@@ -225,6 +231,9 @@ class HttpTransport:
         return self._parse_answer(received)
 
     def _parse_answer(self, received: int) -> Steps:
+        if received == 0:
+            # recv returned 0 at once: closed without a word
+            raise ConnectionLost(f"{self._who()}: connection closed before an answer")
         while True:
             head_end = self._buffer.find(b"\r\n\r\n", 0, received)
             if head_end < 0:
@@ -264,8 +273,8 @@ class HttpTransport:
         digits_end = head.find(b"\r\n", at + 2)
         digits_end = digits_end if digits_end >= 0 else len(head)
         digits = bytes(head[at + len(_LENGTH) : digits_end]).strip()
-        if not digits.isdigit():
-            raise MalformedAnswer(f"{self._who()}: Content-Length is {digits!r}, expected a whole number")
+        if not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+            raise MalformedAnswer(f"{self._who()}: Content-Length is {digits[:40]!r}, expected a whole number")
         if head[9:12] == b"200" and not self.spent:
             self._before_length = bytes(self._view[: digits_end - len(digits)])
             self._after_length = bytes(self._view[digits_end:start])
@@ -293,6 +302,9 @@ class HttpTransport:
 
     def _more(self, received: int, wanted: int, flags: int = 0) -> MoreBytes:
         """Ask for up to `wanted` more bytes behind the first `received`; returns the new count."""
+        # Room grows with what has come, not with what is announced: a few bytes of head must not cost a quarter of a gigabyte.
+        wanted = min(wanted, max(received, _FIRST_BUFFER_BYTES))
+        self._bounded(received - 2 * _MAX_HEAD_BYTES)  # of all that came, chunk lines and trailers too
         self._grow(received + wanted)
         count = yield received, wanted, flags
         if count == 0:
@@ -300,9 +312,6 @@ class HttpTransport:
         return received + count
 
     def _more_of_head(self, received: int) -> MoreBytes:
-        if received == 0:
-            # recv returned 0 at once: closed without a word
-            raise ConnectionLost(f"{self._who()}: connection closed before an answer")
         if received > _MAX_HEAD_BYTES:
             raise MalformedAnswer(f"{self._who()}: no end of the headers in {received} bytes")
         return (yield from self._more(received, _MAX_HEAD_BYTES))
@@ -328,10 +337,9 @@ class HttpTransport:
         while True:
             line_end, received = yield from self._find_crlf(start, received)
             digits = bytes(self._view[start:line_end]).split(b";")[0].strip()
-            try:
-                size = int(digits, 16)
-            except ValueError:
-                raise MalformedAnswer(f"{self._who()}: chunk size {digits[:20]!r}, expected hexadecimal digits") from None
+            if not digits or digits.strip(_HEX_DIGITS):  # int() would also take signs, and a negative size leads back for ever
+                raise MalformedAnswer(f"{self._who()}: chunk size {digits[:20]!r}, expected hexadecimal digits")
+            size = int(digits, 16)
             start = line_end + 2
             if size == 0:
                 yield from self._skip_trailers(start, received)

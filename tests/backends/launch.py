@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +108,18 @@ def nnef_model(model: Path, folder: Path) -> Path:
 
 @contextmanager
 def running(
-    name: str, folder: Path, model: Path, *arguments: str, exports: Mapping[str, Path] | None = None
+    name: str,
+    folder: Path,
+    model: Path,
+    *arguments: str,
+    exports: Mapping[str, Path] | None = None,
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """The backend `name`, staged in `folder` and answering; further arguments go to its command. Skips where packages lack."""
+    """The backend `name`, staged in `folder` and answering; further arguments go to its command, or `command` stands for it.
+
+    Skips where packages lack.
+    """
     source = FIXTURES / "backends" / name
     config = tomllib.loads((source / "backend.toml").read_text("utf-8"))
     _skip_without_packages(name, source)
@@ -120,14 +129,15 @@ def running(
         shutil.copytree(FIXTURES / "shared" / shared, app / shared, ignore=shutil.ignore_patterns("__pycache__"))
     port = _free_port()
     values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app)}
-    command = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in config["command"]]
-    command = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in command]
+    words = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in command or config["command"]]
+    words = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in words]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MODEL_PATH": str(model)}
     environment |= {key: value.format(export=exports or {}) for key, value in config.get("env", {}).items()}
+    environment |= env or {}
     log = folder / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *arguments], cwd=app, env=environment, stdout=output, stderr=output, start_new_session=True
+            [*words, *arguments], cwd=app, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         server = Server(name, port, process, log, config)
@@ -137,10 +147,15 @@ def running(
         _stop(process)
 
 
-def _skip_without_packages(name: str, source: Path) -> None:
+def missing_packages(source: Path) -> list[str]:
+    """What the backend in this folder needs and this environment has not."""
     requirements = (line for file in sorted(source.glob("requirements*.txt")) for line in file.read_text("utf-8").splitlines())
     packages = [line.partition("==")[0].strip() for line in requirements if line.strip() and not line.startswith("#")]
-    missing = [package for package in packages if not _is_installed(package)]
+    return [package for package in packages if not _is_installed(package)]
+
+
+def _skip_without_packages(name: str, source: Path) -> None:
+    missing = missing_packages(source)
     if missing:
         pytest.skip(f"backend {name} needs {', '.join(missing)}, which this environment has not")
 

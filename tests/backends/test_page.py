@@ -187,3 +187,14 @@ def answer_is_digit(page: str) -> bool:
     """Whether the shown class is a number."""
     found = re.search(r'id="character">(\d+)<', page)
     return found is not None
+
+
+def test_a_model_that_takes_no_pictures_says_so(tmp_path: Path) -> None:
+    """The page is there, with the reason; its form is refused with the same words; the API answers."""
+    client = client_of(OnnxModel(str(tiny_model(tmp_path / "narrow.onnx", width=64, classes=10))))
+    told = "takes 64 values, not a picture of 28 x 28 pixels"
+    assert told in client.get("/").text
+    refused = upload(client, png(np.ones((28, 28))))
+    assert refused.status_code == 422
+    assert told in refused.text
+    assert client.post("/", json={"instances": [[0.5] * 64]}).status_code == 200

@@ -200,7 +200,7 @@ def measuring(
         emit_disagreements=lambda found: None,
         emit_gate=lambda rows: None,
     )
-    model = Model("little", "little.onnx", "0", WIDTH, CLASSES, PREDICT)
+    model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
     return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
 
 

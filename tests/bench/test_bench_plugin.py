@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.fixtures.models import convolutional
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +55,18 @@ def test_start_up_can_be_left_out(option: str) -> None:
     assert "test_startup[flask]" not in found
 
 
+def test_batch_sizes_are_scenarios() -> None:
+    """Each its own cells, smallest first; the ceiling goes along; accuracy and the replay stay as they are."""
+    found = run("--benchmark-only", "--collect-only", "-q", "--backend=flask", "--batch-sizes=8,1,32").stdout
+    cells = [
+        line.partition("[flask-raw-")[2].rstrip("]") for line in found.splitlines() if "test_throughput[flask-raw-" in line
+    ]
+    assert cells == ["single", "batch8", "batch32"]
+    assert "test_throughput[null-raw-float32-batch32]" in found
+    assert "test_accuracy[flask-rest]" in found
+    assert "test_replay_2018[flask-rest-batch128" in found
+
+
 def test_help_shows_every_option_in_one_group() -> None:
     """Options and ini keys of all three plugins stand in `pytest --help`."""
     text = run("--help").stdout
@@ -59,6 +76,8 @@ def test_help_shows_every_option_in_one_group() -> None:
         "--engine",
         "--emnist",
         "--model",
+        "--inputs",
+        "--batch-sizes",
         "--server-cpus",
         "--client-cpu",
         "--ratio-to",
@@ -80,6 +99,12 @@ def test_help_shows_every_option_in_one_group() -> None:
         (("--engine", "docker"), ("docker", "--engine process")),
         (("--emnist", "no/such.zip"), ("no/such.zip",)),
         (("--model", "README.md"), ("README.md", "ONNX")),
+        (("--inputs", "no/such.npz"), ("--inputs no/such.npz", "expected a file")),
+        (("--inputs", "README.md"), ("README.md", ".npz", "numpy.savez")),
+        (("--inputs", "README.md", "--emnist=README.md"), ("--inputs README.md", "--emnist", "leave one")),
+        (("--batch-sizes", "1,0"), ("--batch-sizes 1,0", "from 1 to 4096", "'0'", "like 1,128")),
+        (("--batch-sizes", "8,8"), ("'8' twice",)),
+        (("--batch-sizes", "1,x"), ("'x'",)),
         (("--server-cpus", "9999"), ("9999",)),
         (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
         (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
@@ -120,6 +145,30 @@ def test_a_foreign_archive_is_refused_before_anything_starts(tmp_path: Path) -> 
         assert done.returncode == 4, said
         assert ".zip" in said
         assert "Traceback" not in said
+
+
+@pytest.mark.integration
+def test_a_model_of_ones_own_is_asked_about_its_own_inputs(tmp_path: Path) -> None:
+    """Its shape, its inputs, no labels: the reference and null answer, the report says what was not measured."""
+    convolutional(tmp_path / "mine.onnx")
+    np.savez(tmp_path / "mine.npz", inputs=np.random.default_rng(0).random((20, 1, 28, 28), dtype=np.float32))
+    done = run(
+        *("--benchmark-only", "--backend=null", "--engine=process", "--benchmark-max-time=0.05", "--batch-sizes=1,8"),
+        *(f"--model={tmp_path / 'mine.onnx'}", f"--inputs={tmp_path / 'mine.npz'}", f"--report-dir={tmp_path / 'out'}"),
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())
+    reference = {cell["scenario"]: cell for cell in results["cells"] if cell["backend"] == "reference"}
+    assert set(reference) == {"single", "batch8", "accuracy"}
+    for cell in reference.values():
+        assert (cell["verdict"], cell["accuracy"], cell["agreement"]) == ("VALID", None, 1.0)
+    assert results["model"]["input_shape"] == [1, 28, 28]
+    assert results["model"]["sha256"] == hashlib.sha256((tmp_path / "mine.onnx").read_bytes()).hexdigest()
+    assert (results["dataset"]["name"], results["dataset"]["n"], results["dataset"]["labelled"]) == ("mine", 20, False)
+    assert results["run"]["confusion"] is None
+    assert results["run"]["study"] == []
+    assert "no labels" in (tmp_path / "out" / "latest" / "report.html").read_text()
 
 
 @pytest.mark.integration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import time
+import tracemalloc
 
 import pytest
 
@@ -115,6 +116,43 @@ def test_interim_answers_are_skipped() -> None:
         assert exchange(endpoint) == b"real"
 
 
+def test_an_interim_answer_may_come_alone() -> None:
+    """The answer itself may follow later than the 100 Continue."""
+    with serving(in_pieces(b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"real"), 25)) as endpoint:
+        assert exchange(endpoint) == b"real"
+
+
+def test_an_announced_length_is_no_reason_to_take_memory() -> None:
+    """Room is made for what comes: an answer of 200 MB that breaks off at once has cost next to nothing."""
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n1234567890")
+
+    with serving(script) as endpoint:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ConnectionLost, match="closed after"):
+                exchange(endpoint)
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def test_an_endless_chunked_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of one byte with long extensions count as what they are."""
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(200):
+            connection.sendall(b"1;" + b"x" * 60_000 + b"\r\na\r\n")
+
+    with serving(script) as endpoint, pytest.raises(MalformedAnswer, match="expected at most 1000000"):
+        exchange(endpoint)
+
+
 def test_connection_close_is_honoured_and_reopened_outside_the_exchange() -> None:
     """A server that closes after each answer marks the connection as spent; ensure_connected opens the next."""
 
@@ -201,6 +239,11 @@ def test_early_refusal_of_a_large_body_is_read() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", MalformedAnswer, "expected at most"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", MalformedAnswer, "chunk size"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n", MalformedAnswer, "expected at most"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", MalformedAnswer, "whole number"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\n", MalformedAnswer, "chunk size"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", MalformedAnswer, "chunk size"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 200_000, MalformedAnswer, "no end"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", ConnectionLost, "closed after"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, MalformedAnswer, "no end of the headers"),
     ],
 )

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 
 import numpy as np
+import pytest
 
 from bench.confusion import Confusion
 from bench.contract import Dataset, FloatArray
@@ -22,7 +23,8 @@ def a_dataset(labels: list[int], width: int = 4) -> Dataset:
     """Images whose first pixel is their index in tenths."""
     images = np.zeros((len(labels), width), dtype=np.float32)
     images[:, 0] = np.arange(len(labels)) / 10
-    return Dataset("made up", images, np.array(labels), NAMES, "0" * 64, synthetic=True, source="here")
+    side = 2 if width == 4 else 0
+    return Dataset("made up", images, np.array(labels), NAMES, "0" * 64, synthetic=True, source="here", side_px=side)
 
 
 def scores_for(classes: list[int]) -> FloatArray:
@@ -58,8 +60,8 @@ def test_samples_show_both_directions_and_their_pixels() -> None:
     assert list(base64.b64decode(pair.samples[1].pixels)) == [76, 0, 0, 0]  # 0.3 of 255, rounded to even
 
 
-def test_images_that_are_not_square_have_no_pixels_and_samples_are_few() -> None:
-    """Three values make no picture; a pair of many mistakes shows some."""
+def test_what_is_no_picture_has_no_pixels_and_samples_are_few() -> None:
+    """The dataset says that its rows are none; a pair of many mistakes shows some."""
     found = confusion_of(a_dataset([0] * 50, width=3), scores_for([1] * 50))
     assert found.side_px == 0
     assert len(found.pairs[0].samples) == SAMPLES
@@ -87,3 +89,13 @@ def test_real_disagreements_stand_before_excused_ones_and_are_cut_last() -> None
     assert len(found) == LISTED
     assert (found[0].image, found[0].label, found[0].reference, found[0].answered, found[0].answers) == (5, "O", "O", "l", 3)
     assert all(each.excused for each in found[1:])
+
+
+def test_without_labels_nothing_is_a_mistake() -> None:
+    """The model's mistakes cannot be told; an answer that differs from the reference's can, and has no label."""
+    unlabelled = replace(a_dataset(LABELS), labels=None)
+    with pytest.raises(ValueError, match="made up has no labels"):
+        confusion_of(unlabelled, scores_for(ANSWERED))
+    differing = Differing(image=3, reference=0, reference_score=0.8, answered=1, score=0.8, excused=False)
+    (found,) = disagreements_of("flask-rest-single", [differing], unlabelled.labels, NAMES)
+    assert (found.label, found.reference, found.answered) == ("", "O", "0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.contract import Dataset, FloatArray
 from bench.payloads import PayloadPress, batches
 from bench.protocols.raw_float32 import CODEC
 from tests.bench.scripted import IMAGES, PREDICT, asked, little_dataset
@@ -48,3 +49,46 @@ def test_fresh_payloads_never_repeat_and_their_scores_are_known() -> None:
     assert len(set(images)) == len(images)
     for payload, expected in zip(fresh, press.fresh_expected(fresh), strict=True):
         assert PREDICT(asked(payload.body)) == pytest.approx(expected, abs=1e-6)
+
+
+def dataset_of(images: FloatArray) -> Dataset:
+    return Dataset("made up", images, None, ("0",), sha256="0", synthetic=False, source="here")
+
+
+def fresh_images(images: FloatArray, batch_size: int, payloads: int) -> FloatArray:
+    """What the first fresh payloads hold, one image after the other."""
+    press = PayloadPress(dataset_of(images), lambda asked: asked[:, :1])
+    make = press.fresh(CODEC, batch_size)
+    bodies = [make().body for _ in range(payloads)]
+    return np.concatenate([np.frombuffer(body, "<f4", offset=4).reshape(batch_size, -1) for body in bodies])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 64])
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 16.0, 1e6])
+def test_fresh_images_are_new_and_next_to_the_repeated_ones(width: int, scale: float) -> None:
+    """Of any width and size of values, whole numbers, negative ones and zeros: all differ, none by what could matter."""
+    random = np.random.default_rng(0)
+    images = (random.integers(-3, 4, (7, width)) * scale).astype(np.float32)
+    images[:, 0] = scale
+    found = fresh_images(images, 5, payloads=120)
+    assert len({image.tobytes() for image in found}) == 600
+    repeated = np.tile(images[:5], (120, 1))
+    assert np.abs(found - repeated).max() <= max(np.abs(images).max() * 2**-11, 2**-72)
+    assert (np.abs(found) >= np.abs(repeated)).all(), "cut off, a whole number stays what it is"
+    assert (np.abs(found[found != 0]) > 1e-31).all(), "no denormal numbers"
+
+
+def test_what_is_always_zero_stays_zero() -> None:
+    """A model may have learnt nothing of it: its weights there can be of a kind that takes far longer to multiply with."""
+    images = np.random.default_rng(0).random((9, 20), dtype=np.float32)
+    images[:, :15] = 0
+    assert not fresh_images(images, 4, payloads=50)[:, :15].any()
+
+
+def test_a_serial_number_goes_on_beyond_one_value() -> None:
+    """Millions of images later they still differ."""
+    images = np.random.default_rng(0).random((4, 3), dtype=np.float32)
+    press = PayloadPress(dataset_of(images), lambda asked: asked[:, :1])
+    numbers = [*range(300), *range(65_530, 65_540), *range(16_777_210, 16_777_220)]
+    found = [press._fresh_images(number, (0, 1)) for number in numbers]
+    assert len({image.tobytes() for pair in found for image in pair}) == 2 * len(numbers)

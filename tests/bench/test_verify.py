@@ -7,6 +7,7 @@ import pytest
 
 from bench.contract import Answer, FloatArray, MalformedAnswer, Payload
 from bench.protocols.raw_float32 import CODEC
+from bench.statistics import PROBABILITIES, Magnitude
 from bench.verify import TOLERANCE, Verification, Verifier
 
 EXPECTED = np.array([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45], [0.2, 0.2, 0.6]], dtype=np.float32)
@@ -78,3 +79,41 @@ def test_check_raises_for_one_answer() -> None:
     verifier.check(Answer(0, CODEC.encode_answer(EXPECTED)))
     with pytest.raises(MalformedAnswer, match="image 5"):
         verifier.check(Answer(0, CODEC.encode_answer(np.ascontiguousarray(EXPECTED[:, ::-1]))))
+
+
+def test_probabilities_are_measured_in_one() -> None:
+    """Two or more scores of 0 to 1 that sum to 1; anything else has a size of its own."""
+    assert Magnitude.of(EXPECTED) == PROBABILITIES
+    assert Magnitude.of(2 * EXPECTED).typical == pytest.approx(1.2)
+    assert Magnitude.of(EXPECTED - 1).typical == pytest.approx(0.9)
+    assert Magnitude.of(np.full((3, 1), 0.5, np.float32)).typical == 0.5
+    assert Magnitude.of(np.zeros((3, 2), np.float32)).typical == 1.0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_other_scores_may_differ_by_a_part_of_their_size(size: float) -> None:
+    """Large ones by more, small ones by less; what is near 0 by as much as the typical one, what is larger by more."""
+    expected = np.array([[200.0], [-0.001], [300.0], [40_000.0]], np.float32) * np.float32(size)
+    verifier = Verifier(CODEC, [Payload(b"", "", (0, 1, 2, 3))], [expected], ["0"], Magnitude.of(expected))
+
+    def wrong(differences: list[float]) -> float:
+        body = CODEC.encode_answer(expected + np.array(differences, np.float32)[:, None] * np.float32(size))
+        found = verifier.verify([Answer(0, body)], images=4)
+        assert (found.wrong > 0) == (found.agreement != 1.0), "without classes, agreement is to be near"
+        return 1 - (found.agreement or 0.0)
+
+    assert wrong([0.015, -0.015, 0.025, 3.0]) == 0
+    assert wrong([0.06, 0.015, 0.025, 3.0]) == 0.25
+    assert wrong([0.015, 0.06, 0.06, 3.0]) == 0.5
+    assert wrong([0.0, 0.0, 0.0, 5.0]) == 0.25
+
+
+def test_a_wrong_number_is_told_as_it_is() -> None:
+    """An only output has no class to name."""
+    expected = np.array([[152.5], [90.0]], np.float32)
+    verifier = Verifier(CODEC, [Payload(b"", "", (7, 8))], [expected], ["0"], Magnitude.of(expected))
+    found = verifier.verify([Answer(0, CODEC.encode_answer(expected + np.array([[0], [1]], np.float32)))], images=9)
+    assert (
+        "image 8 (row 1 of 2): answered 91, the reference says 90; largest |difference| 1, allowed 0.0121" in found.first_wrong
+    )
+    assert found.differing == ()

@@ -181,7 +181,6 @@ def test_tables_under_load_show_what_json_says(folder_under_load: Path) -> None:
     assert checked > 150
 
 
-@pytest.mark.parametrize("first", ["Speed against the baseline", "First taken for second", "Server says", "Lines of code"])
 @pytest.mark.parametrize(
     "first",
     ["Speed against the baseline", "First taken for second", "Server says", "First answer s", "Peak memory", "Lines of code"],

@@ -131,6 +131,15 @@ def test_known_scenarios_come_first() -> None:
     assert tables.scenarios_of(records) == ["single", "batch128", "accuracy", "open-loop"]
 
 
+def test_batches_of_any_size_stand_in_their_order() -> None:
+    """As `--batch-sizes` names them, by size and not by name; what only begins so is none of them."""
+    names = ("batch128", "batchwise", "accuracy", "batch8", "single", "batch32")
+    found = tables.scenarios_of([a_record(scenario=name) for name in names])
+    assert found == ["single", "batch8", "batch32", "batch128", "accuracy", "batchwise"]
+    titles = ["Single images", "Batches of 8", "Batches of 32", "Batches of 128", "Accuracy", "batchwise"]
+    assert [tables.title_of(name) for name in found] == titles
+
+
 def test_names_are_one_line() -> None:
     """Line breaks and control characters do not reach any report."""
     table = tables.scenario_table("single", [a_record(backend=NASTY)])

@@ -1,0 +1,84 @@
+"""Our HTTP servers under schemathesis, on the description that they share: whatever it sends, they answer as described."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.backends.launch import Server, missing_packages, nnef_model, running, tiny_model
+from tests.fuzz.targets import FIXTURES
+
+OPENAPI = FIXTURES / "shared" / "serving" / "openapi.json"
+SERVERS = ("flask", "fastapi", "fastapi-granian", "nnef", "openvino")
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,negative_data_rejection"
+)
+
+
+def can_run(name: str) -> bool:
+    """Whether the packages of the backend `name` are installed here."""
+    return not missing_packages(FIXTURES / "backends" / name)
+
+
+def fuzz(name: str, seconds: float, seed: int) -> tuple[int, list[str]]:
+    """How many requests the server `name` was sent, and what it answered otherwise than described."""
+    with tempfile.TemporaryDirectory(prefix="servebench-fuzz-") as folder:
+        model = tiny_model(Path(folder) / "tiny.onnx")
+        exports = {"nnef": nnef_model(model, Path(folder) / "nnef")} if name == "nnef" else {}
+        with running(name, Path(folder), model, exports=exports) as server:
+            tried, failures = _run(server, Path(folder), seconds, seed)
+            alive = server.process.poll() is None and server.ask("GET", "/healthz").status == 200
+            log = server.log.read_text("utf-8", "replace")
+    if not alive:
+        failures.append("the server no longer answers")
+    if "Traceback" in log:
+        failures.append(f"the server's log has a traceback:\n{log[-4000:]}")
+    return tried, failures
+
+
+def _run(server: Server, folder: Path, seconds: float, seed: int) -> tuple[int, list[str]]:
+    report = folder / "report.ndjson"
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", str(OPENAPI), "--url", f"http://127.0.0.1:{server.port}"),
+        *("--checks", CHECKS, "--max-time", str(int(seconds)), "--seed", str(seed), "--continue-on-failure", "--no-color"),
+        *(
+            "--request-timeout",
+            "20",
+            "--generation-database",
+            "none",
+            "--max-examples",
+            "100000",
+            "--phases",
+            "examples,coverage,fuzzing",
+        ),
+        *("--report", "ndjson", "--report-ndjson-path", str(report), "--output-sanitize", "false"),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONWARNINGS": ""},
+        capture_output=True,
+        text=True,
+        timeout=seconds * 3 + 300,
+        check=False,
+    )
+    tried = _requests(report)
+    if done.returncode != 0 or tried == 0:
+        return tried, [f"schemathesis ended with {done.returncode}:\n{(done.stdout + done.stderr)[-6000:]}"]
+    return tried, []
+
+
+def _requests(report: Path) -> int:
+    """How many requests its report tells of."""
+    if not report.exists():
+        return 0
+    return sum(
+        len(re.findall(r'"status_code": ?\d+', line))
+        for line in report.read_text("utf-8", "replace").splitlines()
+        if json.loads(line)
+    )
