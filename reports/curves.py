@@ -13,7 +13,7 @@ from reports.distributions import log_ticks
 from reports.figures import GRID, INK, MUTED, PANEL, Dashes, Layout, axes, canvas, write
 
 _TOP, _HEAD, _FOOT, _GAP, _LEFT = 4, 46, 30, 14, 58
-_HEIGHT, _ROW, _LABELS, _BETWEEN = 236, 18, 244, 26
+_HEIGHT, _ROW, _LABELS, _BETWEEN = 236, 18, 268, 26
 _DOUBTFUL = (0, (2.5, 2))
 _MOST_MARKED = 16  # a curve of more points has no markers
 MARKERS = ("o", "s", "^", "D", "v")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from reports.loaded import Loaded, concurrencies, equal_load, has_latency, is_sh
 from reports.tables import milliseconds, number
 from reports.text import shortened
 
-_NAME_WIDTH = 22
+_LABEL_WIDTH = 30  # characters that have room beside a panel
 _NINES = ((0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %"))
 
 Points = Sequence[tuple[float, float | None, Record]]
@@ -64,12 +64,13 @@ def _clients(section: LoadSection) -> Chart | None:
         known = any(is_shown(record) and record.latency_p99_s for record in endpoint.clients.values())
         return f"{number(endpoint.reached)}/s" + ("" if known else ", no p99") if endpoint.clients else ""
 
-    panels = _panels(section, [(title, partial(points, of=of)) for title, of in facets], label)
+    swept = {record.scenario for x in section.endpoints for record in x.clients.values()}
+    panels = _panels(section, [(title, partial(points, of=of)) for title, of in facets], label, swept)
     if not panels:
         return None
     numbers = concurrencies(section.endpoints)
     shown = f"{numbers[0]} to {clients_title(numbers[-1])}"
-    named = [f"{x.name} {label(x)}" for x in section.endpoints if x.clients]
+    named = [f"{x.name} {_label(x, label(x), swept)}" for x in section.endpoints if x.clients]
     alt = f"Latency against throughput with {shown}, a panel a protocol; requests per second with most of them: {few(named)}."
 
     def plot(layout: Layout) -> Plot:
@@ -110,10 +111,10 @@ def _percentiles(section: LoadSection) -> Chart | None:
         return f"p99 {milliseconds(record.latency_p99_s)} ms" if has_latency(record) and record and record.latency_p99_s else ""
 
     title = f"{level.arrival.capitalize()} arrivals at {level_title(level)} of each one's own peak"
-    panels = _panels(section, [("", points)], label)
+    panels = _panels(section, [("", points)], label, {level.scenario})
     if not panels:
         return None
-    named = [f"{x.name} {label(x)}" for x in section.endpoints if label(x)]
+    named = [f"{x.name} {text}" for x in section.endpoints if (text := _label(x, label(x), {level.scenario}))]
     alt = f"Percentiles of latency, {title}, a panel a protocol: {few(named)}."
     ends = max(_all(panels, "x"))
     marks = tuple((_nines(at), text) for at, text in _NINES if _nines(at) <= ends * 1.02)
@@ -137,9 +138,9 @@ def _levels(section: LoadSection) -> Chart | None:
         found = [(100 * level.value, endpoint.cells.get(level.scenario)) for level in levels]
         return [(at, record.latency_p99_s, record) for at, record in found if record is not None and has_latency(record)]
 
-    panels = _panels(section, [("", points)], lambda _: "")
-    if not panels:
-        return None
+    panels = _panels(section, [("", points)], lambda _: "", {level.scenario for level in levels})
+    if not any(len(line.x) > 1 for panel in panels for _, lines in panel.facets for line in lines):
+        return None  # single points are no curve
     first, last = levels[0], levels[-1]
     alt = f"p99 of latency at {level_title(first)} to {level_title(last)} of each one's own peak, a panel a protocol."
     room = 0.04 * (last.value - first.value)
@@ -176,14 +177,17 @@ def rate_text(record: Record) -> str:
 
 
 def _panels(
-    section: LoadSection, facets: Sequence[tuple[str, Callable[[Loaded], Points]]], label: Callable[[Loaded], str]
+    section: LoadSection,
+    facets: Sequence[tuple[str, Callable[[Loaded], Points]]],
+    label: Callable[[Loaded], str],
+    scenarios: Set[str],
 ) -> tuple[Panel, ...]:
-    """The protocols with a server that has a point; their ceilings last."""
+    """The protocols with a server that has a point in one of these scenarios; who has none says why; ceilings last."""
     ceilings = protocols_of(section.ceilings)
     panels = []
     for protocol, mine in protocols_of(section.endpoints).items():
-        shown = [x for x in mine if any(points(x) for _, points in facets)]
-        if not any(y for x in shown for _, points in facets for _, y, _ in points(x)):
+        asked = [x for x in mine if scenarios & x.cells.keys()]
+        if not any(y for x in asked for _, points in facets for _, y, _ in points(x)):
             continue
         looks = {
             x.name: _Look(PALETTE[n % len(PALETTE)], MARKERS[n // len(PALETTE) % len(MARKERS)]) for n, x in enumerate(mine)
@@ -191,22 +195,26 @@ def _panels(
         last = [x for x in ceilings.get(protocol, []) if any(y for _, points in facets for _, y, _ in points(x))]
         lines = []
         for title, points in facets:
-            drawn = [(x, points(x)) for x in (*shown, *last)]
-            lines.append((title, tuple(_line(x, of, looks.get(x.name), label(x) or _absent(of)) for x, of in drawn)))
+            drawn = [(x, points(x)) for x in (*asked, *last)]
+            lines.append((title, tuple(_line(x, of, looks.get(x.name), _label(x, label(x), scenarios)) for x, of in drawn)))
         panels.append(Panel(shortened(protocol, 40) or "unknown protocol", tuple(lines)))
     return tuple(panels)
 
 
-def _absent(points: Points) -> str:
-    """Why a line is missing: its requests are too few for the tail."""
-    return "" if any(y for _, y, _ in points) else "no p99"
+def _label(endpoint: Loaded, label: str, scenarios: Set[str]) -> str:
+    """What is known of it, or why nothing is drawn: a verdict that takes its figures away, or too few requests for a p99."""
+    cells = [record for name, record in endpoint.cells.items() if name in scenarios]
+    if not any(map(is_shown, cells)):
+        return str(cells[0].verdict) if cells else ""
+    return label or ("" if any(record.latency_p99_s for record in cells if is_shown(record)) else "no p99")
 
 
 def _line(endpoint: Loaded, points: Points, look: _Look | None, label: str) -> Line:
     """Seconds become milliseconds."""
     known = [(x, 1e3 * y, record.verdict != Verdict.VALID) for x, y, record in points if y and x > 0]
     x, y, doubtful = (tuple(part) for part in zip(*known, strict=True)) if known else ((), (), ())
-    name = f"{shortened(endpoint.name, _NAME_WIDTH) if look else 'null, the ceiling'}  {label}".rstrip()
+    room = _LABEL_WIDTH - (len(label) + 2 if label else 0)
+    name = f"{shortened(endpoint.name, room) if look else 'null, the ceiling'}  {label}".rstrip()
     look = look or _Look(MUTED, "")
     return Line(name, look.colour, look.marker, x, y, doubtful)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_a_picture_for_each_question(charts: dict[str, Chart]) -> None:
 
 
 def test_every_endpoint_is_named_in_both_layouts(charts: dict[str, Chart]) -> None:
-    """Also one whose tail its number of requests does not support."""
+    """Also one whose tail its number of requests does not support, and one that was not measured; why stands beside it."""
     servers = {f"{r.backend}-{r.endpoint}" for r in under_load() if r.role == "server" and r.verdict != Verdict.NOT_MEASURED}
     for name in ("load-clients", "load-levels", "load-percentiles"):
         for picture in (charts[name].svg, charts[name].wide, charts[name].narrow):
@@ -49,6 +50,7 @@ def test_every_endpoint_is_named_in_both_layouts(charts: dict[str, Chart]) -> No
             assert all(server in shown for server in servers)
             assert "null, the ceiling" in shown
     assert any(text.endswith("112/s, no p99") for text in texts(charts["load-clients"].svg))
+    assert any(text.startswith("tensorfl") and text.endswith("NOT_MEASURED") for text in texts(charts["load-clients"].svg))
     assert any(text.startswith("ray-serve-rest") and text.endswith("no p99") for text in texts(charts["load-levels"].svg))
 
 
@@ -116,6 +118,17 @@ def test_what_is_no_servers_has_neither_line_nor_bar() -> None:
     assert not any("/s" in text for text in texts(bars.svg))
     for verdict in (Verdict.WRONG_ANSWERS, Verdict.FAILED):
         assert drawn(a_load_record(Kind.CLIENTS, verdict=verdict)) == {}
+
+
+def test_one_level_a_line_is_no_picture_and_who_has_none_is_named() -> None:
+    """Points without a second one have nothing to be read from; a verdict that takes figures away is said."""
+    one = a_load_record(Kind.OPEN_LOOP, scenario="poisson30", load=0.3)
+    other = a_load_record(Kind.OPEN_LOOP)
+    bound = [replace(record, backend="slow", verdict=Verdict.CLIENT_BOUND, reason="late") for record in (one, other)]
+    assert "load-levels" not in drawn(one, bound[1])
+    pictures = drawn(one, other, *bound)
+    for name in ("load-levels", "load-percentiles"):
+        assert any(text.startswith("slow-rest") and text.endswith("CLIENT_BOUND") for text in texts(pictures[name].svg))
 
 
 def test_a_damaged_histogram_costs_only_its_own_curve() -> None:
