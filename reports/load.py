@@ -13,7 +13,6 @@ from reports import load_answer
 from reports.columns import COLUMNS, Column
 from reports.load_answer import gain, limit_text
 from reports.loaded import (
-    SATURATED,
     Level,
     Loaded,
     concurrencies,
@@ -34,7 +33,7 @@ _INSTEAD: dict[str, str] = {
     Verdict.WRONG_ANSWERS: "wrong",
     Verdict.FAILED: "failed",
     Verdict.NOT_MEASURED: MISSING,
-    SATURATED: "fell behind",
+    Verdict.SATURATED: "fell behind",
 }
 _CELL, _PROTOCOL = COLUMNS["cell"], COLUMNS["protocol"]
 _KINDS = (("Several clients", Kind.CLIENTS), ("Open loop", Kind.OPEN_LOOP), ("Search for the highest rate", Kind.SLO))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.records import Record, Verdict
-from reports.loaded import COMPARABLE, SATURATED, Loaded, concurrencies, equal_load, has_latency, limits_of, protocols_of, tail
+from reports.loaded import COMPARABLE, Loaded, concurrencies, equal_load, has_latency, limits_of, protocols_of, tail
 from reports.tables import milliseconds, number, times
 from reports.text import listed, one_line, shortened
 
@@ -31,7 +31,7 @@ def details(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
 def unranked(endpoints: Sequence[Loaded]) -> str:
     """How many cells may not be compared, by verdict; empty if none."""
     cells = [record for each in endpoints for record in each.cells.values()]
-    counts = Counter(record.verdict for record in cells if record.verdict not in (*COMPARABLE, SATURATED))
+    counts = Counter(record.verdict for record in cells if record.verdict not in (*COMPARABLE, Verdict.SATURATED))
     if not counts:
         return ""
     tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])

@@ -11,9 +11,6 @@ from bench.records import Record, Verdict
 from bench.scenarios import Arrival, Kind
 from reports.tables import endpoint_name, of_one_client
 
-SATURATED = "SATURATED"
-"""The verdict of an open loop whose server fell behind: its queue grew, so its latencies tell how long the run was."""
-
 COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _WORTHLESS = (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED)
 _LIKE_MOST = 0.7
@@ -113,7 +110,7 @@ def is_shown(record: Record | None) -> bool:
     A closed loop that is bound by its client says what the two reach together, so it is shown, marked. An open loop that
     could not keep its schedule says nothing of the server, and one that its server could not keep up with has no latency.
     """
-    if record is None or record.verdict in (*_WORTHLESS, SATURATED):
+    if record is None or record.verdict in (*_WORTHLESS, Verdict.SATURATED):
         return False
     return record.kind is Kind.CLIENTS or record.verdict != Verdict.CLIENT_BOUND
 
