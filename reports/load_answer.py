@@ -31,7 +31,9 @@ def details(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
 def unranked(endpoints: Sequence[Loaded]) -> str:
     """How many cells may not be compared, by verdict; empty if none."""
     cells = [record for each in endpoints for record in each.cells.values()]
-    counts = Counter(record.verdict for record in cells if record.verdict not in (*COMPARABLE, Verdict.SATURATED))
+    counts: Counter[Verdict] = Counter(
+        record.verdict for record in cells if record.verdict not in (*COMPARABLE, Verdict.SATURATED)
+    )
     if not counts:
         return ""
     tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
