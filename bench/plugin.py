@@ -449,6 +449,7 @@ def _emit_run(
             "sha256": dataset.sha256,
             "synthetic": dataset.synthetic,
             "labelled": dataset.labels is not None,
+            "own": get_option(config, "--inputs") is not None,
         },
         model={
             "name": model.name,

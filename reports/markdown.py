@@ -121,9 +121,10 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
     if view.upkeep.rows:
         yield "## What each backend asks of its owner"
         yield pipe_table(view.upkeep.columns, view.upkeep.rows)
-    yield "## 2018 and today"
-    yield escape(baseline.NOTE)
-    yield pipe_table(view.then_and_now.columns, view.then_and_now.rows)
+    if view.then_and_now.rows:
+        yield "## 2018 and today"
+        yield escape(baseline.NOTE)
+        yield pipe_table(view.then_and_now.columns, view.then_and_now.rows)
     if lean < Lean.REPLAY:
         yield from _study(view)
     if lean < Lean.BACKGROUND:

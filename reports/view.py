@@ -85,7 +85,8 @@ def build_view(stored: StoredRun) -> View:
         accuracy_note=_accuracy_note(records, run.dataset),
         method=(*(method_table(name, records) for name in scenarios), *load.method),
         troubles=troubles_of(records),
-        then_and_now=then_and_now(records, run.started_utc[:4]),
+        # what the study measured says nothing of another model's speed
+        then_and_now=Grid((), ()) if run.dataset.get("own") else then_and_now(records, run.started_utc[:4]),
         study=study_section(run.study),
         gate=gate_section(run.gate),
         mistakes=mistakes_section(run.confusion, run.disagreements, labelled=run.dataset.get("labelled") is not False),

@@ -103,9 +103,9 @@ class Clients:
         """Long enough that each client has some turns."""
         return max(slice_s, _TURNS * self.clients * typical_s)
 
-    def warm_up(self, feed: Feed, count: int) -> Iterator[Slice]:  # noqa: ARG002 - see Drive
-        """All clients together for a while."""
-        yield run_clients(self.crowd, self.clients, feed.sendings(0), slice_s=_WARM_UP_S)
+    def warm_up(self, feed: Feed, count: int) -> Iterator[Slice]:
+        """All clients together for a while, or as shortly as they can if one exchange is all that is asked for (smoke)."""
+        yield run_clients(self.crowd, self.clients, feed.sendings(0), slice_s=_WARM_UP_S if count > 1 else 0.0)
 
     def settle(self, sendings: Sendings, wake_s: float) -> Slice:
         """All together."""
@@ -130,11 +130,11 @@ class Peak:
     crowd: Crowd
     clients: int = 1
 
-    def find(self, feed: Feed) -> Iterator[Slice]:
-        """Try several numbers of clients; the one that carries most is used from then on."""
+    def find(self, feed: Feed, count: int) -> Iterator[Slice]:
+        """Try several numbers of clients; the one that carries most is used from then on. See `Clients.warm_up` for `count`."""
         best = 0.0
-        for clients in _PEAK_CLIENTS:
-            tried = run_clients(self.crowd, clients, feed.sendings(0), slice_s=_LOOK_S)
+        for clients in _PEAK_CLIENTS if count > 1 else _PEAK_CLIENTS[:1]:
+            tried = run_clients(self.crowd, clients, feed.sendings(0), slice_s=_LOOK_S if count > 1 else 0.0)
             rate = tried.exchanges / tried.seconds if tried.seconds else 0.0
             if rate > best:
                 self.clients, best = clients, rate
@@ -163,9 +163,9 @@ class OpenLoop:
         """The window's; lead-in and looking at the peak come on top."""
         return slice_s
 
-    def warm_up(self, feed: Feed, count: int) -> Iterator[Slice]:  # noqa: ARG002 - see Drive
+    def warm_up(self, feed: Feed, count: int) -> Iterator[Slice]:
         """Find how many clients it takes to see its peak."""
-        yield from self.peak.find(feed)
+        yield from self.peak.find(feed, count)
 
     def settle(self, sendings: Sendings, wake_s: float) -> Slice:  # noqa: ARG002 - see Drive
         """Nothing: it begins with a look at the peak."""

@@ -13,6 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.records import Verdict
+from bench.statistics.histogram import encode_latencies, merge
+from reports.store import load_run
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
@@ -39,7 +43,7 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
         "-k",
         "single",
         "-m",
-        "not replay",
+        "not replay and not load",
         f"--report-dir={out}",
         f"--benchmark-storage={tmp_path / 'storage'}",
     ]
@@ -68,6 +72,22 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
     servebench_again = servebench(ROOT, *options, "--benchmark-compare")
     assert "Comparing against benchmarks from:" in servebench_again
     assert "(0001_" in servebench_again, "the table shows the saved run beside this one"
+
+
+def test_latencies_under_load_survive_the_results_files(tmp_path: Path) -> None:
+    """Several clients, an open loop and a search: each cell's histogram is that of its raw durations, also when merged."""
+    options = ["--backend=flask", "-k", "flask-raw", "-m", "load", "--clients=1,4", "--loads=40%", "--slo=200ms"]
+    servebench(ROOT, *options, f"--report-dir={tmp_path / 'out'}")
+    stored = load_run((tmp_path / "out" / "latest").resolve())
+    cells = {record.scenario: record for record in stored.records if record.backend == "flask"}
+    assert set(cells) == {"c01", "c04", "poisson40", "slo200ms"}
+    for record in cells.values():
+        assert record.verdict not in (Verdict.FAILED, Verdict.WRONG_ANSWERS), record.reason
+        assert record.latency_hdr == encode_latencies(stored.samples[record.id].duration_s)
+        assert record.agreement == 1.0
+    merged = merge([record.latency_hdr or "" for record in cells.values()])
+    assert merged == encode_latencies(np.concatenate([stored.samples[record.id].duration_s for record in cells.values()]))
+    assert "Under load" in (tmp_path / "out" / "latest" / "report.md").read_text()
 
 
 DROPPED_TOML = """
@@ -108,7 +128,7 @@ def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
     (folder / "backend.toml").write_text(DROPPED_TOML)
     (folder / "server.py").write_text(DROPPED_SERVER)
     shutil.copy(ROOT / "fixtures" / "backends" / "flask" / "requirements.txt", folder)  # an environment that is there already
-    servebench(copy, "--backend=just-dropped", "--starts=1", f"--report-dir={tmp_path / 'out'}")
+    servebench(copy, "--backend=just-dropped", "--starts=1", "-m", "not load", f"--report-dir={tmp_path / 'out'}")
     cells = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())["cells"]
     dropped = {cell["scenario"]: cell for cell in cells if cell["backend"] == "dropped"}
     assert set(dropped) == {"accuracy", "single", "batch128"}
