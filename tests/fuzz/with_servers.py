@@ -1,4 +1,4 @@
-"""Our HTTP servers under schemathesis, on the description that they share: whatever it sends, they answer as described."""
+"""Our HTTP servers as processes: by schemathesis, on the description that they share, and by bytes that are hardly HTTP."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.protocols import codec
+from tests.backends.hostile import assert_clear, converse
 from tests.backends.launch import Server, missing_packages, nnef_model, running, tiny_model
-from tests.fuzz.targets import FIXTURES, WIDTH
+from tests.fuzz import with_hypothesis
+from tests.fuzz.targets import FIXTURES, WIDTH, Target, some
 
 OPENAPI = FIXTURES / "shared" / "serving" / "openapi.json"
 SERVERS = ("flask", "fastapi", "fastapi-granian", "nnef", "openvino")
+OTHERS = ("fastapi-pydantic", "graphpipe-python", "null")
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,negative_data_rejection"
 )
@@ -26,20 +32,48 @@ def can_run(name: str) -> bool:
     return not missing_packages(FIXTURES / "backends" / name)
 
 
-def fuzz(name: str, seconds: float, seed: int) -> tuple[int, list[str]]:
-    """How many requests the server `name` was sent, and what it answered otherwise than described."""
+@contextmanager
+def started(name: str) -> Iterator[tuple[Server, list[str]]]:
+    """The server `name` with a model of WIDTH pixels; in the end the list holds what became of it, where that is no good."""
+    failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="servebench-fuzz-") as folder:
         model = tiny_model(Path(folder) / "tiny.onnx", width=WIDTH)
         exports = {"nnef": nnef_model(model, Path(folder) / "nnef")} if name == "nnef" else {}
         with running(name, Path(folder), model, exports=exports) as server:
-            tried, failures = _run(server, Path(folder), seconds, seed)
-            alive = server.process.poll() is None and server.ask("GET", "/healthz").status == 200
+            yield server, failures
+            if server.process.poll() is not None or server.ask("GET", "/healthz").status != 200:
+                failures.append("the server no longer answers")
             log = server.log.read_text("utf-8", "replace")
-    if not alive:
-        failures.append("the server no longer answers")
-    if "Traceback" in log:
-        failures.append(f"the server's log has a traceback:\n{log[-4000:]}")
-    return tried, failures
+            if "Traceback" in log:
+                failures.append(f"the server's log has a traceback:\n{log[-4000:]}")
+
+
+def fuzz(name: str, seconds: float, seed: int) -> tuple[int, list[str]]:
+    """How many requests the server `name` was sent, and what it answered otherwise than described."""
+    with started(name) as (server, failures):
+        tried, unlike = _run(server, seconds, seed)
+    return tried, unlike + failures
+
+
+def conversations(name: str, seconds: float, seed: int) -> tuple[int, list[str]]:
+    """Bytes near to requests, on plain sockets, by hypothesis: how many, and which were neither refused nor answered well."""
+    with started(name) as (server, failures):
+
+        def attempt(data: bytes) -> None:
+            assert_clear(converse(server, data, leave=True), allowed=(200, 204))
+
+        seeds = tuple(_request(endpoint) for endpoint in server.config["endpoint"])
+        tried, broken = with_hypothesis.fuzz(Target(attempt, (*seeds, seeds[0] * 2, CHUNKED)), seconds, seed)
+    return tried, broken + failures
+
+
+CHUNKED = b"POST /raw HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\n\0\0\0\0\r\n0\r\nX: y\r\n\r\n"
+
+
+def _request(endpoint: dict[str, str]) -> bytes:
+    body, content_type, _ = codec(endpoint["protocol"]).encode(some(2, WIDTH))
+    fields = f"Host: a\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}"
+    return f"POST {endpoint['path']} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body
 
 
 def _small_description() -> dict[str, Any]:
@@ -51,7 +85,8 @@ def _small_description() -> dict[str, Any]:
     return document
 
 
-def _run(server: Server, folder: Path, seconds: float, seed: int) -> tuple[int, list[str]]:
+def _run(server: Server, seconds: float, seed: int) -> tuple[int, list[str]]:
+    folder = server.log.parent
     report, description = folder / "report.ndjson", folder / "openapi.json"
     description.write_text(json.dumps(_small_description()), "utf-8")
     command = [
