@@ -1,4 +1,4 @@
-"""The two checks that every codec makes: what may be encoded, and what counts as scores."""
+"""What every codec does: check what may be encoded and what counts as scores, and quote foreign words in short."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contract import FloatArray, MalformedAnswer
+
+_QUOTED_CHARACTERS = 300
+
+
+def quoted(words: object) -> str:
+    """What a server said, as it may stand in an error: it could be of any length."""
+    text = str(words)
+    return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}..."
 
 
 def matrix(values: FloatArray) -> FloatArray:

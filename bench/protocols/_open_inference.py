@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contract import FloatArray, MalformedAnswer
-from bench.protocols._arrays import checked_scores
+from bench.protocols._arrays import checked_scores, quoted
 
 MODEL = "emnist"
 INPUT = "images"
@@ -27,14 +27,14 @@ def require_output(names: Sequence[object]) -> int:
         return names.index(OUTPUT)
     if len(names) == 1:
         return 0
-    raise MalformedAnswer(f"expected the output {OUTPUT!r}, seen {list(map(str, names))}")
+    raise MalformedAnswer(f"expected the output {OUTPUT!r}, seen {quoted(list(map(str, names)))}")
 
 
 def value_type(datatype: object) -> str:
     """How raw values of this datatype are read; raises MalformedAnswer unless they are floats."""
     found = VALUE_TYPES.get(datatype) if isinstance(datatype, str) else None
     if found is None:
-        raise MalformedAnswer(f"expected an output of datatype {' or '.join(VALUE_TYPES)}, seen {datatype!r}")
+        raise MalformedAnswer(f"expected an output of datatype {' or '.join(VALUE_TYPES)}, seen {quoted(repr(datatype))}")
     return found
 
 
@@ -50,7 +50,7 @@ def shaped_scores(values: npt.NDArray[np.floating], shape: object) -> FloatArray
     """`values` in the shape [n, classes] that the answer states."""
     lengths = list(shape) if isinstance(shape, Sequence) else []
     if len(lengths) != 2 or not all(type(length) is int and length > 0 for length in lengths):
-        raise MalformedAnswer(f"expected an output of shape [n, classes], seen {shape!r}")
+        raise MalformedAnswer(f"expected an output of shape [n, classes], seen {quoted(repr(shape))}")
     if math.prod(lengths) != values.size:
         raise MalformedAnswer(f"expected an output of shape {lengths}, seen {values.size} values")
     return checked_scores(values.reshape(lengths))

@@ -20,7 +20,7 @@ from flatbuffers import number_types
 from flatbuffers.table import Table
 
 from bench.contract import FloatArray, MalformedAnswer
-from bench.protocols._arrays import checked_scores, matrix
+from bench.protocols._arrays import checked_scores, matrix, quoted
 
 _FLOAT32 = 10
 _INFER_REQUEST = 1
@@ -93,14 +93,15 @@ def _write_tensor(builder: flatbuffers.Builder, values: FloatArray) -> int:
 def _read_answer(body: bytes) -> FloatArray:
     """The only output tensor of an InferResponse; raises MalformedAnswer, or what flatbuffers raises on foreign bytes."""
     response = Table(body, struct.unpack_from("<I", body)[0])
-    for error in _tables(response, slot=1):
+    errors, error = _first(response, slot=1)
+    if errors:
         offset = _offset(error, slot=1)
         text = error.String(offset + error.Pos).decode("utf-8", "replace") if offset else "no message"
-        raise MalformedAnswer(f"expected an output tensor, seen an error: {text}")
-    tensors = _tables(response, slot=0)
-    if len(tensors) != 1:
-        raise MalformedAnswer(f"expected 1 output tensor, seen {len(tensors)}")
-    return _read_tensor(tensors[0])
+        raise MalformedAnswer(f"expected an output tensor, seen an error: {quoted(text)}")
+    tensors, tensor = _first(response, slot=0)
+    if tensors != 1:
+        raise MalformedAnswer(f"expected 1 output tensor, seen {tensors}")
+    return _read_tensor(tensor)
 
 
 def _read_tensor(tensor: Table) -> FloatArray:
@@ -111,19 +112,17 @@ def _read_tensor(tensor: Table) -> FloatArray:
     lengths = tensor.GetVectorAsNumpy(number_types.Int64Flags, shape)
     values = np.frombuffer(tensor.GetVectorAsNumpy(number_types.Uint8Flags, data), dtype="<f4")
     if lengths.size != 2 or lengths.min() < 1 or int(lengths[0]) * int(lengths[1]) != values.size:
-        raise MalformedAnswer(f"expected a tensor of shape [n, classes], seen {lengths.tolist()} with {values.size} values")
+        raise MalformedAnswer(
+            f"expected a tensor of shape [n, classes], seen {quoted(lengths[:9].tolist())} with {values.size} values"
+        )
     return values.reshape(lengths)
 
 
-def _tables(table: Table, slot: int) -> list[Table]:
-    """The tables of a vector; none where the field is absent."""
+def _first(table: Table, slot: int) -> tuple[int, Table]:
+    """How many tables a vector has, and the first of them; where there is none, the table itself."""
     offset = _offset(table, slot)
-    if not offset:
-        return []
-    start, count = table.Vector(offset), table.VectorLen(offset)
-    if count > len(table.Bytes) // 4:
-        raise ValueError(f"a vector of {count} tables does not fit")
-    return [Table(table.Bytes, table.Indirect(start + 4 * index)) for index in range(count)]
+    count = int(table.VectorLen(offset)) if offset else 0
+    return count, Table(table.Bytes, table.Indirect(table.Vector(offset))) if count else table
 
 
 def _offset(table: Table, slot: int) -> int:

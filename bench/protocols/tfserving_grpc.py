@@ -15,7 +15,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from bench.contract import FloatArray, MalformedAnswer
-from bench.protocols._arrays import checked_scores, matrix
+from bench.protocols._arrays import checked_scores, matrix, quoted
 from bench.protocols._tfserving_pb2 import (
     DT_FLOAT,
     ModelSpec,
@@ -54,7 +54,7 @@ class TfServingGrpc:
         except DecodeError as error:
             raise MalformedAnswer(f"expected a PredictResponse, seen {len(body)} bytes {body[:40]!r}: {error}") from error
         if OUTPUT not in response.outputs:
-            raise MalformedAnswer(f"expected the output {OUTPUT!r}, seen {sorted(response.outputs)}")
+            raise MalformedAnswer(f"expected the output {OUTPUT!r}, seen {quoted(sorted(response.outputs))}")
         return checked_scores(_values(response.outputs[OUTPUT]))
 
     def encode_answer(self, scores: FloatArray) -> bytes:
@@ -81,7 +81,7 @@ def _values(tensor: TensorProto) -> FloatArray:
         values = np.fromiter(tensor.float_val, dtype=np.float32, count=len(tensor.float_val))
     lengths = [dim.size for dim in tensor.tensor_shape.dim]
     if len(lengths) != 2 or min(lengths) < 1 or math.prod(lengths) != values.size:
-        raise MalformedAnswer(f"expected a tensor of shape [n, classes], seen {lengths} with {values.size} values")
+        raise MalformedAnswer(f"expected a tensor of shape [n, classes], seen {quoted(lengths)} with {values.size} values")
     return values.reshape(lengths)
 
 

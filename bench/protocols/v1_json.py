@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from bench.contract import FloatArray, MalformedAnswer
-from bench.protocols._arrays import checked_scores, matrix
+from bench.protocols._arrays import checked_scores, matrix, quoted
 
 
 class V1Json:
@@ -33,9 +33,9 @@ class V1Json:
         if not isinstance(document, dict):
             raise MalformedAnswer(f"expected a JSON object with 'predictions', seen a {type(document).__name__}")
         if "error" in document:
-            raise MalformedAnswer(f"expected 'predictions', seen an error: {document['error']}")
+            raise MalformedAnswer(f"expected 'predictions', seen an error: {quoted(document['error'])}")
         if "predictions" not in document:
-            raise MalformedAnswer(f"expected the key 'predictions', seen {sorted(document)}")
+            raise MalformedAnswer(f"expected the key 'predictions', seen {quoted(sorted(document))}")
         return checked_scores(_rows(document["predictions"]))
 
     def encode_answer(self, scores: FloatArray) -> bytes:

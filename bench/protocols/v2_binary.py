@@ -15,7 +15,7 @@ import json
 import orjson
 
 from bench.contract import FloatArray, MalformedAnswer
-from bench.protocols._arrays import matrix
+from bench.protocols._arrays import matrix, quoted
 from bench.protocols._open_inference import INPUT, MODEL, OUTPUT, REQUEST_ID, raw_values, shaped_scores
 from bench.protocols.v2_json import output_of
 
@@ -40,7 +40,7 @@ class V2Binary:
         parameters = output.get("parameters")
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if type(size) is not int:
-            kind = "values in JSON" if "data" in output else f"an output with {sorted(output)}"
+            kind = "values in JSON" if "data" in output else f"an output with {quoted(sorted(output))}"
             raise MalformedAnswer(f"expected the values in binary (binary_data_size), as was asked for; seen {kind}")
         data = body[end:]
         if len(data) != size:  # one output was asked for, so all that follows the JSON is its

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import orjson
 
 from bench.contract import FloatArray, MalformedAnswer
-from bench.protocols._arrays import matrix
+from bench.protocols._arrays import matrix, quoted
 from bench.protocols._open_inference import INPUT, MODEL, OUTPUT, REQUEST_ID, require_output, shaped_scores, value_type
 
 
@@ -55,10 +55,10 @@ def output_of(document: object) -> dict[str, object]:
     if not isinstance(document, dict):
         raise MalformedAnswer(f"expected a JSON object with 'outputs', seen a {type(document).__name__}")
     if "error" in document:
-        raise MalformedAnswer(f"expected 'outputs', seen an error: {document['error']}")
+        raise MalformedAnswer(f"expected 'outputs', seen an error: {quoted(document['error'])}")
     outputs = document.get("outputs")
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-        raise MalformedAnswer(f"expected the key 'outputs' with a list of tensors, seen {sorted(document)}")
+        raise MalformedAnswer(f"expected the key 'outputs' with a list of tensors, seen {quoted(sorted(document))}")
     chosen: dict[str, object] = outputs[require_output([output.get("name") for output in outputs])]
     return chosen
 

@@ -13,14 +13,15 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -65,6 +66,17 @@ class Server:
             return exchange(connection, method, path, body, content_type)
         finally:
             connection.close()
+
+
+def listening(pids: Iterable[int]) -> set[str]:
+    """The addresses on which these processes and their children wait for TCP connections."""
+    found: set[str] = set()
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            connections = [connection for each in family for connection in each.net_connections("tcp")]
+            found |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+    return found
 
 
 def exchange(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.backends.hostile import assert_answers, assert_clear, connect, converse, good_request, hear
-from tests.backends.launch import Server, nnef_model, running, tiny_model
+from tests.backends.launch import Server, listening, nnef_model, running, tiny_model
 
 pytestmark = pytest.mark.integration
 
@@ -281,6 +281,11 @@ def test_odd_fields_are_refused_or_ignored(server: Server, field: str) -> None:
     outcome = converse(server, head(server, field, "Content-Length: 5", "Connection: close") + b"12345")
     assert_clear(outcome, allowed=allowed)
     assert_answers(server)
+
+
+def test_it_listens_on_loopback_only(server: Server) -> None:
+    """On the process engine nobody outside of this machine can be a client at all."""
+    assert listening([server.process.pid]) == {"127.0.0.1"}
 
 
 def test_no_log_grows_a_traceback(server: Server) -> None:

@@ -62,6 +62,10 @@ def test_its_limits_are_the_codes() -> None:
     """The numbers in it are those that the servers hold."""
     instances = DOCUMENT["components"]["schemas"]["Images"]["properties"]["instances"]
     assert instances["maxItems"] == MAX_BATCH
+    pixel = instances["items"]["items"]
+    assert (np.float32(pixel["minimum"]), np.float32(pixel["maximum"])) == (np.finfo("f4").min, np.finfo("f4").max)
+    with np.errstate(over="ignore"):
+        assert np.isinf(np.float32(np.nextafter(pixel["maximum"], np.inf)))
     assert f"{MAX_BODY_BYTES // 1024 // 1024} MiB" in DOCUMENT["components"]["responses"]["413"]["description"]
     assert f"{MAX_BODY_BYTES // 1024 // 1024} MiB of body, {MAX_BATCH} images" in DOCUMENT["info"]["description"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -189,13 +190,16 @@ def test_kept_connections_of_both_endpoints_take_turns(server: Server, model: Pa
 
 
 def test_a_stop_leaves_nothing_behind(tmp_path: Path, model: Path, server: Server) -> None:
-    """SIGTERM ends the server with a client still connected, its port is free, and nothing was written beside its log."""
+    """SIGTERM ends the server with clients (quiet, silent, in mid-request) connected; its port is free, no file is left."""
     with running(server.name, tmp_path, model, exports=exports_for(server.name, model)) as own:
         connection = own.connect()
         assert exchange(connection, "GET", "/healthz").status == 200
+        silent, slow = (socket.create_connection(("127.0.0.1", own.port)) for _ in range(2))
+        slow.sendall(b"POST /raw HTTP/1.1\r\n")
         own.process.terminate()
         own.process.wait(30)
-        connection.close()
+        for client in (connection, silent, slow):
+            client.close()
         with pytest.raises(OSError, match="refused"):
             own.ask("GET", "/healthz")
     assert {path.name for path in tmp_path.iterdir()} == {"app", "log.txt"}

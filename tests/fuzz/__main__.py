@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.fuzz import with_atheris, with_hypothesis, with_schemathesis
+from tests.fuzz import with_atheris, with_hypothesis, with_servers
 from tests.fuzz.targets import targets
 
 TOOLS = ("atheris", "hypothesis", "schemathesis")
@@ -32,7 +32,9 @@ class Job:
         if self.tool == "atheris":
             return with_atheris.fuzz(self.target, seconds, seed)
         if self.tool == "schemathesis":
-            return with_schemathesis.fuzz(self.target.removeprefix("server "), seconds, seed)
+            return with_servers.fuzz(self.target.removeprefix("server "), seconds, seed)
+        if self.target.endswith(" requests"):
+            return with_servers.conversations(self.target.split()[1], seconds, seed)
         with targets() as known:
             return with_hypothesis.fuzz(known[self.target], seconds, seed)
 
@@ -81,9 +83,12 @@ def _jobs(tools: list[str]) -> Iterator[Job]:
         if tool in ("atheris", "schemathesis") and importlib.util.find_spec(tool) is None:
             print(f"left out: {tool} is not installed", file=sys.stderr)
         elif tool == "schemathesis":
-            yield from (Job(tool, f"server {name}") for name in with_schemathesis.SERVERS if with_schemathesis.can_run(name))
+            yield from (Job(tool, f"server {name}") for name in with_servers.SERVERS if with_servers.can_run(name))
         else:
             yield from (Job(tool, name) for name in names)
+            if tool == "hypothesis":
+                talking = (*with_servers.SERVERS, *with_servers.OTHERS)
+                yield from (Job(tool, f"server {name} requests") for name in talking if with_servers.can_run(name))
 
 
 if __name__ == "__main__":

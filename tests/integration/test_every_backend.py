@@ -40,6 +40,7 @@ from fixtures.fleet import LocalFleet
 from fixtures.model import load_model
 from fixtures.owner import RunIdentity
 from fixtures.spec import BackendSpec, load_specs
+from tests.backends.launch import listening
 
 pytestmark = [
     pytest.mark.integration,
@@ -128,12 +129,14 @@ def house(model: Model, settings: EngineSettings, press: PayloadPress, exports: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
-    """1, 3 and 128 images through every endpoint; after its stop no process, no port, no file of it is left."""
+    """1, 3 and 128 images through every endpoint, on loopback alone; after its stop no process, port or file of it is left."""
     with leaving_nothing(house) as look, house.fleet(SPECS[name]) as fleet:
         fleet.start([name], Probe(house.press, [1]))
         refuse_absence(fleet.absent.get(name))
         look(fleet)
         server = fleet.running[name]
+        assert isinstance(server, ProcessServer)
+        assert listening(with_relatives([server.pid, *marked(house.settings.run.variables)])) == {"127.0.0.1"}
         for endpoint in server.endpoints.values():
             for batch_size in (1, 3, 128):
                 payload = house.press.book(codec(endpoint.protocol), batch_size).payloads[0]
