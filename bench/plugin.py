@@ -30,6 +30,7 @@ from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples, StudyRow
 from bench.replay import Replay, ReplayClock
+from bench.resume import Resume
 from bench.scenarios import ACCURACY, Scenario
 from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
 
@@ -52,6 +53,7 @@ class _Session:
     machine: Mapping[str, Any] | None = None
     gate: float | None = None
     gate_rows: Sequence[GateRow] = ()
+    resume: Resume = field(default_factory=Resume)
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
@@ -115,6 +117,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     known.backends = config.hook.pytest_servebench_backends(config=config) or ()
     try:
         known.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), known.backends)
+        if config.getoption("benchmark_only") or known.smoke:
+            known.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
+            known.resume.check_kind(smoke=known.smoke, gated=known.gate is not None)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -166,7 +171,30 @@ def idle(pytestconfig: pytest.Config) -> IdleWatch:
 
 
 @pytest.fixture(scope="session")
-def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> Campaigns:
+def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Resume:
+    """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
+    config, session = request.config, request.config.stash[_SESSION]
+    resume, say = session.resume, Console(config).line
+    if resume.is_empty:
+        return resume
+    try:
+        resume.check(_run(config, fleet, emnist, model))
+    except BadInput as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    session.facts.update(resume.facts)
+    session.study, session.disagreements = resume.with_study(()), resume.disagreements
+    for line in resume.told(_selected_cells(request.session.items, config)):
+        say(line)
+    _emit_run(config, fleet, emnist, model, {})
+    for record, samples in resume.records:
+        _emit(config, record, samples)
+    return resume
+
+
+@pytest.fixture(scope="session")
+def campaign(
+    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
     console = Console(config)
@@ -186,6 +214,7 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
             emit_disagreements=session.disagreements.extend,
             emit_gate=lambda rows: setattr(session, "gate_rows", tuple(rows)),
             gate=session.gate,
+            resume=resume,
         ),
         fleet,
         emnist,
@@ -195,12 +224,14 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
 
 
 @pytest.fixture(scope="session")
-def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> StudyReplay:
+def study(
+    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+) -> StudyReplay:
     """The replay of 2018; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
-        session.study = tuple(rows)
+        session.study = resume.with_study(rows)
         if not session.smoke:
             facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
             _emit_run(config, fleet, emnist, model, facts)
@@ -213,6 +244,7 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
         smoke=session.smoke,
         say=Console(config).line,
         emit=emit,
+        taken=resume.study,
     )
     return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
 
@@ -301,15 +333,20 @@ def _emit_run(
         session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets)})
     for name, known in facts.items():
         session.facts[name] = {**session.facts.get(name, {}), **known}
+    config.hook.pytest_servebench_run(config=config, run=_run(config, fleet, dataset, model))
+
+
+def _run(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> Run:
+    session = config.stash[_SESSION]
     if session.confusion is None:
         session.confusion = confusion_of(dataset, model.predictor(dataset.images))
     if session.machine is None:
         session.machine = environment(session.client_cpu, fleet.server_cpus)
     machine = session.machine
-    warnings = list(warnings_about(machine))
+    warnings = [*session.resume.warnings(), *warnings_about(machine)]
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
-    run = Run(
+    return Run(
         id=session.run_id,
         started_utc=session.started_utc,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
@@ -317,7 +354,11 @@ def _emit_run(
         environment=machine,
         dataset={"name": dataset.name, "n": len(dataset), "sha256": dataset.sha256, "synthetic": dataset.synthetic},
         model={"name": model.name, "sha256": model.sha256, "input_width": model.input_width, "classes": model.classes},
-        options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
+        options={
+            **asdict(_settings(config)),
+            "ratio_to": session.ratio_to.wanted,
+            "strict": get_flag(config, "--strict-backends"),
+        },
         backends=dict(session.facts),
         warnings=tuple(warnings),
         study=session.study,
@@ -325,7 +366,6 @@ def _emit_run(
         disagreements=tuple(session.disagreements),
         gate=tuple(session.gate_rows),
     )
-    config.hook.pytest_servebench_run(config=config, run=run)
 
 
 def _emit(config: pytest.Config, record: Record, samples: Samples | None) -> None:

@@ -11,6 +11,7 @@ CLIENT_BOUND_ABOVE = 0.7  # of the ceiling
 CACHED_ABOVE = 1.1  # times faster on one repeated image than on images never seen
 UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, however narrow the interval
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
+INTERRUPTED = "the run was interrupted before this cell had its measuring time"
 _AFTER_WORST = (
     Verdict.FAILED,
     Verdict.WRONG_ANSWERS,
@@ -103,7 +104,7 @@ def _client_bound(evidence: Evidence) -> str:
 
 def _unstable(evidence: Evidence) -> str:
     if evidence.interrupted:
-        return "the run was interrupted before this cell had its measuring time"
+        return INTERRUPTED
     halves = evidence.halves_ratio
     if halves is None or halves.low is None or halves.high is None:
         return ""

@@ -180,6 +180,20 @@ def resolve_latest(folder: Path) -> Path:
     return folder
 
 
+def named_run(name: str, typed_in: Path, parent: Path) -> Path:
+    """The folder that a person means by `name`: a path from where it was typed, or `latest`, the newest run in `parent`.
+
+    Unlike the link of that name, it may be one that did not end. Raises BadInput if there is none.
+    """
+    if name != LATEST or (typed_in / name).exists():
+        return resolve_latest(typed_in / Path(name).expanduser())
+    # A run's folder begins with its time. The link `latest` is one of them under another name.
+    runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
+    if not runs:
+        raise BadInput(f"{LATEST}: expected a run in {parent}, seen none. Give a run's folder, or its --report-dir as well.")
+    return max(runs, key=lambda each: each.name)
+
+
 def load_run(folder: Path) -> StoredRun:
     """Read a run back: results.json, or run.json and records.jsonl of a run that did not end; raises BadInput."""
     folder = resolve_latest(folder)
