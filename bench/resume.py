@@ -25,6 +25,7 @@ _MACHINE = (
 )
 _FREE_OPTIONS = {"strict"}  # says what fails, not what is measured
 _SHOWN = 60
+_EARLIER = "Of an earlier run: "
 
 RatioTo = Callable[[Sequence[Cell]], Cell | None]
 
@@ -141,15 +142,14 @@ class Resume:
         told = [(self._kept[name].record, self._kept[name].samples) for name in old]
         return [replace(each, record=_unranked(each.record)) for each in outcomes], told
 
-    def warnings(self) -> list[str]:
-        """What a reader of the results must know of it."""
+    def warnings(self, now: Sequence[str]) -> list[str]:
+        """What a reader of the results must know: of what was taken over, and `now`, of this session."""
         if self._earlier is None:
-            return []
+            return list(now)
         run = self._earlier.run
-        replayed = list(dict.fromkeys(row.scenario for row in self.study))
-        replay = f", and the replay of 2018 ({', '.join(replayed)})" if replayed else ""
-        head = f"{len(self._kept)} cells{replay} were taken over from the run {run.id} of {run.started_utc} (--resume)."
-        return [head, *self._scenarios, *(f"Of that run: {warning}" for warning in run.warnings)]
+        head = f"{len(self._kept)} cells{self._replayed()} were taken over from run {run.id} of {run.started_utc} (--resume)."
+        earlier = [warning.removeprefix(_EARLIER) for warning in run.warnings if warning not in now]
+        return [head, *self._scenarios, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
 
     def told(self, cells: Sequence[Cell]) -> list[str]:
         """For the terminal, before anything is measured: what is taken over, and what is measured."""
@@ -158,7 +158,8 @@ class Resume:
         todo = self.to_measure(cells)
         missing = [cell.id for cell in todo if not self.has(cell)]
         again = [cell.id for cell in todo if self.has(cell)]
-        lines = [f"resume: {len(self._kept)} cells taken over from {self._earlier.place}: {', '.join(self._kept) or 'none'}"]
+        names = ", ".join(self._kept) or "none"
+        lines = [f"resume: {len(self._kept)} cells{self._replayed()} taken over from {self._earlier.place}: {names}"]
         lines.append(f"resume: {len(missing)} cells missing: {', '.join(missing) or 'none'}")
         if again:
             lines.append(f"resume: measured again as yardsticks, their records stay: {', '.join(again)}")
@@ -166,6 +167,10 @@ class Resume:
         if absent:
             lines.append(f"resume: backends of that run that are not selected now: {', '.join(sorted(absent))}")
         return lines
+
+    def _replayed(self) -> str:
+        scenarios = ", ".join(dict.fromkeys(row.scenario for row in self.study))
+        return f" and the replay of 2018 ({scenarios})" if scenarios else ""
 
     def _is_yardstick(self, cell: Cell, missing: Cell) -> bool:
         if cell.scenario != missing.scenario or cell.scenario == ACCURACY or missing.backend.role is not Role.SERVER:
