@@ -24,7 +24,7 @@ from bench.host import client_cpu
 from bench.idle import IdleWatch
 from bench.load.interleave import Settings
 from bench.mistakes import confusion_of
-from bench.options import add_flag, add_option, get_flag, get_option
+from bench.options import add_flag, add_option, get_flag, get_option, whole_number
 from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
 from bench.ratio import RatioTo, checked_ratio_to
@@ -57,6 +57,9 @@ class _Session:
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--server-cpus", "--client-cpu")
+
+_MOST_S = 24 * 3600
+_MOST_ROUNDS = 1_000_000_000
 
 _SESSION = pytest.StashKey[_Session]()
 _CLOCK = pytest.StashKey[ReplayClock]()
@@ -94,7 +97,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         cpu = client_cpu(get_option(config, "--client-cpu"))
         gate = threshold_of(get_option(config, "--gate"))
-        _seed(config)
+        _settings(config)
+        get_flag(config, "--strict-backends")
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -251,15 +255,22 @@ def study(
 
 def _seed(config: pytest.Config) -> int:
     text = get_option(config, "--seed") or "0"
-    if not text.isdigit() or int(text) >= 2**32:
-        raise BadInput(f"--seed {text}: expected a whole number from 0 to {2**32 - 1}")
-    return int(text)
+    seed = whole_number(text, 0, 2**32 - 1)
+    if seed is None:
+        raise BadInput(f"--seed {text[:200]}: expected a whole number from 0 to {2**32 - 1}")
+    return seed
 
 
 def _settings(config: pytest.Config) -> Settings:
+    """What pytest-benchmark's options mean here, where a cell has its whole time; raises BadInput."""
+    max_time_s, min_rounds = float(config.getoption("benchmark_max_time")), int(config.getoption("benchmark_min_rounds"))
+    if not 0 < max_time_s <= _MOST_S:  # also where it is no number
+        raise BadInput(f"--benchmark-max-time {max_time_s:g}: expected seconds a cell, above 0 and at most {_MOST_S:,}")
+    if min_rounds > _MOST_ROUNDS:
+        raise BadInput(f"--benchmark-min-rounds {min_rounds}: expected rounds a cell, at most {_MOST_ROUNDS:,}")
     return Settings(
-        max_time_s=float(config.getoption("benchmark_max_time")),
-        min_rounds=int(config.getoption("benchmark_min_rounds")),
+        max_time_s=max_time_s,
+        min_rounds=min_rounds,
         precision=config.getoption("benchmark_precision"),
         confidence=float(config.getoption("benchmark_confidence")),
         seed=_seed(config),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BadInput
+from bench.options import given_path
 from bench.records import Record, Run, Samples
 from reports import documents
 
@@ -186,7 +187,7 @@ def named_run(name: str, typed_in: Path, parent: Path) -> Path:
     Unlike the link of that name, it may be one that did not end. Raises BadInput if there is none.
     """
     if name != LATEST or (typed_in / name).exists():
-        return resolve_latest(typed_in / Path(name).expanduser())
+        return resolve_latest(given_path("--resume", name, typed_in))
     # A run's folder begins with its time. The link `latest` is one of them under another name.
     runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
     if not runs:
