@@ -27,6 +27,7 @@ from bench.mistakes import confusion_of
 from bench.options import add_flag, add_option, get_flag, get_option, whole_number
 from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
+from bench.protocols import protocol_names
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples, StudyRow
 from bench.replay import Replay, ReplayClock
@@ -120,6 +121,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     known = config.stash[_SESSION]
     known.backends = config.hook.pytest_servebench_backends(config=config) or ()
     try:
+        _check_protocols(known.backends)
         known.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), known.backends)
         if config.getoption("benchmark_only") or known.smoke:
             known.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
@@ -251,6 +253,15 @@ def study(
         taken=resume.study,
     )
     return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
+
+
+def _check_protocols(backends: Sequence[Backend]) -> None:
+    for endpoint in (endpoint for backend in backends for endpoint in backend.endpoints):
+        if endpoint.protocol not in protocol_names():
+            known = ", ".join(protocol_names())
+            raise BadInput(
+                f"backend {endpoint.backend}: endpoint {endpoint.name}: unknown protocol {endpoint.protocol!r}; known: {known}"
+            )
 
 
 def _seed(config: pytest.Config) -> int:

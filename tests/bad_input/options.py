@@ -40,10 +40,7 @@ VALUES: dict[str, dict[str, str]] = {
         "case": "FLASK",
     },
     "--ratio-to": {"unknown": "flusk", "blank": " ", "case": "Flask", "markup": "<i>", "not selected": "fastapi"},
-    "--gate": {
-        name: value
-        for name, value in {**NUMBERS, "zero": "0%", "most": "51%", "negative": "-5%", "nan": "nan%", "no sign": "5"}.items()
-    },
+    "--gate": {**NUMBERS, "zero": "0%", "most": "51%", "below zero": "-5%", "nan of a sign": "nan%", "no sign": "5"},
 }
 """By option, what it must refuse by name. Each of them is tried as an ini key, too."""
 
@@ -111,7 +108,9 @@ def _paths() -> Iterator[Case]:
     for name, (path, write) in NOT_FILES.items():
         seen = re.match(r"[ -~]*", path[:20])[0]  # type: ignore[index]
         for flag in ("--emnist", "--model"):
-            yield Case(f"{flag}: {name}", "pytest", ("--benchmark-only", f"{flag}={path}"), (flag, seen, "expected"), write=write)
+            yield Case(
+                f"{flag}: {name}", "pytest", ("--benchmark-only", f"{flag}={path}"), (flag, seen, "expected"), write=write
+            )
         environment = {"EMNIST_ARCHIVE": path}
         words = ("EMNIST_ARCHIVE", seen, "expected")
         yield Case(f"EMNIST_ARCHIVE: {name}", "pytest", ("--benchmark-only",), words, write=write, environment=environment)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input import options
+from tests.bad_input import files, options, results
 from tests.bad_input.case import Case
 
-CASES: Sequence[Case] = [*options.cases()]
+CASES: Sequence[Case] = [*options.cases(), *files.cases(), *results.cases()]
 WORKER = Path(__file__).with_name("worker.py")
 LEFT_OUT = ("EMNIST_ARCHIVE", "PYTEST_ADDOPTS", "COLUMNS", "DOCKER_HOST")
 TIMEOUT_S = 300

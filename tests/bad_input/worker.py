@@ -44,6 +44,18 @@ def pytest_main(arguments: Sequence[str]) -> int:
     return int(pytest.main([*PLUGINS, *arguments]))
 
 
+def backends_main(arguments: Sequence[str]) -> int:
+    """pytest, with the backends of `root/backends` in the place of the project's."""
+    from fixtures import plugin
+
+    kept = plugin.BACKENDS
+    plugin.BACKENDS = Path("root/backends").absolute()
+    try:
+        return pytest_main(arguments)
+    finally:
+        plugin.BACKENDS = kept
+
+
 def reports_main(arguments: Sequence[str]) -> int:
     from reports.__main__ import main
 
@@ -56,17 +68,11 @@ def web_main(arguments: Sequence[str]) -> int:
     return web.main(arguments)
 
 
-def training_main(arguments: Sequence[str]) -> int:
-    from fixtures.training.run import main
-
-    return main(arguments)
-
-
 PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "pytest": pytest_main,
+    "backends": backends_main,
     "reports": reports_main,
     "web": web_main,
-    "training": training_main,
 }
 
 
