@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 MOST = 2**63
@@ -25,9 +24,10 @@ def problem(kind: type[Any], values: object, place: str = "") -> str:
     unknown = [str(name) for name in values if name not in fields]
     if unknown:
         return f"{place}{_shown(unknown[0])[1:-1]} is unknown; known: {', '.join(fields)}"
+    hints = get_type_hints(kind)
     for name, field in fields.items():
         if name in values:
-            found = _misfit(_hints(kind)[name], values[name], f"{place}{name}")
+            found = _misfit(hints[name], values[name], f"{place}{name}")
         else:
             optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
             found = "" if optional else f"{place}{name} is missing"
@@ -67,11 +67,6 @@ def _fits(hint: type[Any], value: object) -> bool:
     if issubclass(hint, StrEnum):
         return isinstance(value, str) and value in list(hint)
     return isinstance(value, hint)
-
-
-@cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _shown(value: object) -> str:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import gzip
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.contract import BadInput
 from fixtures.emnist_archive import OFFICIAL_TEST
 from tests.bad_input.case import BAD_INPUT, NOT_FILES, Case, Write, fifo, file, folder, link, sparse
 from tests.fixtures.archive_builder import MAPPING, MAPPING_TEXT, images_name, labels_name
 from tests.fixtures.test_spec import FULL
 
 DEEP = 100_000
+
+Array = npt.NDArray[Any]
+_WEIGHTS = np.ones((784, 10), np.float32)
 
 
 def cases() -> Iterator[Case]:
@@ -89,7 +93,7 @@ def _archives() -> Iterator[Case]:
 
 
 def _graph(
-    nodes: Sequence[onnx.NodeProto], constants: Mapping[str, np.ndarray], output: Sequence[int | str] = ("N", "K")
+    nodes: Sequence[onnx.NodeProto], constants: Mapping[str, Array], output: Sequence[int | str] = ("N", "K")
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         list(nodes),
@@ -101,12 +105,9 @@ def _graph(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def _weights() -> dict[str, np.ndarray]:
-    return {"w": np.ones((784, 10), np.float32)}
-
-
-def _product() -> onnx.ModelProto:
-    return _graph([helper.make_node("MatMul", ["x", "w"], ["p"])], _weights())
+def _product(weights: Array | None = None) -> onnx.ModelProto:
+    """A classifier that would be good, with other weights."""
+    return _graph([helper.make_node("MatMul", ["x", "w"], ["p"])], {"w": _WEIGHTS if weights is None else weights})
 
 
 def _external(location: str) -> onnx.ModelProto:
@@ -189,15 +190,14 @@ def _models() -> Iterator[Case]:
         "a terabyte when loaded": _huge([10**6, 10**6], folded=True).SerializeToString(),
         "a terabyte when asked": _huge([10**6, 10**6], folded=False).SerializeToString(),
         "more than there is when asked": _huge([2**62], folded=False).SerializeToString(),
+        "a loop of years": _endless().SerializeToString(),
         "unknown operator": _graph([helper.make_node("Frobnicate", ["x"], ["p"])], {}).SerializeToString(),
-        "operator of another domain": _graph(
-            [helper.make_node("Run", ["x"], ["p"], domain="evil.so")], {}
-        ).SerializeToString(),
+        "operator of another domain": _graph([helper.make_node("Run", ["x"], ["p"], domain="evil.so")], {}).SerializeToString(),
         "no node": _graph([], {}).SerializeToString(),
-        "one class": _graph([helper.make_node("MatMul", ["x", "w"], ["p"])], {"w": np.ones((784, 1), np.float32)}).SerializeToString(),
-        "fixed output": _graph([helper.make_node("MatMul", ["w", "w"], ["p"])], {"w": np.ones((784, 784), np.float32)}).SerializeToString(),
-        "infinite scores": _graph([helper.make_node("MatMul", ["x", "w"], ["p"])], {"w": np.full((784, 10), 3e38, np.float32)}).SerializeToString(),
-    }  # fmt: skip
+        "one class": _product(np.ones((784, 1), np.float32)).SerializeToString(),
+        "fixed output": _graph([helper.make_node("MatMul", ["w", "w"], ["p"])], {"w": np.ones((784, 784))}).SerializeToString(),
+        "infinite scores": _product(np.full((784, 10), 3e38, np.float32)).SerializeToString(),
+    }
     writes = {name: file("mine.onnx", content) for name, content in models.items()}
     writes["a hundred gigabytes"] = sparse("mine.onnx", 10**11)
     writes["what the kernel never ends"] = link("mine.onnx", "/proc/kmsg")
@@ -229,7 +229,6 @@ def _metrics(model: bytes) -> Iterator[Case]:
         yield Case(f"metrics: {name}", "pytest", ("--benchmark-only", "--model=mine.onnx"), words, write=both)
 
 
-ONE_LINE = "\n"
 EDITS: Mapping[str, tuple[str, str, str]] = {
     "no summary": ("summary =", "# summary =", "summary: is missing"),
     "empty summary": ('summary = "A server"', 'summary = ""', "summary: expected"),
@@ -281,7 +280,7 @@ EDITS: Mapping[str, tuple[str, str, str]] = {
     "two of a name": ('name = "grpc"', 'name = "rest"', "endpoint: two endpoints"),
     "unknown protocol": ('protocol = "grpc"', 'protocol = "smoke-signals"', "smoke-signals"),
     "protocol with a path": ('protocol = "grpc"', 'protocol = "../../x"', "unknown protocol"),
-    "no endpoint": ("[[endpoint]]", "[[endpoints]]", "endpoint: expected"),
+    "no endpoint": ("[[endpoint]]", "[[endpoints]]", "endpoints: unknown key"),
     "unknown role": ('runtime = "onnxruntime"', 'runtime = "x"\nrole = "judge"', "role: expected"),
     "twin": ('runtime = "onnxruntime"', 'runtime = "x"\nrole = "twin"', "role: expected"),
     "no toml": ("summary =", "summary", "TOML"),
@@ -357,16 +356,3 @@ def _web() -> Iterator[Case]:
     for port in ("0", "-1", "65536", "abc", "9" * 5000, "1.5", "nan", "²", ""):
         yield Case(f"web --port: {port[:10]!r}", "web", (f"--port={port}",), ("--port",), BAD_INPUT)
     yield Case("web: two models", "web", ("a", "b"), ("unrecognized arguments: b",), BAD_INPUT)
-
-
-Loader = Callable[[Path], object]
-
-
-def refused_or_read(load: Loader, path: Path) -> bool:
-    """Whether it was read; anything but a refusal in words goes on up."""
-    try:
-        load(path)
-    except BadInput as error:
-        assert str(path) in str(error)
-        return False
-    return True

@@ -1,7 +1,7 @@
-"""Runs programs of this project one after the other in one interpreter, as the shell would: arguments, folder, environment.
+"""Runs programs of this project as the shell would, each in a process of its own: arguments, folder, environment.
 
 A program of its own: `python worker.py < jobs.json`, one line of JSON a job. Its memory is bounded, so that what fills memory
-is an error here and not the end of the machine, and each job has its time, so that what hangs is named.
+is an error here and not the end of the machine, and each job has its time, so that what hangs is found.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import os
 import resource
 import signal
 import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 MEMORY_BYTES = 6_000_000_000
 JOB_S = 60
@@ -32,10 +33,6 @@ class Quiet(io.StringIO):
 
     def isatty(self) -> bool:
         return False
-
-
-class Hung(BaseException):
-    """The job took too long."""
 
 
 def pytest_main(arguments: Sequence[str]) -> int:
@@ -76,42 +73,54 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
-def _hung(number: int, frame: FrameType | None) -> NoReturn:
-    raise Hung("".join(traceback.format_stack(frame)[-3:]))
-
-
 def run(job: dict[str, Any]) -> tuple[int, str]:
     """The exit code and all output; what escapes is shown as the interpreter would show it."""
-    before = dict(os.environ)
     os.environ.update(job["environment"])
     os.chdir(job["folder"])
     out = Quiet()
-    signal.alarm(JOB_S)
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            try:
-                code = PROGRAMS[job["program"]](job["arguments"])
-            except SystemExit as error:
-                code = error.code if isinstance(error.code, int) else int(error.code is not None)
-                out.write(error.code if isinstance(error.code, str) else "")
-            except BaseException:
-                code = 1
-                traceback.print_exc()
-    finally:
-        signal.alarm(0)
-        os.environ.clear()
-        os.environ.update(before)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            code = PROGRAMS[job["program"]](job["arguments"])
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            out.write(error.code if isinstance(error.code, str) else "")
+        except BaseException:
+            code = 1
+            traceback.print_exc()
     return code, out.getvalue()
 
 
-def main() -> None:
-    faulthandler.enable()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    signal.signal(signal.SIGALRM, _hung)
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    for job in json.load(sys.stdin):
+def forked(job: dict[str, Any]) -> None:
+    """The job in a process of its own, with what was imported so far; killed when its time is up: then it has no line."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(JOB_S)  # nobody handles it: whatever hangs ends
         code, said = run(job)
         print(json.dumps([job["name"], code, said]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def main() -> None:
+    """All jobs, one after the other."""
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    jobs = json.load(sys.stdin)
+    import fixtures.model
+    import fixtures.plugin
+    import reports.__main__  # noqa: F401 - each job would import these
+
+    fixtures.model.FIRST_ANSWER_S = 1.0  # half a minute in earnest
+    with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stdout(Quiet()), contextlib.redirect_stderr(Quiet()):
+        os.chdir(empty)
+        for arguments in ((), ("--benchmark-only", "--engine=docker", "--model=none")):
+            pytest_main(["-c", os.devnull, "--rootdir=.", *arguments])  # what pytest imports, once for all
+    for job in jobs:
+        began = time.monotonic()
+        forked(job)
+        print(f"{time.monotonic() - began:6.2f} s {job['name']}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
