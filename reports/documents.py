@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import fields
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from bench.confusion import Confusion, Disagreement
 from bench.contract import BadInput
 from bench.gate import GateRow
 from bench.records import SCHEMA_VERSION, Record, Run, Samples, StartRow, StudyRow
-from reports.typed import problem
+from reports.typed import MOST, problem
 
 READABLE = range(1, SCHEMA_VERSION + 1)
 RUN_KEYS = (
@@ -42,6 +42,9 @@ _LATER = ("study", "confusion", "disagreements", "gate", "startup")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading a file of samples raises that was cut, edited or made by somebody else."""
 
+_DEEPEST = 40
+_MOST_FIGURE = 1e15
+_RATES = ("images_per_s", "ratio", "leader_ratio")
 _MOST_SAMPLES_BYTES = 4_000_000_000
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
@@ -65,6 +68,35 @@ def plain(value: object) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         return [plain(item) for item in value]
     return plain(str(value))
+
+
+def parsed(content: bytes) -> Any:
+    """The inverse of `json_bytes`; raises ValueError also for what JSON takes and no file of ours holds.
+
+    That is NaN and infinity, numbers that no float or index can hold, and objects within objects without end.
+    """
+    document = json.loads(content, parse_constant=_no_number, parse_float=_number, parse_int=_number)
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return document
+    raise ValueError(f"values within values, more than {_DEEPEST} deep")
+
+
+def _inner(value: object) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _number(digits: str) -> int | float:
+    value = float(digits)
+    if not math.isfinite(value) or (abs(value) >= MOST and digits.lstrip("-").isdigit()):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return int(digits) if digits.lstrip("-").isdigit() else value
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -125,13 +157,23 @@ def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record
 
 def record_from_document(cell: Any, source: str) -> Record:
     """One cell of results.json or one line of records.jsonl; `source` names it in the BadInput of anything else."""
-    wrong = problem(Record, cell)
+    wrong = problem(Record, cell) or _no_measurement(cell)
     if wrong:
         raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {wrong}.")
     try:
         return Record.from_dict(cell)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {error}.") from None
+
+
+def _no_measurement(cell: Mapping[str, Any]) -> str:
+    """What no clock, counter or division of two of them comes to; empty if nothing is."""
+    for name, value in cell.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            tiny = name.startswith(_RATES) and 0 < value < 1 / _MOST_FIGURE
+            if value < 0 or tiny or (isinstance(value, float) and value > _MOST_FIGURE):
+                return f"{name}: expected a figure from 0 to {_MOST_FIGURE:g}, seen {value!r}"
+    return ""
 
 
 def normalised(record: Record) -> Record:

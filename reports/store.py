@@ -6,7 +6,6 @@ Measuring goes on whatever happens to the folder: what cannot be written there g
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -251,7 +250,7 @@ def _bounded(path: Path) -> bytes:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_bounded(path))
+        return documents.parsed(_bounded(path))
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}. Give a run whose files are as they were written.") from None
 
@@ -265,7 +264,7 @@ def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
         raise BadInput(f"{path} cannot be read: {error}. Give a run whose files are as they were written.") from None
     for number, line in enumerate(lines, start=1):
         try:
-            cell = json.loads(line)
+            cell = documents.parsed(line)
         except (ValueError, RecursionError):
             torn.append(str(number))
             continue

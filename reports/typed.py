@@ -63,7 +63,7 @@ _WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: 
 def _fits(hint: type[Any], value: object) -> bool:
     if hint in (int, float):
         number = isinstance(value, int | hint) and not isinstance(value, bool)
-        return number and abs(value) < MOST and math.isfinite(value)  # type: ignore[arg-type]
+        return number and math.isfinite(value) and (hint is float or abs(value) < MOST)  # type: ignore[arg-type]
     if issubclass(hint, StrEnum):
         return isinstance(value, str) and value in list(hint)
     return isinstance(value, hint)

@@ -83,6 +83,9 @@ def _cells() -> Iterator[Case]:
         for kind, value in wrong.items():
             edit: Edit = lambda d, n=each.name, v=value: d["cells"][0].update({n: v})  # type: ignore[misc]  # noqa: E731
             yield _refused(f"cell {each.name}: {kind}", edited(edit), f"{each.name}: expected")
+        if "int" in annotated or "float" in annotated:
+            edit = lambda d, n=each.name: d["cells"][0].update({n: -1})  # type: ignore[misc]  # noqa: E731
+            yield _refused(f"cell {each.name}: negative", edited(edit), f"{each.name}: expected a figure from 0")
 
 
 def _run() -> Iterator[Case]:
