@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.analysis import CellRun, Outcome, blank_record, pass_outcome, records_of
 from bench.cells import Cell, CellResult
@@ -19,6 +19,7 @@ from bench.payloads import PayloadPress
 from bench.probe import Probe
 from bench.ratio import RatioTo
 from bench.records import Record, Samples, Verdict
+from bench.resume import Resume
 from bench.scenarios import ACCURACY, Kind, Scenario
 from bench.under_load import outcome_on_schedule
 
@@ -41,6 +42,7 @@ class Plan:
     emit_disagreements: Callable[[Sequence[Disagreement]], None]
     emit_gate: Callable[[Sequence[GateRow]], None]
     gate: float | None = None  # the regression that is allowed
+    resume: Resume = field(default_factory=Resume)
 
 
 class Campaigns:
@@ -57,12 +59,17 @@ class Campaigns:
         """The cell's result, measured now if its scenario was not yet."""
         if cell.id not in self._results:
             self._run(cell.scenario)
+            for each in {each.scenario for each in self._plan.cells if _together(each.scenario, cell.scenario)}:
+                self._results.update(self._plan.resume.results(each))
         return self._results[cell.id]
 
     def _run(self, scenario: Scenario) -> None:
-        cells = [cell for cell in self._plan.cells if _together(cell.scenario, scenario)]
-        sizes = sorted({cell.scenario.batch_size for cell in self._plan.cells})
-        self._fleet.start([cell.backend.name for cell in self._plan.cells], Probe(self._press, sizes))
+        asked = self._plan.resume.to_measure(self._plan.cells)
+        cells = [cell for cell in asked if _together(cell.scenario, scenario)]
+        if not cells:
+            return
+        sizes = sorted({cell.scenario.batch_size for cell in asked})
+        self._fleet.start([cell.backend.name for cell in asked], Probe(self._press, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._emit_run()
@@ -96,6 +103,8 @@ class Campaigns:
     def _book(
         self, cell: Cell, record: Record, samples: Samples | None, duration_s: Sequence[float], gate: GateRow | None = None
     ) -> None:
+        if self._plan.resume.has(cell):
+            return  # a yardstick: its record stands already
         if gate is None and self._gated(cell):
             why = "the baseline has no such cell, or it could not be started"
             absent = cell.backend.name in self._fleet.absent
@@ -150,9 +159,13 @@ class Campaigns:
         )
 
     def _book_measured(self, runs: Sequence[CellRun], interrupted: bool) -> None:
-        for run, outcome in zip(runs, self._outcomes(runs, interrupted), strict=True):
+        outcomes, told = self._plan.resume.beside(self._outcomes(runs, interrupted))
+        for record, samples in told:
+            self._plan.emit(record, samples)
+        for run, outcome in zip(runs, outcomes, strict=True):
             self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist(), outcome.gate)
-            self._plan.emit_disagreements(outcome.disagreements)
+            if not self._plan.resume.has(run.cell):
+                self._plan.emit_disagreements(outcome.disagreements)
         self._plan.emit_gate(self.gate_rows)
 
     def _outcomes(self, runs: Sequence[CellRun], interrupted: bool) -> list[Outcome]:
@@ -162,7 +175,7 @@ class Campaigns:
         return records_of(
             runs,
             self._press,
-            ratio_to=self._plan.ratio_to,
+            ratio_to=self._plan.resume.ratio_to(self._plan.ratio_to),
             server_cpus=cpus,
             seed=self._plan.settings.seed,
             interrupted=interrupted,

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from bench.sources import commit, digests
+
 _PACKAGES = ("numpy", "onnxruntime", "pytest", "pytest-benchmark", "requests", "docker", "grpcio", "orjson")
 _BUSY_LOAD = 0.5  # runnable tasks a CPU before we start
 
@@ -33,6 +35,8 @@ def environment(client_cpu: int, server_cpus: Sequence[int]) -> Mapping[str, Any
         "load_1m_at_start": os.getloadavg()[0],
         "client_cpu": client_cpu,
         "server_cpus": list(server_cpus),
+        "commit": commit(),
+        "sources": dict(digests()),
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in _PACKAGES},
     }

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import pytest
 
 from bench.contract import Backend
-from bench.records import Record, Run, Samples
+from bench.records import EarlierRun, Record, Run, Samples
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_backends(config: pytest.Config) -> Sequence[Backend] | None:
     """The selected backends in the order of the report, instruments (null, reference) included; answered by fixtures."""
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_servebench_earlier(config: pytest.Config) -> EarlierRun | None:
+    """The run that is to be resumed, None if none is; answered by reports, which raise BadInput for what is no run."""
 
 
 @pytest.hookspec

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contract import BadInput
+from bench.options import whole_number
 
 
 def usable_cpus() -> list[int]:
@@ -20,10 +21,11 @@ def client_cpu(wanted: str | None) -> int:
     usable = usable_cpus()
     if wanted is None:
         return usable[-1]
-    if not wanted.isdigit() or int(wanted) not in usable:
+    cpu = whole_number(wanted, 0, usable[-1])
+    if cpu not in usable:
         seen = ", ".join(map(str, usable))
-        raise BadInput(f"--client-cpu {wanted}: expected one of this machine's usable CPUs ({seen})")
-    return int(wanted)
+        raise BadInput(f"--client-cpu {wanted[:200]}: expected one of this machine's usable CPUs ({seen})")
+    return cpu
 
 
 @contextlib.contextmanager

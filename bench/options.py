@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+
+from bench.contract import BadInput
 
 GROUP = "servebench"
 
@@ -31,9 +36,33 @@ def get_option(config: pytest.Config, flag: str) -> str | None:
 
 
 def get_flag(config: pytest.Config, flag: str) -> bool:
-    """Whether the switch is on."""
+    """Whether the switch is on; raises BadInput for an ini value that is neither."""
     value = config.getoption(dest_of(flag))
-    return bool(config.getini(_key(flag)) if value is None else value)
+    if value is not None:
+        return bool(value)
+    try:
+        return bool(config.getini(_key(flag)))
+    except (ValueError, pytest.UsageError) as error:  # the one before pytest 9, the other since
+        raise BadInput(f"ini key {_key(flag)}: expected true or false, {error}") from error
+
+
+def whole_number(text: str, least: int, most: int) -> int | None:
+    """The number that a person wrote in digits; None for anything else."""
+    found = re.fullmatch(r"[0-9]{1,18}", text)  # not isdigit: that takes ² as well, and any length
+    return int(text) if found and least <= int(text) <= most else None
+
+
+def given_path(flag: str, value: str, typed_in: Path) -> Path:
+    """The path that a person means, `~` included, whether anything lies there or not; raises BadInput if nothing ever can."""
+    try:
+        path = typed_in / Path(value).expanduser()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return path  # whoever opens it says it better
+    except (OSError, RuntimeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadInput(f"{flag} {value[:200]}: expected a path, seen what cannot be one: {why}") from error
+    return path
 
 
 def _key(flag: str) -> str:

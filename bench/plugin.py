@@ -26,12 +26,14 @@ from bench.lane_maker import UNDER_LOAD
 from bench.load.interleave import Settings
 from bench.load_options import ARRIVALS, clients_of, limit_of, open_loops_of, options_for
 from bench.mistakes import confusion_of
-from bench.options import add_flag, add_option, get_flag, get_option
+from bench.options import add_flag, add_option, get_flag, get_option, whole_number
 from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
+from bench.protocols import protocol_names
 from bench.ratio import RatioTo, checked_ratio_to
 from bench.records import Record, Run, Samples, StartRow, StudyRow
 from bench.replay import Replay, ReplayClock
+from bench.resume import Resume
 from bench.scenarios import (
     ACCURACY,
     CLIENTS,
@@ -67,9 +69,15 @@ class _Session:
     gate: float | None = None
     gate_rows: Sequence[GateRow] = ()
     scenarios: Mapping[Kind, Sequence[Scenario]] = field(default_factory=dict)
+    resume: Resume = field(default_factory=Resume)
 
 
 _SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--inputs", "--batch-sizes", "--server-cpus", "--client-cpu")
+
+_TURNS = (Kind.ACCURACY, Kind.THROUGHPUT, Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO)  # then the replay and the starts
+
+_MOST_S = 24 * 3600
+_MOST_ROUNDS = 1_000_000_000
 
 _SESSION = pytest.StashKey[_Session]()
 _CLOCK = pytest.StashKey[ReplayClock]()
@@ -140,8 +148,9 @@ def pytest_configure(config: pytest.Config) -> None:
         cpu = client_cpu(get_option(config, "--client-cpu"))
         gate = threshold_of(get_option(config, "--gate"))
         planned = _scenarios_of_kinds(config)
-        _seed(config)
+        _settings(config)
         starts_of(get_option(config, "--starts"))
+        get_flag(config, "--strict-backends")
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -164,7 +173,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     known = config.stash[_SESSION]
     known.backends = config.hook.pytest_servebench_backends(config=config) or ()
     try:
+        _check_protocols(known.backends)
         known.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), known.backends)
+        if config.getoption("benchmark_only") or known.smoke:
+            known.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
+            known.resume.check_kind(smoke=known.smoke, gated=known.gate is not None)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -190,7 +203,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every benchmark its replay clock and its group in pytest-benchmark's table."""
+    """Give every benchmark its replay clock and its group in pytest-benchmark's table; what is asked for most comes first."""
+    items.sort(key=_turn)
     for item in items:
         param = _param_of(item)
         if param is not None:
@@ -220,7 +234,31 @@ def idle(pytestconfig: pytest.Config) -> IdleWatch:
 
 
 @pytest.fixture(scope="session")
-def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> Campaigns:
+def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Resume:
+    """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
+    config, session = request.config, request.config.stash[_SESSION]
+    resume, say = session.resume, Console(config).line
+    if resume.is_empty:
+        return resume
+    try:
+        resume.check(_run(config, fleet, emnist, model))
+    except BadInput as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    session.facts.update(resume.facts)
+    session.study, session.disagreements = resume.with_study(()), resume.disagreements
+    session.startup = tuple(resume.startup)
+    for line in resume.told(_selected_cells(request.session.items, config)):
+        say(line)
+    _emit_run(config, fleet, emnist, model, {})
+    for record, samples in resume.records:
+        _emit(config, record, samples)
+    return resume
+
+
+@pytest.fixture(scope="session")
+def campaign(
+    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
     console = Console(config)
@@ -240,6 +278,7 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
             emit_disagreements=session.disagreements.extend,
             emit_gate=lambda rows: setattr(session, "gate_rows", tuple(rows)),
             gate=session.gate,
+            resume=resume,
         ),
         fleet,
         emnist,
@@ -249,12 +288,14 @@ def campaign(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, mode
 
 
 @pytest.fixture(scope="session")
-def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> StudyReplay:
+def study(
+    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+) -> StudyReplay:
     """The replay of 2018; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
-        session.study = () if session.smoke else tuple(rows)
+        session.study = () if session.smoke else resume.with_study(rows)
         _emit_beside(config, fleet, emnist, model, idle)
 
     params = map(_param_of, request.session.items)
@@ -265,6 +306,7 @@ def study(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
         smoke=session.smoke,
         say=Console(config).line,
         emit=emit,
+        taken=resume.study,
     )
     return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
 
@@ -289,7 +331,9 @@ def _scenarios(config: pytest.Config, asked: Scenario | Kind) -> Sequence[Scenar
 
 
 @pytest.fixture(scope="session")
-def startup(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> StartUps:
+def startup(
+    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+) -> StartUps:
     """The start-up of all collected backends; measured when the first is asked for."""
     config, session = request.config, request.config.stash[_SESSION]
 
@@ -306,6 +350,7 @@ def startup(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model
         smoke=session.smoke,
         say=Console(config).line,
         emit=emit,
+        taken=resume.startup,
     )
     return StartUps(plan, fleet, PayloadPress(emnist, model.predictor), idle)
 
@@ -318,17 +363,33 @@ def _started(config: pytest.Config) -> list[Backend]:
     return [backend for backend in session.backends if backend.role is Role.SERVER]
 
 
+def _check_protocols(backends: Sequence[Backend]) -> None:
+    for endpoint in (endpoint for backend in backends for endpoint in backend.endpoints):
+        if endpoint.protocol not in protocol_names():
+            known = ", ".join(protocol_names())
+            raise BadInput(
+                f"backend {endpoint.backend}: endpoint {endpoint.name}: unknown protocol {endpoint.protocol!r}; known: {known}"
+            )
+
+
 def _seed(config: pytest.Config) -> int:
     text = get_option(config, "--seed") or "0"
-    if not text.isdigit() or int(text) >= 2**32:
-        raise BadInput(f"--seed {text}: expected a whole number from 0 to {2**32 - 1}")
-    return int(text)
+    seed = whole_number(text, 0, 2**32 - 1)
+    if seed is None:
+        raise BadInput(f"--seed {text[:200]}: expected a whole number from 0 to {2**32 - 1}")
+    return seed
 
 
 def _settings(config: pytest.Config) -> Settings:
+    """What pytest-benchmark's options mean here, where a cell has its whole time; raises BadInput."""
+    max_time_s, min_rounds = float(config.getoption("benchmark_max_time")), int(config.getoption("benchmark_min_rounds"))
+    if not 0 < max_time_s <= _MOST_S:  # also where it is no number
+        raise BadInput(f"--benchmark-max-time {max_time_s:g}: expected seconds a cell, above 0 and at most {_MOST_S:,}")
+    if min_rounds > _MOST_ROUNDS:
+        raise BadInput(f"--benchmark-min-rounds {min_rounds}: expected rounds a cell, at most {_MOST_ROUNDS:,}")
     return Settings(
-        max_time_s=float(config.getoption("benchmark_max_time")),
-        min_rounds=int(config.getoption("benchmark_min_rounds")),
+        max_time_s=max_time_s,
+        min_rounds=min_rounds,
         precision=config.getoption("benchmark_precision"),
         confidence=float(config.getoption("benchmark_confidence")),
         seed=_seed(config),
@@ -388,6 +449,14 @@ def _selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list
     return chosen
 
 
+def _turn(item: pytest.Item) -> int:
+    """Who stops a session early keeps what most people ask for; items that measure nothing keep their places before."""
+    param = _param_of(item)
+    if isinstance(param, Cell):
+        return _TURNS.index(param.scenario.kind)
+    return -1 if param is None else len(_TURNS)
+
+
 def _group(param: Cell | StudyCell | Backend) -> str:
     if isinstance(param, Backend):
         return "start-up: seconds from the order to the first right answer, one fresh start each"
@@ -429,15 +498,20 @@ def _emit_run(
         session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets), **varied})
     for name, known in facts.items():
         session.facts[name] = {**session.facts.get(name, {}), **known}
+    config.hook.pytest_servebench_run(config=config, run=_run(config, fleet, dataset, model))
+
+
+def _run(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> Run:
+    session = config.stash[_SESSION]
     if session.confusion is None and dataset.labels is not None:
         session.confusion = confusion_of(dataset, model.predictor(dataset.images))
     if session.machine is None:
         session.machine = environment(session.client_cpu, fleet.server_cpus)
     machine = session.machine
-    warnings = list(warnings_about(machine))
+    warnings = session.resume.warnings(warnings_about(machine))
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
-    run = Run(
+    return Run(
         id=session.run_id,
         started_utc=session.started_utc,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
@@ -458,7 +532,11 @@ def _emit_run(
             "input_shape": list(model.input_shape),
             "classes": model.classes,
         },
-        options={**asdict(_settings(config)), "strict": get_flag(config, "--strict-backends")},
+        options={
+            **asdict(_settings(config)),
+            "ratio_to": session.ratio_to.wanted,
+            "strict": get_flag(config, "--strict-backends"),
+        },
         backends=dict(session.facts),
         warnings=tuple(warnings),
         study=session.study,
@@ -467,7 +545,6 @@ def _emit_run(
         disagreements=tuple(session.disagreements),
         gate=tuple(session.gate_rows),
     )
-    config.hook.pytest_servebench_run(config=config, run=run)
 
 
 def _emit(config: pytest.Config, record: Record, samples: Samples | None) -> None:

@@ -8,7 +8,7 @@ Schema history
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -64,7 +64,8 @@ class Record:
 
     Units are in the names; `ratio` is this cell's speed over that of `ratio_to`, from paired slices; `leader_ratio` the
     speed of `leader`, the fastest ranked cell of the scenario, over this one's; `rank` is shared by
-    ties within the scenario and None for instruments (null, reference) and for cells that may not be ranked.
+    ties within the scenario and None for instruments (null, reference) and for cells that may not be ranked. `taken_from` is
+    the run that measured it, where that was not this one.
     """
 
     backend: str
@@ -130,6 +131,7 @@ class Record:
     server_threads: int | None = None
     runnable_threads: float | None = None
     again: str = ""
+    taken_from: str | None = None
 
     @property
     def id(self) -> str:
@@ -262,3 +264,13 @@ class Run:
             "gate": [row.as_dict() for row in self.gate],
             "startup": [row.as_dict() for row in self.startup],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A run that lies at `place` and is to be resumed: its records, and the samples of those that have some, by cell id."""
+
+    place: str
+    run: Run
+    records: Sequence[Record]
+    samples: Mapping[str, Samples]

@@ -7,6 +7,7 @@ backends take turns, round after round, so that a slow minute of the machine is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,7 @@ class StartPlan:
     smoke: bool
     say: Callable[[str], None]
     emit: Callable[[Sequence[StartRow]], None]
+    taken: Sequence[StartRow] = ()  # measured by the run that is resumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +85,22 @@ class StartUps:
         self._press = press
         self._idle = idle or IdleWatch(plan.say)
         self._probe = Probe(press, (1,))
-        self._rows: list[StartRow] = []
+        starts = Counter(row.backend for row in plan.taken)
+        self._rows = [row for row in plan.taken if starts[row.backend] >= plan.starts]
         self._done = False
 
     def result(self, backend: Backend) -> StartResult:
         """What came of a backend's starts."""
         if not self._done:
             self._done = True
-            self._run([each.name for each in self._plan.backends])
+            taken = {row.backend for row in self._rows}
+            self._run([each.name for each in self._plan.backends if each.name not in taken])
         rows = [row for row in self._rows if row.backend == backend.name]
         return StartResult(backend.name, rows, self._fleet.absent.get(backend.name), self._plan.strict)
 
     def _run(self, names: Sequence[str]) -> None:
+        if not names:
+            return
         self._fleet.start(names, self._probe)
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)

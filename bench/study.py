@@ -77,6 +77,7 @@ class StudyPlan:
     smoke: bool
     say: Callable[[str], None]
     emit: Callable[[Sequence[StudyRow]], None]
+    taken: Sequence[StudyRow] = ()  # measured by the run that is resumed
 
 
 class StudyReplay:
@@ -87,8 +88,10 @@ class StudyReplay:
         self._fleet = fleet
         self._press = press
         self._idle = idle or IdleWatch(plan.say)
-        self._results: dict[str, StudyResult] = {}
-        self._done: set[Scenario] = set()
+        taken = {f"{row.backend}-{row.endpoint}-{row.scenario}-{row.step}": row for row in plan.taken}
+        self._results = {study.id: StudyResult(taken[study.id], ()) for study in plan.cells if study.id in taken}
+        replayed = {row.scenario for row in plan.taken}
+        self._done = {study.cell.scenario for study in plan.cells if study.cell.scenario.name in replayed}
 
     def result(self, wanted: StudyCell) -> StudyResult | None:
         """What came of it, measured now if its scenario was not yet; None if its system does not run here."""
@@ -99,7 +102,8 @@ class StudyReplay:
 
     def why_absent(self, backend: str) -> str:
         """Why a system does not run here."""
-        return self._fleet.absent[backend].reason
+        absence = self._fleet.absent.get(backend)
+        return absence.reason if absence is not None else "the run that is resumed did not replay it"
 
     def _run(self, scenario: Scenario) -> None:
         sizes = sorted({study.cell.scenario.batch_size for study in self._plan.cells})

@@ -22,6 +22,7 @@ from bench.contract import (
 from bench.protocols import codec
 from bench.transports import DEADLINE_S
 
+_NO_PROXIES = {"http": "", "all": ""}  # of the environment: one has no business between us and the server
 _SCORES = "raw-float32"  # how the scores of a client that hands out an array are kept until they are verified
 
 
@@ -68,7 +69,8 @@ class _RequestsClient:
     def _post(self, body: bytes | str, content_type: str) -> requests.Response:
         post = self._session.post if self._session is not None else requests.post
         with self._errors_told():
-            reply = post(self._url, data=body, headers={"Content-Type": content_type}, timeout=DEADLINE_S)
+            headers = {"Content-Type": content_type}
+            reply = post(self._url, data=body, headers=headers, timeout=DEADLINE_S, proxies=_NO_PROXIES)
         if not reply.ok:
             raise ErrorStatus(f"{self._endpoint.id}: HTTP status {reply.status_code}: {reply.text[:300]}")
         return reply

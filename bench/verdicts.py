@@ -13,6 +13,7 @@ UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, howev
 LATE_ABOVE = 0.01  # of the scheduled requests
 LAG_ABOVE = 0.1  # of the latency's 99th percentile
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
+INTERRUPTED = "the run was interrupted before this cell had its measuring time"
 _AFTER_WORST = (
     Verdict.FAILED,
     Verdict.WRONG_ANSWERS,
@@ -139,7 +140,7 @@ def _saturated(evidence: Evidence) -> str:
 
 def _unstable(evidence: Evidence) -> str:
     if evidence.interrupted:
-        return "the run was interrupted before this cell had its measuring time"
+        return INTERRUPTED
     halves = evidence.halves_ratio
     if halves is None or halves.low is None or halves.high is None:
         return ""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.contract import BadInput
+from bench.options import given_path
 from reports.comparison import compare
 from reports.history import history_of, read_runs
 from reports.html import render_page
@@ -26,7 +27,7 @@ COMPARISON_HTML, COMPARISON_MARKDOWN, HISTORY_HTML = "comparison.html", "compari
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: rendered; 1: the folder cannot be written; 2: no run in it, runs that cannot be compared, or wrong arguments."""
+    """0: rendered; 2: no run in it, runs that cannot be compared, or wrong arguments; 3: the folder cannot be written."""
     parser = argparse.ArgumentParser(
         prog="python -m reports", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,15 +45,19 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     except OSError as error:
         print(f"python -m reports: cannot be written: {error}. Copy the run to where you may write.", file=sys.stderr)
-        return 1
+        return 3
     print(written)
     return 0
 
 
 def _act(run: str, second: str | None) -> Path:
     if second is None:
-        return _again(resolve_latest(Path(run)))
-    return _history(Path(second)) if run == HISTORY else _compared(*(resolve_latest(Path(each)) for each in (run, second)))
+        return _again(_run(run))
+    return _history(given_path("DIR", second, Path())) if run == HISTORY else _compared(_run(run), _run(second))
+
+
+def _run(given: str) -> Path:
+    return resolve_latest(given_path("RUN", given, Path()))
 
 
 def _again(folder: Path) -> Path:

@@ -62,7 +62,9 @@ def unranked(records: Sequence[Record]) -> str:
     left_out = [record for record in cells if record.rank is None]
     if not left_out:
         return ""
-    tally = _tally(left_out).replace(Verdict.VALID, "measured too briefly")
+    apart = {scenario for scenario in scenarios_of(left_out) if _of_two_runs([r for r in cells if r.scenario == scenario])}
+    why = "measured too briefly or in two runs" if apart else "measured too briefly"
+    tally = _tally(left_out).replace(Verdict.VALID, why)
     return f"{len(left_out)} of {len(cells)} cells could not be ranked: {tally}."
 
 
@@ -71,7 +73,8 @@ def _answer(scenario: str, cells: Sequence[Record]) -> str:
     phrase = f"For {title.lower()}," if batch_of(scenario) else f"In {title},"
     ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=lambda r: (r.rank, -(r.images_per_s or 0)))
     if not ranked:
-        return f"{phrase} no cell can be ranked: {_tally(cells)}."
+        apart = "; not all were measured side by side" if _of_two_runs(cells) else ""
+        return f"{phrase} no cell can be ranked: {_tally(cells)}{apart}."
     leaders = [record for record in ranked if record.rank == ranked[0].rank]
     followers = [record for record in ranked if record.rank != ranked[0].rank]
     names = listed([_name(record) for record in leaders])
@@ -126,3 +129,8 @@ def _refers(record: Record, other: Record) -> bool:
 def _tally(records: Sequence[Record]) -> str:
     counts = Counter(record.verdict for record in records)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+
+
+def _of_two_runs(cells: Sequence[Record]) -> bool:
+    """Whether some were measured by another run than others: these were not side by side."""
+    return len({record.taken_from for record in cells if record.images_per_s is not None}) > 1

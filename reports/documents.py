@@ -9,9 +9,10 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import fields
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from bench.confusion import Confusion, Disagreement
 from bench.contract import BadInput
 from bench.gate import GateRow
 from bench.records import SCHEMA_VERSION, Record, Run, Samples, StartRow, StudyRow
+from reports.typed import MOST, problem
 
 READABLE = range(1, SCHEMA_VERSION + 1)
 RUN_KEYS = (
@@ -37,6 +39,13 @@ RUN_KEYS = (
     "startup",
 )
 _LATER = ("study", "confusion", "disagreements", "gate", "startup")
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What reading a file of samples raises that was cut, edited or made by somebody else."""
+
+_DEEPEST = 40
+_MOST_FIGURE = 1e15
+_RATES = ("images_per_s", "ratio", "leader_ratio")
+_MOST_SAMPLES_BYTES = 4_000_000_000
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
@@ -61,6 +70,35 @@ def plain(value: object) -> Any:
     return plain(str(value))
 
 
+def parsed(content: bytes) -> Any:
+    """The inverse of `json_bytes`; raises ValueError also for what JSON takes and no file of ours holds.
+
+    That is NaN and infinity, numbers that no float or index can hold, and objects within objects without end.
+    """
+    document = json.loads(content, parse_constant=_no_number, parse_float=_number, parse_int=_number)
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return document
+    raise ValueError(f"values within values, more than {_DEEPEST} deep")
+
+
+def _inner(value: object) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _number(digits: str) -> int | float:
+    value = float(digits)
+    if not math.isfinite(value) or (abs(value) >= MOST and digits.lstrip("-").isdigit()):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return int(digits) if digits.lstrip("-").isdigit() else value
+
+
 def run_document(run: Run) -> dict[str, Any]:
     """The part of results.json that is known before any cell: it is run.json."""
     known = plain(run.as_dict())
@@ -82,17 +120,23 @@ def run_from_document(document: Any, source: str) -> Run:
     if not isinstance(document, Mapping) or "schema_version" not in document:
         raise BadInput(f"{source} is not a result of servebench: it has no schema_version.")
     version = document["schema_version"]
-    if version not in READABLE:
+    if not isinstance(version, int) or version not in READABLE:
         raise BadInput(
             f"{source} has schema version {version!r}; this version of servebench reads 1 to {SCHEMA_VERSION}. "
             f"Render it with the version of servebench that wrote it."
         )
     try:
         head = document["run"]
+        if not isinstance(head, Mapping):
+            raise TypeError("run: expected an object")
+        beside = {key: document[key] for key in ("environment", "dataset", "model")}
+        wrong = problem(Run, {**{key: head[key] for key in RUN_KEYS if key in head}, **beside}, "run.")
+        if wrong:
+            raise ValueError(wrong)
         return Run(
             **{key: head[key] for key in RUN_KEYS if key not in ("warnings", *_LATER)},
-            **{key: document[key] for key in ("environment", "dataset", "model")},
-            warnings=tuple(str(warning) for warning in head["warnings"]),
+            **beside,
+            warnings=tuple(head["warnings"]),
             study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
             confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,
             disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
@@ -113,10 +157,23 @@ def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record
 
 def record_from_document(cell: Any, source: str) -> Record:
     """One cell of results.json or one line of records.jsonl; `source` names it in the BadInput of anything else."""
+    wrong = problem(Record, cell) or _no_measurement(cell)
+    if wrong:
+        raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {wrong}.")
     try:
         return Record.from_dict(cell)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {error}.") from None
+
+
+def _no_measurement(cell: Mapping[str, Any]) -> str:
+    """What no clock, counter or division of two of them comes to; empty if nothing is."""
+    for name, value in cell.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            tiny = name.startswith(_RATES) and 0 < value < 1 / _MOST_FIGURE
+            if value < 0 or tiny or (isinstance(value, float) and value > _MOST_FIGURE):
+                return f"{name}: expected a figure from 0 to {_MOST_FIGURE:g}, seen {value!r}"
+    return ""
 
 
 def normalised(record: Record) -> Record:
@@ -163,7 +220,29 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> 
 
 
 def samples_from_npz(content: bytes) -> dict[str, Samples]:
-    """The inverse of `npz_bytes`; raises ValueError, KeyError, EOFError or zipfile.BadZipFile on anything else."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        cells = [name.removesuffix("/duration_s") for name in archive.files if name.endswith("/duration_s")]
-        return {cell: Samples(archive[f"{cell}/duration_s"], archive[f"{cell}/round_index"]) for cell in cells}
+    """The inverse of `npz_bytes`; raises one of UNREADABLE on anything else, and inflates no more than a run may hold."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        cells = [name.removesuffix("/duration_s") for name in members if name.endswith("/duration_s")]
+        if sum(info.file_size for info in members.values()) > _MOST_SAMPLES_BYTES:
+            raise ValueError(f"its content is larger than {_MOST_SAMPLES_BYTES:,} bytes")
+        return {cell: _samples(archive, members[f"{cell}/duration_s"], members[f"{cell}/round_index"]) for cell in cells}
+
+
+def _samples(archive: zipfile.ZipFile, duration_s: zipfile.ZipInfo, round_index: zipfile.ZipInfo) -> Samples:
+    durations, rounds = (_array(archive, *each) for each in ((duration_s, np.float64), (round_index, np.int64)))
+    if durations.shape != rounds.shape or not (np.isfinite(durations) & (durations > 0)).all() or (rounds < 0).any():
+        raise ValueError(f"{duration_s.filename} and {round_index.filename} are not durations and the rounds that they are of")
+    return Samples(durations, rounds)
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """One array; what its head says is held against the member's size before memory is taken for it."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_head(file)
+        if dtype != kind or len(shape) != 1 or not 0 <= shape[0] * dtype.itemsize <= member.file_size:
+            raise ValueError(f"{member.filename} is {dtype} {shape} in {member.file_size:,} bytes")
+        content = file.read(shape[0] * dtype.itemsize)
+    return np.frombuffer(content, dtype=kind, count=shape[0]).copy()

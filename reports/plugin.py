@@ -12,18 +12,25 @@ from pathlib import Path
 import pytest
 
 from bench.options import add_option, get_option
-from bench.records import Record, Run, Samples
-from reports.store import RunStore
+from bench.records import EarlierRun, Record, Run, Samples
+from reports.store import RunStore, load_run, named_run
 from reports.terminal import summary_lines
 from reports.view import build_view
 
 _FLAG, _INI, _DEFAULT = "--report-dir", "report_dir", "reports/out"
+_RESUME = "--resume"
 _UNKNOWN_RUN = Run(id="unknown", started_utc="", command="", engine="unknown", environment={}, dataset={}, model={}, options={})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare --report-dir."""
     add_option(parser, _FLAG, metavar="DIR", default=_DEFAULT, help="where each run gets its folder with results and reports")
+    add_option(
+        parser,
+        _RESUME,
+        metavar="RUN",
+        help="measure only what is missing in this run: its folder, or latest for the newest in --report-dir, ended or not",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,6 +53,16 @@ class Reporter:
         self._run = _UNKNOWN_RUN
         self._store: RunStore | None = None
         self._problems: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_servebench_earlier(self, config: pytest.Config) -> EarlierRun | None:
+        """The run of --resume; raises BadInput."""
+        given = get_option(config, _RESUME)
+        if given is None:
+            return None
+        folder = named_run(given, config.invocation_params.dir, self.parent)
+        stored = load_run(folder)
+        return EarlierRun(str(folder), stored.run, stored.records, stored.samples)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_run(self, run: Run) -> None:

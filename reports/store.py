@@ -6,11 +6,9 @@ Measuring goes on whatever happens to the folder: what cannot be written there g
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BadInput
+from bench.options import given_path
 from bench.records import Record, Run, Samples
 from reports import documents
 
 RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
 SAMPLE_PARTS = "samples.parts"
 LATEST = "latest"
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+_MOST_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +176,30 @@ def point_latest(folder: Path) -> None:
 
 
 def resolve_latest(folder: Path) -> Path:
-    """The run that `latest` names where it is a file; any other path is itself."""
-    if folder.name == LATEST and folder.is_file():
-        return folder.parent / folder.read_text(encoding="utf-8").strip()
-    return folder
+    """The run that `latest` names where it is a file; any other path is itself. Raises BadInput for a file that names none."""
+    if folder.name != LATEST or not folder.is_file():
+        return folder
+    try:
+        name = _bounded(folder).decode().strip()
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{folder} cannot be read: {error}. Give the folder of one run.") from None
+    if not _FOLDER_NAME.fullmatch(name):
+        raise BadInput(f"{folder}: expected the name of a run's folder in it, seen {name[:80]!a}. Give the folder of one run.")
+    return folder.parent / name
+
+
+def named_run(name: str, typed_in: Path, parent: Path) -> Path:
+    """The folder that a person means by `name`: a path from where it was typed, or `latest`, the newest run in `parent`.
+
+    Unlike the link of that name, it may be one that did not end. Raises BadInput if there is none.
+    """
+    if name != LATEST or (typed_in / name).exists():
+        return resolve_latest(given_path("--resume", name, typed_in))
+    # A run's folder begins with its time. The link `latest` is one of them under another name.
+    runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
+    if not runs:
+        raise BadInput(f"{LATEST}: expected a run in {parent}, seen none. Give a run's folder, or its --report-dir as well.")
+    return max(runs, key=lambda each: each.name)
 
 
 def load_run(folder: Path) -> StoredRun:
@@ -219,20 +241,31 @@ def _remove_parts(folder: Path) -> None:
         parts.rmdir()
 
 
+def _bounded(path: Path) -> bytes:
+    """A file's content; raises OSError, also for one that no run of ours writes: it would fill the memory."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise OSError(f"{path.stat().st_size:,} bytes; at most {_MOST_BYTES:,} are read")
+    return path.read_bytes()
+
+
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read as JSON: {error}.") from None
+        return documents.parsed(_bounded(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read as JSON: {error}. Give a run whose files are as they were written.") from None
 
 
 def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
     """The records of a run that did not end; a line that was torn while it was written is left out and counted."""
     records, torn = [], []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else [], start=1):
+    try:
+        lines = _bounded(path).splitlines() if path.is_file() else []
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error}. Give a run whose files are as they were written.") from None
+    for number, line in enumerate(lines, start=1):
         try:
-            cell = json.loads(line)
-        except ValueError:
+            cell = documents.parsed(line)
+        except (ValueError, RecursionError):
             torn.append(str(number))
             continue
         records.append(documents.record_from_document(cell, f"{path}, line {number}"))
@@ -247,7 +280,7 @@ def _read_samples(folder: Path) -> tuple[dict[str, Samples], list[str]]:
     whole = [folder / SAMPLES] if (folder / SAMPLES).is_file() else []
     for path in (*whole, *sorted((folder / SAMPLE_PARTS).glob("*.npz"))):
         try:
-            samples.update(documents.samples_from_npz(path.read_bytes()))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            samples.update(documents.samples_from_npz(_bounded(path)))
+        except documents.UNREADABLE as error:
             notes.append(f"{path.name} cannot be read ({error}): latency distributions of its cells are missing.")
     return samples, notes

@@ -36,7 +36,7 @@ def _texts(name: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         one_line(name),
         _count(facts.get("lines_of_code")),
-        _count(sum(shared.values())) if isinstance(shared, Mapping) else MISSING,
+        _count(sum(each for each in shared.values() if isinstance(each, int))) if isinstance(shared, Mapping) else MISSING,
         _count(facts.get("lines_of_configuration")),
         _count(len(packages)) if isinstance(packages, Mapping | list) else MISSING,
         _size(facts.get("size_bytes")),

@@ -32,6 +32,7 @@ from bench.load.interleave import Settings
 from bench.protocols.raw_float32 import CODEC
 from bench.ratio import RatioTo
 from bench.records import Record, Samples
+from bench.resume import Resume
 from bench.scenarios import Scenario
 from tests.bench.sockets import answering, ok, serving
 
@@ -173,7 +174,11 @@ def scripted(name: str, handler: Handler) -> Iterator[ScriptedSystem]:
 
 
 def measuring(
-    servers: Mapping[str, SystemUnderTest], scenario: Scenario, settings: Settings, absent: Mapping[str, Absence] | None = None
+    servers: Mapping[str, SystemUnderTest],
+    scenario: Scenario,
+    settings: Settings,
+    absent: Mapping[str, Absence] | None = None,
+    resume: Resume | None = None,
 ) -> tuple[Campaigns, dict[str, Cell], Records]:
     """Campaigns over servers that run, each by its first endpoint, and over the reference; see `world`."""
     records: Records = {}
@@ -199,6 +204,7 @@ def measuring(
         emit=lambda record, samples: records.__setitem__(record.backend, (record, samples)),
         emit_disagreements=lambda found: None,
         emit_gate=lambda rows: None,
+        resume=resume or Resume(),
     )
     model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
     return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records

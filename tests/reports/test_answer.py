@@ -121,3 +121,11 @@ def test_each_protocol_has_its_own_leader() -> None:
     assert by_runtime(cells) == ()
     assert by_protocol(cells[1:]) == ()
     assert by_protocol([]) == ()
+
+
+def test_cells_of_two_runs_are_not_ranked_and_the_words_say_why() -> None:
+    """A resumed scenario: what was not side by side is not called measured too briefly."""
+    cells = [cell("a", None, 100.0), cell("b", None, 50.0, taken_from="earlier")]
+    assert answers(cells) == ("For single images, no cell can be ranked: 2 VALID; not all were measured side by side.",)
+    assert "2 measured too briefly or in two runs" in unranked(cells)
+    assert "side by side" not in answers([replace(each, taken_from="earlier") for each in cells])[0]

@@ -65,10 +65,10 @@ def test_bad_folder_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_folder_that_cannot_be_written_ends_in_one_line(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1 and what to do."""
+    """Exit code 3 and what to do."""
     store.finish()
     (folder_of(store) / "charts").write_text("a file where a folder must go")
-    assert main([str(folder_of(store))]) == 1
+    assert main([str(folder_of(store))]) == 3
     assert capsys.readouterr().err.count("\n") == 1
 
 

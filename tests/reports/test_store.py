@@ -14,7 +14,7 @@ import pytest
 
 from bench.contract import BadInput
 from bench.records import Verdict
-from reports.store import RunStore, StoredRun, folder_name, load_run, point_latest, resolve_latest, write_atomic
+from reports.store import RunStore, StoredRun, folder_name, load_run, named_run, point_latest, resolve_latest, write_atomic
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, some_samples
 
 
@@ -313,3 +313,15 @@ def test_run_without_cells_is_a_run(tmp_path: Path) -> None:
 def test_every_verdict_is_in_the_made_up_run() -> None:
     """The other tests rely on it."""
     assert {record.verdict for record in every_verdict()} == set(Verdict)
+
+
+def test_the_newest_run_is_named_latest_whether_it_ended_or_not(tmp_path: Path) -> None:
+    """Unlike the link of that name; a path is taken from where it was typed."""
+    ended = filled(tmp_path / "out", a_stored_run([a_record()]))
+    ended.finish()
+    killed = RunStore(tmp_path / "out", a_run(started_utc="2026-11-23T00:00:00+00:00"), "bench-1")
+    assert named_run("latest", tmp_path, tmp_path / "out") == killed.folder
+    assert named_run("out/latest", tmp_path, tmp_path / "elsewhere").resolve() == opened(ended)
+    assert named_run(str(killed.folder), tmp_path / "x", tmp_path) == killed.folder
+    with pytest.raises(BadInput, match="latest: expected a run in"):
+        named_run("latest", tmp_path, tmp_path / "none")

@@ -1,0 +1,156 @@
+"""Options of pytest, the same as ini keys, and environment variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tests.bad_input.case import NOT_FILES, USAGE, Case, file, folder
+
+HUGE = "9" * 5000
+NUMBERS = {
+    "word": "abc",
+    "negative": "-1",
+    "fraction": "0.5",
+    "nan": "nan",
+    "inf": "inf",
+    "huge": HUGE,
+    "power": "1e3",
+    "hexadecimal": "0x1",
+    "superscript": "²",
+    "blank": " ",
+    "markup": "<script>alert(1)</script>",
+    "two": "1 2",
+}
+"""What is no whole number, or none of use."""
+
+VALUES: dict[str, dict[str, str]] = {
+    "--client-cpu": {**NUMBERS, "too large": "9999"},
+    "--server-cpus": {**NUMBERS, "too large": "9999", "range": "1-0", "open range": "0-", "commas": ",,", "wide": "0-99999"},
+    "--seed": {**NUMBERS, "too large": str(2**32)},
+    "--engine": {"unknown": "podman", "case": "Docker", "list": "docker,process", "blank": " ", "nul": "docker\0"},
+    "--backend": {
+        "unknown": "flusk",
+        "commas": ",,",
+        "blank": " ",
+        "path": "../flask",
+        "pattern": "fl*",
+        "markup": "<b>flask</b>",
+        "many": ",".join(["x"] * 2000),
+        "case": "FLASK",
+    },
+    "--ratio-to": {"unknown": "flusk", "blank": " ", "case": "Flask", "markup": "<i>", "not selected": "fastapi"},
+    "--gate": {**NUMBERS, "zero": "0%", "most": "51%", "below zero": "-5%", "nan of a sign": "nan%", "no sign": "5"},
+}
+"""By option, what it must refuse by name. Each of them is tried as an ini key, too."""
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    for flag, values in VALUES.items():
+        extra = {"--gate": ("--baseline=HEAD",), "--ratio-to": ("--backend=flask",)}.get(flag, ())
+        for name, value in values.items():
+            words = (f"{flag} {value.strip()}"[:60].rstrip(),)
+            yield Case(f"{flag}: {name}", "pytest", (f"{flag}={value}", *extra), words)
+            if value.strip() and "\0" not in value and len(value) < 3000:
+                ini = file("pytest.ini", f"[pytest]\n{flag.lstrip('-').replace('-', '_')} = {value}\n")
+                yield Case(f"ini {flag}: {name}", "pytest", extra, words, write=ini)
+    yield from _flags()
+    yield from _benchmark()
+    yield from _baseline()
+    yield from _paths()
+    yield from _environment()
+
+
+def _flags() -> Iterator[Case]:
+    for name, value in {"word": "maybe", "number": "7", "markup": "<b>"}.items():
+        ini = file("pytest.ini", f"[pytest]\nstrict_backends = {value}\n")
+        yield Case(f"ini strict_backends: {name}", "pytest", ("--benchmark-only",), ("strict_backends", value), write=ini)
+    yield Case("unknown option", "pytest", ("--engines=docker",), ("unrecognized arguments", "--engines"))
+    yield Case("option without its value", "pytest", ("--engine",), ("--engine", "expected one argument"))
+    yield Case("ini file: nul byte", "pytest", (), ("engine",), write=file("pytest.ini", "[pytest]\nengine = doc\0ker\n"))
+    yield Case("ini file: no section", "pytest", (), ("pytest.ini",), write=file("pytest.ini", "engine = docker\n"))
+    yield Case("gate without baseline", "pytest", ("--gate=5%",), ("--baseline REV_OR_DIR",))
+    yield Case("baseline without gate", "pytest", ("--baseline=HEAD",), ("--gate 5%",))
+
+
+def _benchmark() -> Iterator[Case]:
+    """pytest-benchmark's own options, of which this suite makes more than it does."""
+    wrong = {
+        "--benchmark-max-time": {"zero": "0", "negative": "-1", "nan": "nan", "inf": "inf", "huge": "1e400", "word": "abc"},
+        "--benchmark-min-rounds": {"zero": "0", "negative": "-1", "fraction": "0.5", "word": "abc", "huge": "9" * 30},
+        "--benchmark-precision": {"zero": "0", "negative": "-1", "nan": "nan", "above one": "2", "word": "abc"},
+        "--benchmark-confidence": {"zero": "0", "one": "1", "nan": "nan", "word": "abc"},
+    }
+    for flag, values in wrong.items():
+        for name, value in values.items():
+            yield Case(f"{flag}: {name}", "pytest", ("--benchmark-only", f"{flag}={value}"), (flag,))
+
+
+def _baseline() -> Iterator[Case]:
+    wrong = {
+        "unknown": "no-such-thing",
+        "option of git": "--upload-pack=touch here",
+        "range": "HEAD..HEAD",
+        "file of a commit": "HEAD:README.md",
+        "blank": " ",
+        "huge": "x" * 5000,
+        "unknown home": "~no-such-user/x",
+        "folder of something else": "other",
+    }
+    for name, value in wrong.items():
+        arguments = (f"--baseline={value}", "--gate=5%")
+        yield Case(f"--baseline: {name}", "pytest", arguments, ("--baseline",), write=folder("other"))
+
+
+def _paths() -> Iterator[Case]:
+    """Options that name files, and EMNIST_ARCHIVE."""
+    for name, (path, write) in NOT_FILES.items():
+        seen = re.match(r"[ -~]*", path[:20])[0]  # type: ignore[index]
+        for flag in ("--emnist", "--model"):
+            yield Case(
+                f"{flag}: {name}", "pytest", ("--benchmark-only", f"{flag}={path}"), (flag, seen, "expected"), write=write
+            )
+        environment = {"EMNIST_ARCHIVE": path}
+        words = ("EMNIST_ARCHIVE", seen, "expected")
+        yield Case(f"EMNIST_ARCHIVE: {name}", "pytest", ("--benchmark-only",), words, write=write, environment=environment)
+        yield Case(f"--resume: {name}", "pytest", ("--benchmark-only", f"--resume={path}"), ("expected", seen), write=write)
+    yield Case("--resume: no run yet", "pytest", ("--benchmark-only", "--resume=latest", "--report-dir={here}"), ("latest",))
+    for flag in ("--emnist", "--model", "--resume"):
+        ini = file("pytest.ini", f"[pytest]\n{flag.lstrip('-')} = ba\0d\n")
+        yield Case(f"ini {flag}: nul byte", "pytest", ("--benchmark-only",), ("expected",), write=ini)
+
+
+def _environment() -> Iterator[Case]:
+    hosts = {
+        "word": "nonsense",
+        "scheme": "gopher://127.0.0.1:1",
+        "no host": "tcp://",
+        "nobody listens": "tcp://127.0.0.1:1",
+        "port too large": "tcp://127.0.0.1:99999",
+        "port a word": "tcp://127.0.0.1:port",
+        "half an address": "tcp://[::1",
+        "no socket": "unix:///no/such.sock",
+        "socket is a folder": "unix://{here}",
+        "socket is a file": "unix://{here}/file",
+        "pipe of another system": "npipe:////./pipe/docker_engine",
+        "unknown name": "tcp://no-such-host.invalid:2375",
+        "markup": "<script>alert(1)</script>",
+        "huge": "tcp://" + "a" * 5000,
+    }
+    for name, host in hosts.items():
+        yield Case(
+            f"DOCKER_HOST: {name}",
+            "pytest",
+            ("--benchmark-only", "--engine=docker"),
+            ("--engine docker: no container engine answers", "DOCKER_HOST="),
+            write=file("file", ""),
+            environment={"DOCKER_HOST": host},
+        )
+    tls = {"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "{here}/none"}
+    words = ("no container engine answers",)
+    yield Case("DOCKER_CERT_PATH: missing", "pytest", ("--benchmark-only", "--engine=docker"), words, environment=tls)
+    added = {"unknown option": "--no-such-option", "unknown backend": "--backend=flusk", "bad seed": "--seed=x"}
+    for name, value in added.items():
+        words = (value.partition("=")[2] or value,)
+        yield Case(f"PYTEST_ADDOPTS: {name}", "pytest", (), words, USAGE, environment={"PYTEST_ADDOPTS": value})
