@@ -43,7 +43,7 @@ def test_several_clients_do_not_make_one_worker_faster_but_wait_longer() -> None
         assert record.concurrency == 4
         assert record.images_per_s is not None
         assert record.latency_mean_s is not None
-        assert record.images_per_s * record.latency_mean_s == pytest.approx(4, rel=0.1)
+        assert record.images_per_s * record.latency_mean_s == pytest.approx(4, rel=0.3)
         assert record.answers_verified > record.exchanges > 0
         assert record.latency_hdr is not None
         assert samples is not None
