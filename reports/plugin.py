@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.options import add_option, get_option
+from bench.contract import BadInput
+from bench.options import add_option, get_option, given_path
 from bench.records import EarlierRun, Record, Run, Samples
 from reports.store import RunStore, load_run, named_run
 from reports.terminal import summary_lines
@@ -42,7 +43,10 @@ def _report_dir(config: pytest.Config) -> Path:
     """From the command line it is relative to where that was typed, from the ini file to where that lies."""
     given = get_option(config, _FLAG) or _DEFAULT
     base = config.rootpath if given == (config.getini(_INI) or _DEFAULT) else config.invocation_params.dir
-    return base / given
+    try:
+        return given_path(_FLAG, given, base)
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 class Reporter:

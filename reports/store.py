@@ -6,6 +6,7 @@ Measuring goes on whatever happens to the folder: what cannot be written there g
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -265,9 +266,11 @@ def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
     for number, line in enumerate(lines, start=1):
         try:
             cell = documents.parsed(line)
-        except (ValueError, RecursionError):
+        except (json.JSONDecodeError, UnicodeDecodeError):
             torn.append(str(number))
             continue
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{path}, line {number} is not a cell: {error}.") from None
         records.append(documents.record_from_document(cell, f"{path}, line {number}"))
     note = f"{path.name}: line {', '.join(torn)} was not written to its end and is left out."
     return records, [note] if torn else []

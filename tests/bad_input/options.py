@@ -116,6 +116,11 @@ def _paths() -> Iterator[Case]:
         yield Case(f"EMNIST_ARCHIVE: {name}", "pytest", ("--benchmark-only",), words, write=write, environment=environment)
         yield Case(f"--resume: {name}", "pytest", ("--benchmark-only", f"--resume={path}"), ("expected", seen), write=write)
     yield Case("--resume: no run yet", "pytest", ("--benchmark-only", "--resume=latest", "--report-dir={here}"), ("latest",))
+    for name in ("name too long", "path too long", "unknown home"):
+        arguments = (f"--report-dir={NOT_FILES[name][0]}",)
+        yield Case(f"--report-dir: {name}", "pytest", arguments, ("--report-dir", "expected a path"))
+    ini = file("pytest.ini", "[pytest]\nreport_dir = ba\0d\n")
+    yield Case("ini --report-dir: nul byte", "pytest", (), ("--report-dir", "expected a path"), write=ini)
     for flag in ("--emnist", "--model", "--resume"):
         ini = file("pytest.ini", f"[pytest]\n{flag.lstrip('-')} = ba\0d\n")
         yield Case(f"ini {flag}: nul byte", "pytest", ("--benchmark-only",), ("expected",), write=ini)

@@ -75,3 +75,16 @@ def test_bad_input_is_told_clearly(case: Case, outcomes: dict[str, tuple[int, st
     assert code == case.code, said[-3000:]
     for word in case.words:
         assert word in said, (word, said[-3000:])
+
+
+def test_the_documentation_counts_the_entries() -> None:
+    """Part by part: an entry that is added is counted in docs/reliability.md."""
+    parts = {
+        "options, ini keys, environment variables": [*options.cases()],
+        "archives, models, `backend.toml`, caches, the page": [*files.cases()],
+        "results and runs": [*results.cases()],
+        "all": CASES,
+    }
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    for name, cases in parts.items():
+        assert f"| {name} | {len(cases):,} | 0 |" in text
