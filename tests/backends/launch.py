@@ -75,7 +75,8 @@ def listening(pids: Iterable[int]) -> set[str]:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             connections = [connection for each in family for connection in each.net_connections("tcp")]
-            found |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+            # gRPC's sockets take both families: an address of IPv4 is to them one of IPv6
+            found |= {each.laddr.ip.removeprefix("::ffff:") for each in connections if each.status == psutil.CONN_LISTEN}
     return found
 
 

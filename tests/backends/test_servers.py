@@ -84,6 +84,8 @@ def test_the_root_path_predicts_too(server: Server, model: Path) -> None:
         pytest.param("rest", instances([["0.5"] * 784]), JSON, 400, "numbers", id="json-strings"),
         pytest.param("rest", instances([[None] * 784]), JSON, 400, "numbers", id="json-nulls"),
         pytest.param("rest", instances([[True] * 784]), JSON, 400, "numbers", id="json-booleans"),
+        pytest.param("rest", instances([[False] + [0.5] * 783]), JSON, 400, "numbers", id="json-one-boolean"),
+        pytest.param("rest", instances([[3e38, -3e38] * 392]), JSON, 400, "1,000,000", id="json-beyond-any-pixel"),
         pytest.param("rest", instances([[10**400] * 784]), JSON, 400, "", id="json-huge-whole-numbers"),
         pytest.param("rest", instances([[1e300] * 784]), JSON, 400, "finite", id="json-overflow"),
         pytest.param("rest", instances([[float("nan")] * 784]), JSON, 400, "", id="json-nan"),
