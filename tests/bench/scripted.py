@@ -186,7 +186,9 @@ def measuring(
         del systems["reference"]  # it has no wire
     named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
     cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
-    plan = plan_of(list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples)))
+    plan = plan_of(
+        list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples))
+    )
     model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
     return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SLOWER_EACH = 1.08
+SLOWER_EACH = 1.3
 EVERY = 100
 
 with Path(os.environ["MODEL_PATH"]).open(encoding="utf-8") as _file:
@@ -30,7 +30,9 @@ NUMBERS = itertools.count()
 
 def scores(image: tuple[float, ...]) -> list[float]:
     """Softmax of three times image @ weights."""
-    logits = [3.0 * sum(value * row[place] for value, row in zip(image, WEIGHTS, strict=True)) for place in range(len(WEIGHTS[0]))]
+    logits = [
+        3.0 * sum(value * row[place] for value, row in zip(image, WEIGHTS, strict=True)) for place in range(len(WEIGHTS[0]))
+    ]
     powers = [math.exp(logit - max(logits)) for logit in logits]
     return [power / sum(powers) for power in powers]
 
@@ -99,6 +101,13 @@ def too_short(connection: socket.socket, body: bytes, since: int) -> bool:
     return True
 
 
+def lost(connection: socket.socket, body: bytes, since: int) -> bool:
+    """Every other answer never comes."""
+    if since % 2 == 0:
+        connection.sendall(whole(body))
+    return True
+
+
 def endless(connection: socket.socket, body: bytes, since: int) -> bool:
     """No length, and no end; not fast, so that it is the deadline that ends it."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -108,7 +117,7 @@ def endless(connection: socket.socket, body: bytes, since: int) -> bool:
 
 
 FAULTS: dict[str, Callable[[socket.socket, bytes, int], bool]] = {
-    fault.__name__: fault for fault in (killed, frozen, errors, cut, reset, slower, too_long, too_short, endless)
+    fault.__name__: fault for fault in (killed, frozen, errors, cut, reset, slower, too_long, too_short, lost, endless)
 }
 """By name: answers one request, the `since`-th of those with a fault; whether the connection goes on."""
 

@@ -13,6 +13,7 @@ import pytest
 
 import bench.campaign
 from bench.contract import Model
+from bench.load import interleave, lanes
 from bench.records import Verdict
 from fixtures.engines.base import EngineSettings
 from fixtures.engines.process import ProcessEngine
@@ -118,9 +119,7 @@ def test_a_fault_in_mid_campaign_is_its_own(fault: str, tmp_path: Path, settings
     assert_unharmed(rows)
 
 
-def test_one_answer_in_a_hundred_that_is_an_error_fails_its_row(
-    tmp_path: Path, settings: EngineSettings, model: Model
-) -> None:
+def test_one_answer_in_a_hundred_that_is_an_error_fails_its_row(tmp_path: Path, settings: EngineSettings, model: Model) -> None:
     """From its start on: it is measured to its end, and its errors are counted, the first with the server's own words."""
     rows = beside_two(["errors"], 1, tmp_path, settings, model)
     record, _ = rows["errors"]
@@ -134,11 +133,37 @@ def test_one_answer_in_a_hundred_that_is_an_error_fails_its_row(
 def test_answers_that_come_slower_and_slower_end_at_the_deadline(
     tmp_path: Path, settings: EngineSettings, model: Model
 ) -> None:
-    """8 % with each answer: FAILED when none comes in time any more; the others had their time long before."""
-    rows = beside_two(["slower"], 29, tmp_path, settings, model)
+    """30 % with each answer: FAILED when none comes in time any more; the others have their figures all the same."""
+    rows = beside_two(["slower"], IN_MID_CAMPAIGN, tmp_path, settings, model)
     record, _ = rows["slower"]
-    assert record.verdict in (Verdict.FAILED, Verdict.UNSTABLE), record.reason
-    assert "no complete answer within 0.4 s" in record.reason or record.verdict is Verdict.UNSTABLE
+    assert record.verdict is Verdict.FAILED
+    assert re.search(rf"(?s){WORDS['frozen']}", record.reason), record.reason
+    assert_unharmed(rows)
+
+
+def test_a_warm_up_that_becomes_slower_and_slower_has_an_end(
+    tmp_path: Path, settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer in time, but a thousand of them would take hours, while all others wait: it is given up at a limit."""
+    monkeypatch.setattr(interleave, "_WARM_UP_LIMIT_S", 0.8)
+    rows = beside_two(["slower"], 2, tmp_path, settings, model)
+    record, _ = rows["slower"]
+    assert record.verdict is Verdict.FAILED
+    words = r"(?s)gave up in the warm-up: it was not over after 0\.8 s, an answer takes [\d.]+ s by now.*log's end:"
+    assert re.search(words, record.reason), record.reason
+    assert_unharmed(rows)
+
+
+def test_answers_that_never_come_cost_the_others_only_so_much(
+    tmp_path: Path, settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other one: each costs a deadline, and one in between would otherwise let it go on for hours."""
+    monkeypatch.setattr(lanes, "_TIMEOUTS", 3)
+    rows = beside_two(["lost"], IN_MID_CAMPAIGN, tmp_path, settings, model)
+    record, _ = rows["lost"]
+    assert record.verdict is Verdict.FAILED
+    assert re.search(r"(?s)gave up after 3 time-outs; the last: .*within 0\.4 s.*log's end:", record.reason), record.reason
+    assert record.errors == 3
     assert_unharmed(rows)
 
 

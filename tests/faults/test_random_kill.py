@@ -56,7 +56,17 @@ class Session:
 @contextmanager
 def session(out: Path) -> Iterator[Session]:
     """The main job on flask, as short as can be; killed at the latest at the end."""
-    command = [sys.executable, "-m", "pytest", "-c", "tox.ini", "-p", "no:cacheprovider", "--benchmark-only", "--engine=process"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "tox.ini",
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-only",
+        "--engine=process",
+    ]
     command += ["--backend=flask", "--benchmark-max-time=0.3", "-m", "not load and not replay", "--starts=0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with subprocess.Popen(
@@ -91,7 +101,7 @@ def length_s(tmp_path_factory: pytest.TempPathFactory) -> float:
 
 def moments(count: int, length_s: float, seed: int) -> list[float]:
     """One in each of `count` equal parts of a session, in a random order: no part of it is left out by chance."""
-    rng = random.Random(seed)  # noqa: S311 - moments, not secrets
+    rng = random.Random(seed)
     found = [(part + rng.random()) * length_s / count for part in range(count)]
     rng.shuffle(found)
     return found

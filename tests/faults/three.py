@@ -27,7 +27,7 @@ from fixtures.spec import BackendSpec, load_spec
 from tests.bench.scripted import CLASSES, PREDICT, WEIGHTS, WIDTH, little_dataset, plan_of
 
 SINGLE = Scenario("single", batch_size=1)
-SETTINGS = Settings(max_time_s=0.15, slice_s=0.005, min_rounds=40)
+SETTINGS = Settings(max_time_s=0.15, min_rounds=40)
 DEADLINE_S = 0.4
 READY_S = 1.0
 HEALTHY = ("first", "second")
