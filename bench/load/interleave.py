@@ -230,9 +230,9 @@ def _grown(before: float | None, after: float | None) -> float | None:
 def _expected(lane: Lane, slice_s: float) -> int:
     """How many payloads a slice may need, beside its opener."""
     settles_s = lane.burner.wake_s if lane.burner is not None else 0.0
-    if lane.typical_s >= slice_s:
+    if not lane.typical_s or lane.typical_s >= slice_s:  # nothing is known of one that has never answered
         return 1 + (settles_s > 0)
-    return math.ceil(1.5 * (slice_s + settles_s) / max(lane.typical_s, 1e-6))
+    return math.ceil(1.5 * (slice_s + settles_s) / lane.typical_s)
 
 
 def _settle(lane: Lane, feed: Iterator[tuple[int, Any]]) -> ExchangeError | None:
