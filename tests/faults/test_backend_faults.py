@@ -19,8 +19,7 @@ from fixtures.engines.base import EngineSettings
 from fixtures.engines.process import ProcessEngine
 from fixtures.engines.process_tree import marked
 from fixtures.engines.sweeping import run_folder_prefix
-from tests.faults.three import AS_WITHOUT_FAULT, HEALTHY, READY_S, Rows, assert_unharmed, be_quick, little, make_faulty, measure
-from tests.fixtures.tiny import CPU, make_settings
+from tests.faults.three import AS_WITHOUT_FAULT, HEALTHY, READY_S, Rows, assert_unharmed, make_faulty, measure
 
 AT_START, IN_WARM_UP, IN_MID_CAMPAIGN = 0, 10, 60
 """The request with which the fault begins: the first is the probe's, 28 more are the warm-up's."""
@@ -36,31 +35,9 @@ WORDS = {
 }
 """What its row says when it happens to a server that was ready."""
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 SIGNALS = {"killed": signal.SIGKILL, "frozen": signal.SIGSTOP}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One empty environment serves all of them."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines for a test."""
-    be_quick(monkeypatch)
-
-
-@pytest.fixture
-def settings(cache: Path) -> EngineSettings:
-    """A run whose servers share a CPU, as in a session."""
-    return make_settings(cache, print, (CPU,))
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    """A file with the weights."""
-    return little(tmp_path)
 
 
 @pytest.fixture(autouse=True)
