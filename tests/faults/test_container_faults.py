@@ -37,7 +37,7 @@ def test_a_fault_in_mid_campaign_is_its_own(
     assert samples is not None
     assert len(samples.duration_s) == record.exchanges > 0
     assert_unharmed(rows)
-    mine = {"label": f"{RUN_LABEL}={settings.run.id}"}
+    mine: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={settings.run.id}"}
     assert not client.containers.list(all=True, filters=mine)
     assert not client.networks.list(filters=mine)
     assert not client.volumes.list(filters=mine)
