@@ -1,4 +1,4 @@
-"""What these tests share: deadlines for a test, and the engine of containers as the tests of engines have it."""
+"""What these tests share: deadlines for a test, the engine of containers, and where the store falls back to."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from fixtures.engines.base import EngineSettings
 from tests.faults.three import be_quick, little
 from tests.fixtures.conftest import buildable, cache, client
 from tests.fixtures.tiny import CPU, make_settings
+from tests.reports.test_store import temporary
 
-__all__ = ["buildable", "cache", "client", "model", "quick", "settings"]
+__all__ = ["buildable", "cache", "client", "model", "quick", "settings", "temporary"]
 
 
 @pytest.fixture

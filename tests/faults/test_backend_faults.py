@@ -175,7 +175,7 @@ def test_a_fault_while_answers_are_verified_changes_nothing(
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set")
 def test_a_fault_changes_no_figure_of_the_others(tmp_path: Path, settings: EngineSettings, model: Model) -> None:
-    """How the two healthy ones compare is, within the interval, what it is without the fault: the drift of the machine cancels."""
+    """The two healthy ones compare, within the interval, as they do without the fault; the machine's drift cancels."""
     longer = replace(SETTINGS, max_time_s=1.0)
     without = compared(beside_two([], 0, tmp_path / "none", settings, model, longer))
     for fault in [*WORDS, "errors", "slower", "lost"]:

@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,16 +45,7 @@ def tmpfs(place: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(place)], check=True, timeout=10)
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a fallback folder goes."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-def test_a_disk_that_fills_up_midway_loses_no_record(tmp_path: Path, elsewhere: Path) -> None:
+def test_a_disk_that_fills_up_midway_loses_no_record(tmp_path: Path, temporary: Path) -> None:
     """What no longer fits goes to a temporary folder with all from before; the first folder keeps whole records alone."""
     stored = a_stored_run()
     place = tmp_path / "small"
@@ -76,11 +66,11 @@ def test_a_disk_that_fills_up_midway_loses_no_record(tmp_path: Path, elsewhere: 
     assert "No space left on device" in store.problems[0]
     assert str(store.folder) in store.problems[0]
     assert store.folder is not None
-    assert store.folder.parent == elsewhere
+    assert store.folder.parent == temporary
     assert load_run(store.folder).records == stored.records
 
 
-def test_a_read_only_folder_is_told_and_all_is_kept_elsewhere(tmp_path: Path, elsewhere: Path) -> None:
+def test_a_read_only_folder_is_told_and_all_is_kept_elsewhere(tmp_path: Path, temporary: Path) -> None:
     """A file system that refuses root too: one problem, one temporary folder, every record in it."""
     stored = a_stored_run()
     place = tmp_path / "refuses"
