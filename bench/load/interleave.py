@@ -22,6 +22,7 @@ from bench.load.lanes import Lane, Part
 
 _OPENER_BELOW = 0.25  # of a slice: an exchange faster than this is "fast", and its slice opens with an untimed one
 _PROGRESS_EVERY_S = 0.5
+_WARM_UP_LIMIT_S = 600.0  # of one lane, while all others wait; that is 0.6 s for each of 1000 images
 _STRETCH = 3.0  # times a lane's measuring time, where it waits for a number of exchanges
 
 
@@ -123,10 +124,13 @@ class Campaign:
         Lanes under load come after those, and warm up as long as they need to.
         """
         count = exchanges or (len(lane.feed.payloads) if lane.part is Part.MEASURE else 2)
+        give_up_at = perf_counter() + _WARM_UP_LIMIT_S
         for done in lane.drive.warm_up(lane.feed, count):
             lane.book_warm_up(done)
             if done.error is not None:
                 lane.note_error(done.error, lane.system.is_alive())
+            if perf_counter() > give_up_at and not lane.retired:
+                lane.note_slowness(_WARM_UP_LIMIT_S)
             if lane.retired:
                 return
 
@@ -226,9 +230,9 @@ def _grown(before: float | None, after: float | None) -> float | None:
 def _expected(lane: Lane, slice_s: float) -> int:
     """How many payloads a slice may need, beside its opener."""
     settles_s = lane.burner.wake_s if lane.burner is not None else 0.0
-    if lane.typical_s >= slice_s:
+    if not lane.typical_s or lane.typical_s >= slice_s:  # nothing is known of one that has never answered
         return 1 + (settles_s > 0)
-    return math.ceil(1.5 * (slice_s + settles_s) / max(lane.typical_s, 1e-6))
+    return math.ceil(1.5 * (slice_s + settles_s) / lane.typical_s)
 
 
 def _settle(lane: Lane, feed: Iterator[tuple[int, Any]]) -> ExchangeError | None:

@@ -15,6 +15,7 @@ from bench.load.feeds import Feed
 
 _GIVE_UP_AFTER = 6  # errors in a row without an answer between them
 _FROZEN = 3  # a time-out weighs as much as three: a frozen server may not hold up the others for long
+_TIMEOUTS = 6  # also with answers between them: its row is FAILED with the first, and each costs all others its deadline
 
 
 class Part(StrEnum):
@@ -147,6 +148,13 @@ class Lane:
         elif self.failures_in_a_row >= _GIVE_UP_AFTER:
             words = "gave up after errors in a row and no answer between them"
             self.retired = f"{words}; the last: {error}\n{log_end(self.system)}"
+        elif sum(isinstance(each, ExchangeTimeout) for each in self.errors) >= _TIMEOUTS:
+            self.retired = f"gave up after {_TIMEOUTS} time-outs; the last: {error}\n{log_end(self.system)}"
+
+    def note_slowness(self, limit_s: float) -> None:
+        """Retire for a server whose warm-up does not come to its end."""
+        what = f"gave up in the warm-up: it was not over after {limit_s:g} s, an answer takes {self.typical_s:.3g} s by now"
+        self.retired = f"{what}\n{log_end(self.system)}"
 
     def note_disobedience(self, error: BackendFailed) -> None:
         """Retire for a server that cannot be paused or woken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -44,11 +44,12 @@ Records = dict[str, tuple[Record, Samples | None]]
 """What was emitted, by backend."""
 
 
-def little_model() -> Callable[[FloatArray], FloatArray]:
-    weights = np.random.default_rng(1).normal(size=(WIDTH, CLASSES))
+WEIGHTS = np.random.default_rng(1).normal(size=(WIDTH, CLASSES))
 
+
+def little_model() -> Callable[[FloatArray], FloatArray]:
     def predict(images: FloatArray) -> FloatArray:
-        logits = 3.0 * images.astype(np.float64) @ weights
+        logits = 3.0 * images.astype(np.float64) @ WEIGHTS
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores: FloatArray = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
         return scores
@@ -190,8 +191,17 @@ def measuring(
         del systems["reference"]  # it has no wire
     named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
     cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
-    plan = Plan(
-        cells=list(cells.values()),
+    plan = plan_of(
+        list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples))
+    )
+    model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
+    return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
+
+
+def plan_of(cells: Sequence[Cell], settings: Settings, emit: Callable[[Record, Samples | None], None]) -> Plan:
+    """What a session would ask for, with nobody but `emit` to listen."""
+    return Plan(
+        cells=cells,
         settings=settings,
         client_cpu=0,
         ratio_to=RatioTo(None),
@@ -201,13 +211,11 @@ def measuring(
         progress=lambda name: lambda progress: None,
         say=lambda text: None,
         emit_run=lambda facts: None,
-        emit=lambda record, samples: records.__setitem__(record.backend, (record, samples)),
+        emit=emit,
         emit_disagreements=lambda found: None,
         emit_gate=lambda rows: None,
         resume=resume or Resume(),
     )
-    model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
-    return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
 
 
 def _http(handler: Handler) -> Callable[[bytes], bytes]:

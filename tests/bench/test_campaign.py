@@ -9,11 +9,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.contract import Absence, FloatArray
+from bench.contract import Absence, Codec, FloatArray, Payload
 from bench.host import EnergyClock
 from bench.load import interleave
 from bench.load.closed_loop import run_slice
 from bench.load.interleave import Settings
+from bench.payloads import PayloadPress
 from bench.protocols.raw_float32 import CODEC
 from bench.records import Verdict
 from bench.scenarios import ACCURACY, Scenario
@@ -176,6 +177,27 @@ def test_a_server_that_stops_answering_is_given_up() -> None:
         assert records["bad"][0].verdict is Verdict.FAILED
         assert "gave up" in records["bad"][0].reason
         assert records["good"][0].exchanges > 10
+
+
+def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many a slice needs is known from the answers before it: without any it is not for 20 ms of instant answers."""
+    made: list[None] = []
+    plain = PayloadPress.fresh
+
+    def counting(press: PayloadPress, codec: Codec, batch_size: int) -> Callable[[], Payload]:
+        make = plain(press, codec, batch_size)
+
+        def counted() -> Payload:
+            made.append(None)
+            return make()
+
+        return counted
+
+    monkeypatch.setattr(PayloadPress, "fresh", counting)
+    with world({"bad": after(IMAGES // 2, failing(1))}, SINGLE, QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["bad"])
+        assert records["bad"][0].verdict is Verdict.FAILED
+        assert 0 < len(made) < 50
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,180 @@
+"""Real sessions that are killed, or told to end, at random moments: nothing finished is lost, nothing is left behind.
+
+`SERVEBENCH_KILLS` says how many of each; `SERVEBENCH_KILL_SEED` makes the moments others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fixtures.cache import cache_root
+from fixtures.engines.process_tree import environments
+from fixtures.engines.sweeping import run_folder_prefix, sweep_processes
+from fixtures.owner import OWNER_VARIABLE, Owner, RunIdentity, start_ticks
+from reports.store import RECORDS, load_run
+from tests.fixtures.tiny import make_settings
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("SERVEBENCH_KILLS", "5"))
+SEED = int(os.environ.get("SERVEBENCH_KILL_SEED", "8"))
+LONGEST_S = 120.0
+ENDS_WITHIN_S = 60.0
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session of the suite, and who it is to the processes and folders that it makes."""
+
+    process: subprocess.Popen[bytes]
+    owner: Owner
+    out: Path
+
+    def lines(self) -> dict[Path, list[bytes]]:
+        """Whole lines of records on the disk now, by file."""
+        return {file: file.read_bytes().splitlines(keepends=True) for file in self.out.glob(f"*/{RECORDS}")}
+
+
+@contextmanager
+def session(out: Path) -> Iterator[Session]:
+    """The main job on flask, as short as can be; killed at the latest at the end."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "tox.ini",
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-only",
+        "--engine=process",
+    ]
+    command += ["--backend=flask", "--benchmark-max-time=0.3", "-m", "not load and not replay", "--starts=0"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    with subprocess.Popen(
+        [*command, f"--report-dir={out}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        ticks = start_ticks(process.pid)
+        assert ticks is not None
+        try:
+            yield Session(process, Owner(process.pid, ticks), out)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def length_s(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long a session takes that nobody disturbs; the first also builds what there is to build."""
+    spent_s = 0.0
+    for number in range(2):
+        out = tmp_path_factory.mktemp(f"undisturbed{number}")
+        started_s = time.perf_counter()
+        with session(out) as running:
+            assert running.process.wait(10 * LONGEST_S) == 0
+        spent_s = time.perf_counter() - started_s
+        assert left_of(running.owner) == []
+    return min(spent_s, LONGEST_S)
+
+
+def moments(count: int, length_s: float, seed: int) -> list[float]:
+    """One in each of `count` equal parts of a session, in a random order: no part of it is left out by chance."""
+    rng = random.Random(seed)
+    found = [(part + rng.random()) * length_s / count for part in range(count)]
+    rng.shuffle(found)
+    return found
+
+
+def test_a_kill_at_a_random_moment_loses_no_finished_record(length_s: float, tmp_path: Path) -> None:
+    """Every record that was on the disk is read back; the next start removes processes, folders and shared memory."""
+    shared_before = set(Path("/dev/shm").iterdir())
+    kept = 0
+    for number, moment_s in enumerate(moments(KILLS, length_s, SEED)):
+        with session(tmp_path / str(number)) as running:
+            with suppress(subprocess.TimeoutExpired):
+                running.process.wait(moment_s)
+            seen = running.lines()
+            running.process.kill()
+            running.process.wait()
+        for file, lines in seen.items():
+            read = {record.id for record in load_run(file.parent).records}
+            whole = [json.loads(line) for line in lines if line.endswith(b"\n")]
+            assert {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}" for cell in whole} <= read
+            kept += len(whole)
+        sweep_processes(make_settings(cache_root(), print))  # as the next session's first act
+        assert left_of(running.owner) == [], f"killed after {moment_s:.2f} s"
+        print(f"{number}: killed after {moment_s:.2f} s of {length_s:.1f} s, {kept} records kept so far")
+    with session(tmp_path / "next") as running:
+        assert running.process.wait(LONGEST_S) == 0, "what is left of the killed ones disturbs nobody"
+    assert left_of(running.owner) == []
+    gone = set(Path("/dev/shm").iterdir()) - shared_before
+    assert not [file for file in gone if file.name.startswith(("wgunicorn", "servebench"))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_session_told_to_end_at_a_random_moment_leaves_nothing(
+    length_s: float, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C and SIGTERM, ten moments: it ends by itself, soon, with what was finished in its report and nothing running."""
+    for place, moment_s in enumerate(moments(max(KILLS, 10), length_s, SEED + number)):
+        with session(tmp_path / str(place)) as running:
+            with suppress(subprocess.TimeoutExpired):
+                running.process.wait(moment_s)
+            seen = running.lines()
+            running.process.send_signal(number)
+            told_s = time.perf_counter()
+            running.process.wait(ENDS_WITHIN_S)
+            print(f"{place}: {number.name} after {moment_s:.2f} s, ended {time.perf_counter() - told_s:.2f} s later")
+        for file, lines in seen.items():
+            assert len(load_run(file.parent).records) >= len({_id(line) for line in lines if line.endswith(b"\n")})
+        assert left_of(running.owner) == [], f"{number.name} after {moment_s:.2f} s"
+
+
+def test_two_sessions_at_once_leave_each_other_alone(tmp_path: Path) -> None:
+    """Both are measured to their ends, each in its own folder; neither sweeps the other's servers."""
+    with session(tmp_path) as one, session(tmp_path) as other:
+        assert one.process.wait(2 * LONGEST_S) == 0
+        assert other.process.wait(2 * LONGEST_S) == 0
+    folders = [file.parent for file in tmp_path.glob(f"*/{RECORDS}")]
+    assert len(folders) == 2
+    cells = [{record.id for record in load_run(folder).records if record.exchanges} for folder in folders]
+    assert cells[0] == cells[1] != set()
+    assert left_of(one.owner) + left_of(other.owner) == []
+
+
+def left_of(owner: Owner) -> list[str]:
+    """What bears the mark of a session: processes, temporary folders."""
+    mark = f"{OWNER_VARIABLE}={owner}".encode()
+    mine = RunIdentity.new()
+    prefix = run_folder_prefix(mine).replace(str(mine.owner), str(owner))
+    return [
+        *(f"process {pid}" for pid, entries in environments() if mark in entries),
+        *(str(folder) for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*")),
+    ]
+
+
+def _id(line: bytes) -> str:
+    cell = json.loads(line)
+    return f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}"

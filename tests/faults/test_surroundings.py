@@ -1,0 +1,166 @@
+"""Faults of what surrounds a run: a full or read-only disk, a clock that jumps, a package index that does not answer."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from bench.contract import BackendUnavailable
+from bench.load.interleave import Settings
+from bench.records import Record, Samples
+from bench.scenarios import Scenario
+from fixtures.engines.process import ProcessEngine
+from fixtures.spec import load_spec
+from reports.store import RECORDS, RunStore, load_run
+from tests.bench.scripted import right, world
+from tests.fixtures.tiny import make_settings, make_tiny
+from tests.reports.records import a_stored_run
+
+SINGLE = Scenario("single", batch_size=1)
+QUICK = Settings(max_time_s=0.2)
+
+
+@contextmanager
+def tmpfs(place: Path, options: str) -> Iterator[None]:
+    """A small file system of its own; skips where none may be mounted."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except OSError as error:
+        pytest.skip(f"mount: {error.strerror}")
+    if done.returncode:
+        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True, timeout=10)
+
+
+def test_a_disk_that_fills_up_midway_loses_no_record(tmp_path: Path, temporary: Path) -> None:
+    """What no longer fits goes to a temporary folder with all from before; the first folder keeps whole records alone."""
+    stored = a_stored_run()
+    place = tmp_path / "small"
+    with tmpfs(place, "size=2m"):
+        store = RunStore(place, stored.run, "bench-1")
+        first = store.folder
+        assert first is not None
+        half = len(stored.records) // 2
+        for record in stored.records[:half]:
+            store.add(record, stored.samples.get(record.id))
+        assert store.problems == ()
+        _fill(place / "ballast")
+        for record in stored.records[half:]:
+            store.add(record, stored.samples.get(record.id))
+        store.finish()
+        assert {record.id for record in load_run(first).records} >= {record.id for record in stored.records[:half]}
+    assert len(store.problems) == 1
+    assert "No space left on device" in store.problems[0]
+    assert str(store.folder) in store.problems[0]
+    assert store.folder is not None
+    assert store.folder.parent == temporary
+    assert load_run(store.folder).records == stored.records
+
+
+def test_a_read_only_folder_is_told_and_all_is_kept_elsewhere(tmp_path: Path, temporary: Path) -> None:
+    """A file system that refuses root too: one problem, one temporary folder, every record in it."""
+    stored = a_stored_run()
+    place = tmp_path / "refuses"
+    with tmpfs(place, "size=256k,ro"):
+        store = RunStore(place, stored.run, "bench-1")
+        for record in stored.records:
+            store.add(record, stored.samples.get(record.id))
+        store.finish()
+        assert list(place.iterdir()) == []
+    assert len(store.problems) == 1
+    assert "Read-only file system" in store.problems[0]
+    assert store.folder is not None
+    assert load_run(store.folder).records == stored.records
+
+
+def test_a_torn_record_costs_itself_alone(tmp_path: Path) -> None:
+    """Killed at any byte of the last line: all before it are read."""
+    stored = a_stored_run()
+    store = RunStore(tmp_path, stored.run, "bench-1")
+    for record in stored.records:
+        store.add(record, stored.samples.get(record.id))
+    assert store.folder is not None
+    file = store.folder / RECORDS
+    whole = file.read_bytes()
+    begins = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for length in range(begins, len(whole), 97):
+        file.write_bytes(whole[:length])
+        assert load_run(store.folder).records[: len(stored.records) - 1] == stored.records[:-1]
+
+
+def test_a_clock_that_jumps_changes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour forwards and backwards at every look: durations, slices and the measuring time are of the steady clock."""
+    jumps = itertools.cycle((3600.0, -3600.0, 86400.0, -86400.0))
+    true_time = time.time
+    asked: list[float] = []
+
+    def jumping() -> float:
+        asked.append(next(jumps))
+        return true_time() + asked[-1]
+
+    monkeypatch.setattr(time, "time", jumping)
+    monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * jumping()))
+    started_s = time.perf_counter()
+    with world({"a": right, "b": right}, SINGLE, QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+    spent_s = time.perf_counter() - started_s
+    for name in ("a", "b"):
+        record, samples = _measured(records[name])
+        assert record.measured_s is not None
+        assert QUICK.max_time_s <= record.measured_s <= spent_s
+        assert 0 < samples.duration_s.min() <= samples.duration_s.max() <= spent_s
+        assert record.errors == 0
+
+
+def test_no_duration_is_taken_from_a_clock_that_can_be_set() -> None:
+    """No module of the suite reads time.time or its like; the time of day is for names and headings."""
+    root = Path(__file__).parents[2]
+    asks = re.compile(r"\btime\.time(_ns)?\(|from time import .*\btime\b|\.timestamp\(\)")
+    files = [file for package in ("bench", "fixtures", "reports") for file in (root / package).rglob("*.py")]
+    assert len(files) > 100
+    assert [str(file) for file in files if asks.search(file.read_text(encoding="utf-8"))] == []
+
+
+def test_a_package_index_that_refuses_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at its address: NOT_MEASURED with pip's words, and neither a half-made environment nor a process stays."""
+    for name, value in {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_TIMEOUT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("PIP_CONFIG_FILE", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
+        monkeypatch.setenv(name, os.devnull if name == "PIP_CONFIG_FILE" else "")
+    spec = make_tiny(tmp_path)
+    (spec.folder / "requirements.txt").write_text("servebench-no-such-package==1\n")
+    manifest = spec.folder / "backend.toml"
+    manifest.write_text(manifest.read_text().replace("[process]", '[process]\nrequirements = "requirements.txt"'))
+    engine = ProcessEngine(make_settings(tmp_path / "cache", print))
+    with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*servebench-no-such-package.*check its requirements"):
+        engine.prepare(load_spec(manifest))
+    assert not list((tmp_path / "cache").rglob(".complete"))
+    engine.close()
+
+
+def _measured(row: tuple[Record, Samples | None]) -> tuple[Record, Samples]:
+    record, samples = row
+    assert samples is not None
+    return record, samples
+
+
+def _fill(file: Path) -> None:
+    """Write until nothing more fits."""
+    with suppress(OSError), file.open("wb", buffering=0) as ballast:
+        for size in (4096, 1):
+            with suppress(OSError):
+                while True:
+                    ballast.write(bytes(size))
