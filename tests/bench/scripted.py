@@ -192,13 +192,15 @@ def measuring(
     named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
     cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
     plan = plan_of(
-        list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples))
+        list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples)), resume
     )
     model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
     return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
 
 
-def plan_of(cells: Sequence[Cell], settings: Settings, emit: Callable[[Record, Samples | None], None]) -> Plan:
+def plan_of(
+    cells: Sequence[Cell], settings: Settings, emit: Callable[[Record, Samples | None], None], resume: Resume | None = None
+) -> Plan:
     """What a session would ask for, with nobody but `emit` to listen."""
     return Plan(
         cells=cells,
