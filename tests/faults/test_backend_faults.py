@@ -14,14 +14,16 @@ import pytest
 
 from bench.analysis import records_of
 from bench.contract import Model
+from bench.lane_maker import CLIENTS_SHARE
 from bench.load import interleave, lanes
 from bench.load.interleave import Settings
 from bench.records import Verdict
+from bench.scenarios import Scenario, clients_scenario
 from fixtures.engines.base import EngineSettings
 from fixtures.engines.process import ProcessEngine
 from fixtures.engines.process_tree import marked
 from fixtures.engines.sweeping import run_folder_prefix
-from tests.faults.three import AS_WITHOUT_FAULT, HEALTHY, READY_S, SETTINGS, Rows, assert_unharmed, make_faulty, measure
+from tests.faults.three import AS_WITHOUT_FAULT, HEALTHY, READY_S, SETTINGS, SINGLE, Rows, assert_unharmed, make_faulty, measure
 
 AT_START, IN_WARM_UP, IN_MID_CAMPAIGN = 0, 10, 60
 """The request with which the fault begins: the first is the probe's, 28 more are the warm-up's."""
@@ -51,13 +53,19 @@ def nothing_left(settings: EngineSettings) -> Iterator[None]:
 
 
 def beside_two(
-    faults: Sequence[str], begin: int, root: Path, settings: EngineSettings, model: Model, plan: Settings = SETTINGS
+    faults: Sequence[str],
+    begin: int,
+    root: Path,
+    settings: EngineSettings,
+    model: Model,
+    plan: Settings = SETTINGS,
+    scenario: Scenario = SINGLE,
 ) -> Rows:
     """One campaign of two healthy servers and, between them, one with each of the faults, by which it is named."""
     ready_s = READY_S if begin == AT_START else 20.0
     bad = [make_faulty(root, fault, fault, begin, ready_s) for fault in faults]
     specs = [make_faulty(root, HEALTHY[0]), *bad, make_faulty(root, HEALTHY[1])]
-    return measure(specs, ProcessEngine(settings), settings, model, plan=plan)
+    return measure(specs, ProcessEngine(settings), settings, model, plan=plan, scenario=scenario)
 
 
 def test_faults_at_the_start_are_their_own(tmp_path: Path, settings: EngineSettings, model: Model) -> None:
@@ -98,6 +106,20 @@ def test_a_fault_in_mid_campaign_is_its_own(fault: str, tmp_path: Path, settings
     assert record.errors > 0
     assert record.rank is None
     assert_unharmed(rows)
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_a_fault_while_several_clients_ask_is_its_own(
+    fault: str, tmp_path: Path, settings: EngineSettings, model: Model
+) -> None:
+    """Four at once, all of whom it concerns: FAILED as with one; nobody else's client waits for them for ever."""
+    rows = beside_two([fault], IN_MID_CAMPAIGN, tmp_path, settings, model, scenario=clients_scenario(4))
+    record, _ = rows[fault]
+    assert record.verdict is Verdict.FAILED
+    words = WORDS["killed"] if fault == "killed" else r"gave up after errors in a row .*waited 0\.4 s for an answer"
+    assert re.search(rf"(?s){words}", record.reason), record.reason
+    assert record.rank is None
+    assert_unharmed(rows, replace(SETTINGS, max_time_s=CLIENTS_SHARE * SETTINGS.max_time_s))
 
 
 def test_one_answer_in_a_hundred_that_is_an_error_fails_its_row(tmp_path: Path, settings: EngineSettings, model: Model) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from fixtures.cache import cache_root
 from fixtures.engines.process_tree import environments
+from fixtures.engines.shared_memory import regions_of
 from fixtures.engines.sweeping import run_folder_prefix, sweep_processes
 from fixtures.owner import OWNER_VARIABLE, Owner, RunIdentity, start_ticks
 from reports.store import RECORDS, load_run
@@ -109,28 +110,27 @@ def moments(count: int, length_s: float, seed: int) -> list[float]:
 
 def test_a_kill_at_a_random_moment_loses_no_finished_record(length_s: float, tmp_path: Path) -> None:
     """Every record that was on the disk is read back; the next start removes processes, folders and shared memory."""
-    shared_before = set(Path("/dev/shm").iterdir())
     kept = 0
     for number, moment_s in enumerate(moments(KILLS, length_s, SEED)):
         with session(tmp_path / str(number)) as running:
             with suppress(subprocess.TimeoutExpired):
                 running.process.wait(moment_s)
             seen = running.lines()
+            regions = regions_of(processes_of(running.owner))
             running.process.kill()
             running.process.wait()
         for file, lines in seen.items():
             read = {record.id for record in load_run(file.parent).records}
-            whole = [json.loads(line) for line in lines if line.endswith(b"\n")]
-            assert {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}" for cell in whole} <= read
+            whole = [_id(line) for line in lines if line.endswith(b"\n")]
+            assert set(whole) <= read
             kept += len(whole)
         sweep_processes(make_settings(cache_root(), print))  # as the next session's first act
         assert left_of(running.owner) == [], f"killed after {moment_s:.2f} s"
+        assert not [region for region in regions if region.exists()]
         print(f"{number}: killed after {moment_s:.2f} s of {length_s:.1f} s, {kept} records kept so far")
     with session(tmp_path / "next") as running:
         assert running.process.wait(LONGEST_S) == 0, "what is left of the killed ones disturbs nobody"
     assert left_of(running.owner) == []
-    gone = set(Path("/dev/shm").iterdir()) - shared_before
-    assert not [file for file in gone if file.name.startswith(("wgunicorn", "servebench"))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -148,7 +148,8 @@ def test_a_session_told_to_end_at_a_random_moment_leaves_nothing(
             running.process.wait(ENDS_WITHIN_S)
             print(f"{place}: {number.name} after {moment_s:.2f} s, ended {time.perf_counter() - told_s:.2f} s later")
         for file, lines in seen.items():
-            assert len(load_run(file.parent).records) >= len({_id(line) for line in lines if line.endswith(b"\n")})
+            read = {record.id for record in load_run(file.parent).records}
+            assert {_id(line) for line in lines if line.endswith(b"\n")} <= read
         assert left_of(running.owner) == [], f"{number.name} after {moment_s:.2f} s"
 
 
@@ -166,13 +167,18 @@ def test_two_sessions_at_once_leave_each_other_alone(tmp_path: Path) -> None:
 
 def left_of(owner: Owner) -> list[str]:
     """What bears the mark of a session: processes, temporary folders."""
-    mark = f"{OWNER_VARIABLE}={owner}".encode()
     mine = RunIdentity.new()
     prefix = run_folder_prefix(mine).replace(str(mine.owner), str(owner))
     return [
-        *(f"process {pid}" for pid, entries in environments() if mark in entries),
+        *(f"process {pid}" for pid in processes_of(owner)),
         *(str(folder) for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*")),
     ]
+
+
+def processes_of(owner: Owner) -> list[int]:
+    """What a session started and still runs."""
+    mark = f"{OWNER_VARIABLE}={owner}".encode()
+    return [pid for pid, entries in environments() if mark in entries]
 
 
 def _id(line: bytes) -> str:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+import bench.lane_maker
 import bench.probe
 from bench.campaign import Campaigns
 from bench.cells import Cell
 from bench.contract import Model
+from bench.load.crowd import Crowd
 from bench.load.interleave import Settings
 from bench.records import Record, Samples, Verdict
 from bench.scenarios import Scenario
@@ -79,6 +81,7 @@ def little(root: Path) -> Model:
 def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadlines of an exchange and of a server's end, which are 10 s and 4 s, so that many faults fit into a minute."""
     monkeypatch.setattr(bench.probe, "HttpTransport", partial(HttpTransport, deadline_s=DEADLINE_S))
+    monkeypatch.setattr(bench.lane_maker, "Crowd", partial(Crowd, deadline_s=DEADLINE_S))
     monkeypatch.setattr(process_server, "_TERM_S", 0.3)
     monkeypatch.setattr(process_server, "_TERM_REST_S", 0.1)
 
