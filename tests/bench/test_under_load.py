@@ -7,12 +7,27 @@ import time
 
 import pytest
 
-from bench.contract import FloatArray
+from bench.campaign import Campaigns
+from bench.cells import Cell
+from bench.contract import FloatArray, Model
 from bench.load.interleave import Settings
-from bench.records import Verdict
+from bench.records import EarlierRun, Record, Samples, Verdict
+from bench.resume import Resume
 from bench.scenarios import Arrival, Kind, clients_scenario, open_loop_scenario, slo_scenario
 from bench.statistics.histogram import decode
-from tests.bench.scripted import Handler, right, world
+from tests.bench.scripted import (
+    CLASSES,
+    PREDICT,
+    WIDTH,
+    Handler,
+    ScriptedFleet,
+    little_dataset,
+    plan_of,
+    right,
+    scripted,
+    world,
+)
+from tests.bench.test_resume import a_run
 
 QUICK = Settings(max_time_s=0.6)
 
@@ -109,3 +124,30 @@ def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
             assert record.load > 0.3
         else:
             assert record.images_per_s_low == 0.0
+
+
+def test_a_resumed_sweep_measures_each_missing_cell_once() -> None:
+    """All numbers of clients are one campaign: what is taken over stays, what is missing is measured when its first is due."""
+    scenarios = [clients_scenario(1), clients_scenario(2), clients_scenario(3)]
+    with scripted("a", right) as system:
+        cells = [Cell(system.backend, system.backend.endpoints[0], scenario) for scenario in scenarios]
+        told: dict[str, list[tuple[Record, Samples | None]]] = {}
+
+        def campaigns(resume: Resume) -> Campaigns:
+            plan = plan_of(
+                cells, QUICK, lambda record, samples: told.setdefault(record.scenario, []).append((record, samples)), resume
+            )
+            model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
+            return Campaigns(plan, ScriptedFleet({"a": system}, {}), little_dataset(), model)
+
+        first = campaigns(Resume())
+        first.result(cells[0])
+        assert {name: len(found) for name, found in told.items()} == {"c01": 1, "c02": 1, "c03": 1}
+        kept, samples = told["c02"][0]
+        assert samples is not None
+        earlier = EarlierRun("out/earlier", a_run(), [kept], {kept.id: samples})
+        second = campaigns(Resume(earlier))
+        results = [second.result(cell) for cell in cells]
+        assert {name: len(found) for name, found in told.items()} == {"c01": 2, "c02": 1, "c03": 2}
+        assert results[1].record.taken_from == "earlier"
+        assert list(results[1].duration_s) == samples.duration_s.tolist()
