@@ -51,7 +51,7 @@ class Session:
 
     def lines(self) -> dict[Path, list[bytes]]:
         """Whole lines of records on the disk now, by file."""
-        return {file: file.read_bytes().splitlines(keepends=True) for file in self.out.glob(f"*/{RECORDS}")}
+        return {file: file.read_bytes().splitlines(keepends=True) for file in records_below(self.out)}
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def test_two_sessions_at_once_leave_each_other_alone(tmp_path: Path) -> None:
     with session(tmp_path) as one, session(tmp_path) as other:
         assert one.process.wait(2 * LONGEST_S) == 0
         assert other.process.wait(2 * LONGEST_S) == 0
-    folders = [file.parent for file in tmp_path.glob(f"*/{RECORDS}")]
+    folders = [file.parent for file in records_below(tmp_path)]
     assert len(folders) == 2
     cells = [{record.id for record in load_run(folder).records if record.exchanges} for folder in folders]
     assert cells[0] == cells[1] != set()
@@ -173,6 +173,11 @@ def left_of(owner: Owner) -> list[str]:
         *(f"process {pid}" for pid in processes_of(owner)),
         *(str(folder) for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*")),
     ]
+
+
+def records_below(out: Path) -> list[Path]:
+    """Of each run, not once more of the one that `latest` points at."""
+    return [file for file in out.glob(f"*/{RECORDS}") if not file.parent.is_symlink()]
 
 
 def processes_of(owner: Owner) -> list[int]:
