@@ -15,7 +15,7 @@ from bench.load.crowd import Crowd
 from bench.load.feeds import Feed
 from bench.load.open_loop import run_schedule, schedule
 from bench.load.search import Search
-from bench.scenarios import Arrival
+from bench.scenarios import CONNECTIONS, Arrival
 from bench.statistics import supported_percentile
 
 SUPPORTED = 700
@@ -23,7 +23,7 @@ SUPPORTED = 700
 
 _TURNS = 4  # exchanges of each client in a slice, so that its untimed beginning and end stay the smaller part
 _WARM_UP_S = 0.1
-_PEAK_CLIENTS = (1, 4, 16)
+_PEAK_CLIENTS = (1, 4, 16, CONNECTIONS)
 _LOOK_S = 0.15
 _LEAD_IN_S = (0.05, 0.5)
 _RELAXATIONS = 2.0
