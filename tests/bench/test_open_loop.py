@@ -109,9 +109,10 @@ def test_open_loop_agrees_with_queueing_theory(capsys: pytest.CaptureFixture[str
     noise = f"delays of client and server by the machine, p99: {1e3 * noise_s(done):.2f} ms"
     with capsys.disabled():
         print(f"\n  open loop at half load, ms (M/D/1): {shown}; {noise}")
-    if noise_s(done) > NOISY_S:
+    agrees = seen == pytest.approx(theory, rel=0.1)
+    if not agrees and noise_s(done) > NOISY_S:
         pytest.skip(f"this machine is too busy to keep times of {1e3 * SERVICE_S:g} ms: {noise}")
-    assert seen == pytest.approx(theory, rel=0.1)
+    assert agrees
 
 
 def test_open_loop_shows_a_stall_that_a_closed_loop_hides(capsys: pytest.CaptureFixture[str]) -> None:
