@@ -107,8 +107,8 @@ def test_more_than_the_server_carries_is_saturated() -> None:
 
 def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
     """A generous limit is held up to near the peak, an impossible one at no rate, which is told as 0."""
-    for limit_s, found in ((0.5, True), (0.0005, False)):
-        with world({"a": resting(0.002)}, slo_scenario(limit_s), Settings(max_time_s=0.3)) as (campaigns, cells, records):
+    for limit_s, found in ((0.5, True), (0.0002, False)):
+        with world({"a": resting(0.0004)}, slo_scenario(limit_s), Settings(max_time_s=0.3)) as (campaigns, cells, records):
             campaigns.result(cells["a"])
         record, samples = records["a"]
         assert record.slo_s == limit_s
