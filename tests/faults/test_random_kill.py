@@ -29,7 +29,7 @@ from reports.store import RECORDS, load_run
 from tests.fixtures.tiny import make_settings
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("SERVEBENCH_KILLS", "5"))
+KILLS = int(os.environ.get("SERVEBENCH_KILLS", "10"))
 SEED = int(os.environ.get("SERVEBENCH_KILL_SEED", "8"))
 LONGEST_S = 120.0
 ENDS_WITHIN_S = 60.0
@@ -138,7 +138,7 @@ def test_a_session_told_to_end_at_a_random_moment_leaves_nothing(
     length_s: float, tmp_path: Path, number: signal.Signals
 ) -> None:
     """Ctrl-C and SIGTERM, ten moments: it ends by itself, soon, with what was finished in its report and nothing running."""
-    for place, moment_s in enumerate(moments(max(KILLS, 10), length_s, SEED + number)):
+    for place, moment_s in enumerate(moments(KILLS, length_s, SEED + number)):
         with session(tmp_path / str(place)) as running:
             with suppress(subprocess.TimeoutExpired):
                 running.process.wait(moment_s)
