@@ -129,9 +129,16 @@ class Peak:
 
     crowd: Crowd
     clients: int = 1
+    found: bool = False
 
     def find(self, feed: Feed, count: int) -> Iterator[Slice]:
-        """Try several numbers of clients; the one that carries most is used from then on. See `Clients.warm_up` for `count`."""
+        """Try several numbers of clients, once; the one that carries most is used from then on.
+
+        See `Clients.warm_up` for `count`.
+        """
+        if self.found:
+            return
+        self.found = count > 1
         best = 0.0
         for clients in _PEAK_CLIENTS if count > 1 else _PEAK_CLIENTS[:1]:
             tried = run_clients(self.crowd, clients, feed.sendings(0), slice_s=_LOOK_S if count > 1 else 0.0)
