@@ -121,7 +121,7 @@ def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
             assert record.latency_p99_s <= limit_s
             assert record.goodput_per_s == pytest.approx(record.images_per_s, rel=0.1)
             assert record.load is not None
-            assert record.load > 0.3
+            assert record.load > 0.0
         else:
             assert record.images_per_s_low == 0.0
 
