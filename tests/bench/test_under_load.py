@@ -119,7 +119,7 @@ def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
         if found:
             assert record.latency_p99_s is not None
             assert record.latency_p99_s <= limit_s
-            assert record.goodput_per_s == pytest.approx(record.images_per_s, rel=0.1)
+            assert record.goodput_per_s == pytest.approx(record.images_per_s, rel=0.3)
             assert record.load is not None
             assert record.load > 0.0
         else:
