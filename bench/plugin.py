@@ -93,6 +93,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
     )
     add_option(parser, "--starts", metavar="N", default="3", help="how often each backend is started for the start-up; 0: not")
+    add_option(parser, "--soak", metavar="SECONDS", default="3600", help="how long bench/soak.py goes on (tox -e soak)")
     add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
 
 
