@@ -3,7 +3,7 @@
 Schema history
     1  2026-11-22  first version
     2  2026-11-24  run.study, run.confusion, run.disagreements, run.gate; a run of version 1 is read as one without
-    3  2026-11-25  run.startup; cells under load (kind, concurrency, arrival, load, offered_per_s, latency_hdr, ...) and cost
+    3  2026-11-25  run.startup, run.soak; cells under load (kind, concurrency, arrival, load, offered_per_s, ...) and cost
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from time import perf_counter
 
 import pytest
@@ -17,17 +18,17 @@ from bench.campaign import Campaigns, Plan
 from bench.collection import again, cells_of
 from bench.confusion import Disagreement
 from bench.console import Console
-from bench.contract import BadInput, Dataset, Fleet, Model
+from bench.contract import Dataset, Fleet, Model
 from bench.growth import LEAST_LAPS, by_holder, growths
 from bench.holdings import Holdings, own_holdings
 from bench.idle import IdleWatch
+from bench.load_options import soak_seconds
 from bench.options import get_option
 from bench.records import Record, Samples, SoakRow, Verdict
 from bench.scenarios import ACCURACY, Kind
 from bench.session import SESSION, Session, emit_beside, emit_record, settings_of_session
 
 SUITE = "servebench"
-_MOST_S = 7 * 24 * 3600
 _NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.CACHED)
 
 
@@ -67,14 +68,15 @@ class Soak:
         self.last = _Lap()
 
     def run(self, seconds: float, keep: Callable[[Sequence[SoakRow]], None]) -> None:
-        """Lap after lap; `keep` gets all rows after each."""
-        start_s, lap = perf_counter(), 0
-        while perf_counter() - start_s < seconds:
-            lap += 1
+        """Lap after lap, one at least; `keep` gets all rows after each."""
+        start_s = perf_counter()
+        for lap in count(1):
             self.last = self._measured()
             self.rows += self._read(lap, perf_counter() - start_s)
             keep(tuple(self.rows))
             self._plan.say(f"soak: lap {lap}, {perf_counter() - start_s:,.0f} of {seconds:,.0f} s; {self._words()}")
+            if perf_counter() - start_s >= seconds:
+                break
 
     def _measured(self) -> _Lap:
         lap = _Lap()
@@ -123,13 +125,6 @@ class Soak:
                 if not growth.is_flat
             ]
         return found
-
-
-def soak_seconds(text: str | None) -> float:
-    """`3600` -> 3600.0; raises BadInput."""
-    if text is None or not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= _MOST_S or len(text) > 9:
-        raise BadInput(f"--soak {str(text)[:200]}: expected whole seconds, from 1 to {_MOST_S:,}")
-    return float(text)
 
 
 def _plan(config: pytest.Config) -> Plan:
