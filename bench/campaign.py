@@ -149,8 +149,8 @@ class Campaigns:
             campaign.run()
             interrupted = False
         finally:
-            # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short.
-            if any(lane.duration_s for lane in lanes):
+            # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
+            if not interrupted or any(lane.duration_s for lane in lanes):
                 self._book_measured(runs, interrupted)
                 self._emit_run()  # what the paused ones used meanwhile is known now
         self._plan.say(
