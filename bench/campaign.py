@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.analysis import CellRun, Outcome, blank_record, pass_outcome, records_of
+from bench.analysis import records_of
+from bench.cell_record import CellRun, Outcome, blank_record, pass_outcome
 from bench.cells import Cell, CellResult
 from bench.confusion import Disagreement
 from bench.contract import Dataset, Fleet, Model, Role

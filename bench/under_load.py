@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis import (
+from bench.cell_record import (
     CellRun,
     Outcome,
     blank_record,
