@@ -133,20 +133,21 @@ class Peak:
     found: bool = False
 
     def find(self, feed: Feed, count: int) -> Iterator[Slice]:
-        """Try several numbers of clients, once; the one that carries most is used from then on.
+        """Try several numbers of clients, once without an error; the one that carries most is used from then on.
 
         See `Clients.warm_up` for `count`.
         """
         if self.found:
             return
-        self.found = count > 1
-        best = 0.0
+        best, complete = 0.0, count > 1
         for clients in _PEAK_CLIENTS if count > 1 else _PEAK_CLIENTS[:1]:
             tried = run_clients(self.crowd, clients, feed.sendings(0), slice_s=_LOOK_S if count > 1 else 0.0)
             rate = tried.exchanges / tried.seconds if tried.seconds else 0.0
             if rate > best:
                 self.clients, best = clients, rate
+            complete = complete and tried.error is None
             yield tried
+        self.found = complete
 
     def look(self, sendings: Sendings) -> Slice:
         """Requests a second, in `peak_per_s`; the answers are there to be verified, its durations are nobody's figures."""

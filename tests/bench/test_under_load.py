@@ -9,7 +9,11 @@ import pytest
 
 from bench.campaign import Campaigns
 from bench.cells import Cell
-from bench.contract import FloatArray, Model
+from bench.contract import ConnectionLost, FloatArray, Model
+from bench.load.closed_loop import Slice
+from bench.load.crowd import Crowd
+from bench.load.drives import Peak
+from bench.load.feeds import CyclingFeed
 from bench.load.interleave import Settings
 from bench.records import EarlierRun, Record, Samples, Verdict
 from bench.resume import Resume
@@ -116,6 +120,23 @@ def test_a_server_that_is_asked_for_far_too_much_has_an_end_and_no_percentiles(m
     assert record.verdict in (Verdict.SATURATED, Verdict.CLIENT_BOUND), record.reason
     assert "fell behind" in record.reason
     assert (record.latency_p50_s, record.latency_p99_s, record.latency_hdr) == (None, None, None)
+
+
+def test_a_peak_that_an_error_cut_short_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the endpoint's next cells would be offered parts of what one client sees, and be none the worse for it."""
+    tries: list[int] = []
+
+    def tried(crowd: Crowd, clients: int, feed: object, *, slice_s: float) -> Slice:
+        tries.append(clients)
+        return Slice(error=ConnectionLost("once")) if len(tries) == 2 else Slice(seconds=1.0, exchanges=clients)
+
+    monkeypatch.setattr("bench.load.drives.run_clients", tried)
+    peak, feed = Peak(Crowd([])), CyclingFeed([], lambda payload: payload)
+    for found in (False, True, True):
+        list(peak.find(feed, 24))
+        assert peak.found is found
+    assert tries == [1, 4, 16, 64] * 2
+    assert peak.clients == 64
 
 
 def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
