@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from bench.cell_record import (
+    CellRun,
+    FloatArray64,
+    Outcome,
+    blank_record,
+    disagreements,
+    evidence_of,
+    per_image,
+    samples_of,
+    verification_of,
+    with_answers,
+    with_latencies,
+)
 from bench.cells import Cell
-from bench.confusion import Disagreement
-from bench.contract import Answer, FloatArray, IntArray, Role
+from bench.contract import IntArray, Role
 from bench.gate import Believed, GateRow, gate_row, noise_floor
-from bench.load.lanes import Booked, Lane
-from bench.mistakes import disagreements_of
-from bench.payloads import PayloadBook, PayloadPress
-from bench.probe import canned_answer
-from bench.records import Record, Samples, Verdict
-from bench.scenarios import Kind
+from bench.load.lanes import Lane
+from bench.payloads import PayloadPress
+from bench.records import Record, Verdict
 from bench.statistics import (
     BETWEEN_STARTS,
     Effects,
@@ -27,49 +34,16 @@ from bench.statistics import (
     bootstrap_effects,
     effect_halves,
     group_ratio,
-    latency_percentile,
-    outliers,
     ranks,
     ratios,
     throughput,
     throughput_halves,
 )
-from bench.statistics.histogram import encode_latencies
-from bench.verdicts import Evidence, decide
-from bench.verify import Verification, counted
+from bench.verdicts import decide
+from bench.verify import Verification
 
 _RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable
-
-
-FloatArray64 = npt.NDArray[np.float64]
-
-
-@dataclass(slots=True)
-class CellRun:
-    """One cell with the lanes that measured it and the payloads that they sent."""
-
-    cell: Cell
-    book: PayloadBook
-    measure: Lane
-    same: Lane | None = None
-    fresh: Lane | None = None
-    again: str = ""
-
-    @property
-    def lanes(self) -> list[Lane]:
-        """All lanes of this cell."""
-        return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A record, the raw samples behind it, the images that were answered with another class, and what the gate says."""
-
-    record: Record
-    samples: Samples
-    disagreements: tuple[Disagreement, ...] = ()
-    gate: GateRow | None = None
 
 
 def records_of(
@@ -160,11 +134,6 @@ def _believed(starts: Sequence[Record]) -> Believed:
     )
 
 
-def disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:
-    """The images that were answered with another class than the reference's."""
-    return disagreements_of(run.cell.id, verification.differing, press.dataset.labels, press.dataset.class_names)
-
-
 def _halves(lanes: Sequence[Lane], slices: Slices, seed: int) -> list[Interval | None]:
     """Each lane's second half over its first; with nothing to compare with, by its throughput."""
     if sum(bool(lane.booked) for lane in lanes) > 1:
@@ -177,18 +146,6 @@ def _throughput_halves(lane: Lane, seed: int) -> Interval | None:
         return None
     images, seconds, rounds = _sums(lane, batch_size=1)
     return throughput_halves(images, seconds, rounds, seed=seed, level=_HALVES_LEVEL)
-
-
-def pass_outcome(run: CellRun, press: PayloadPress) -> Outcome:
-    """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
-    lane = run.measure
-    verification = verification_of(run, press)
-    verdict, reason = decide(evidence_of(lane.warm_up_s, run.lanes, verification))
-    record = blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
-    record = replace(with_answers(record, run, verification, press), exchanges=len(lane.warm_up_s))
-    rounds = np.zeros(len(lane.warm_up_s), dtype=np.int64)
-    samples = Samples(duration_s=np.array(lane.warm_up_s, dtype=np.float64), round_index=rounds)
-    return Outcome(record, samples, disagreements(run, verification, press))
 
 
 def slices_of(lanes: Sequence[Lane]) -> Slices:
@@ -214,51 +171,6 @@ def _foreign_wait(runs: Sequence[CellRun]) -> float:
     booked = [b for run in alone for b in run.measure.booked]
     cpu_s = sum(b.cpu_s or 0.0 for b in booked)
     return sum(b.wait_s or 0.0 for b in booked) / cpu_s if cpu_s else 0.0
-
-
-def verification_of(run: CellRun, press: PayloadPress) -> Verification:
-    """Every answer of every lane of this cell against the reference; null's against what it was told to say."""
-    images = len(press.dataset)
-    if run.cell.backend.role is Role.CEILING:
-        return _verify_canned(run, images)
-    parts = []
-    for lane in run.lanes:
-        answers = [Answer(index, body) for index, body in lane.answers]
-        expected: Sequence[FloatArray] = run.book.expected
-        if lane is run.fresh:
-            expected = press.fresh_expected(list(lane.feed.payloads))
-        parts.append(press.verifier(run.book.codec, lane.feed.payloads, expected).verify(answers, images))
-    main = parts[0]
-    diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
-    return replace(
-        main,
-        answers=sum(part.answers for part in parts),
-        wrong=sum(part.wrong for part in parts),
-        first_wrong=next((part.first_wrong for part in parts if part.first_wrong), ""),
-        max_abs_diff=max(diffs) if diffs else None,
-        differing=counted(found for part in parts[: -1 if run.fresh is not None else None] for found in part.differing),
-    )
-
-
-def _verify_canned(run: CellRun, images: int) -> Verification:
-    told = canned_answer(run.book)
-    wrong = sum(body != told for _, body in run.measure.answers)
-    return Verification(
-        answers=len(run.measure.answers),
-        wrong=wrong,
-        first_wrong="an answer of null is not the one that it was given" if wrong else "",
-        agreement=None,
-        max_abs_diff=None,
-        predicted=np.full(images, -1, dtype=np.int64),
-        decode_s=None,
-    )
-
-
-def accuracy_of(predicted: IntArray, labels: IntArray | None) -> float | None:
-    """Top-1 accuracy over all images; None unless every image was answered and has a label."""
-    if labels is None or (predicted < 0).any():
-        return None
-    return float((predicted == labels).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,39 +214,6 @@ def _record(run: CellRun, press: PayloadPress, held: Held, verification: Verific
     return _with_figures(record, lane, cell.scenario.batch_size, seed) if lane.duration_s else record
 
 
-def evidence_of(duration_s: Sequence[float], lanes: Sequence[Lane], verification: Verification) -> Evidence:
-    """Errors and wrong answers of all lanes of a cell; what else it is held against is added by who knows it."""
-    errors = [error for lane in lanes for error in lane.errors]
-    return Evidence(
-        exchanges=len(duration_s),
-        errors=len(errors),
-        first_error=f"{type(errors[0]).__name__}: {errors[0]}" if errors else "",
-        retired=next((lane.retired for lane in lanes if lane.retired), ""),
-        answers=verification.answers,
-        wrong=verification.wrong,
-        first_wrong=verification.first_wrong,
-    )
-
-
-def with_answers(record: Record, run: CellRun, verification: Verification, press: PayloadPress) -> Record:
-    """What the answers were worth, and what encoding, decoding and connecting took."""
-    lane = run.measure
-    return replace(
-        record,
-        errors=sum(len(each.errors) for each in run.lanes),
-        reconnects=sum(each.reconnects for each in run.lanes),
-        answers_verified=verification.answers,
-        agreement=verification.agreement,
-        max_abs_diff=_finite(verification.max_abs_diff),
-        accuracy=accuracy_of(verification.predicted, press.dataset.labels),
-        encode_s=run.book.encode_s,
-        decode_s=verification.decode_s,
-        request_bytes=round(float(np.mean([len(payload.body) for payload in run.book.payloads]))),
-        answer_bytes=len(lane.answers[0][1]) if lane.answers else None,
-        first_exchange_s=lane.warm_up_s[0] if lane.warm_up_s else None,
-    )
-
-
 def _with_figures(record: Record, lane: Lane, batch_size: int, seed: int) -> Record:
     durations = np.array(lane.duration_s)
     rate = throughput(*_sums(lane, batch_size), seed=seed)
@@ -349,21 +228,6 @@ def _with_figures(record: Record, lane: Lane, batch_size: int, seed: int) -> Rec
     )
 
 
-def with_latencies(record: Record, durations: FloatArray64) -> Record:
-    """What `durations` [n] in seconds, at least one, say of the latency; of cells under load also as a histogram."""
-    return replace(
-        record,
-        latency_hdr=encode_latencies(durations) if record.kind is not Kind.THROUGHPUT else None,
-        outliers=outliers(durations),
-        latency_mean_s=float(durations.mean()),
-        latency_p50_s=latency_percentile(durations, 0.5),
-        latency_p90_s=latency_percentile(durations, 0.9),
-        latency_p95_s=latency_percentile(durations, 0.95),
-        latency_p99_s=latency_percentile(durations, 0.99),
-        latency_p999_s=latency_percentile(durations, 0.999),
-    )
-
-
 def _sums(lane: Lane, batch_size: int) -> tuple[FloatArray64, FloatArray64, IntArray]:
     """Images, seconds and round of each slice of the lane."""
     return (
@@ -371,35 +235,6 @@ def _sums(lane: Lane, batch_size: int) -> tuple[FloatArray64, FloatArray64, IntA
         np.array([booked.seconds for booked in lane.booked], dtype=np.float64),
         np.array([booked.round_index for booked in lane.booked], dtype=np.int64),
     )
-
-
-def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: str, again: str) -> Record:
-    """A record that names the cell and its verdict, and claims nothing else."""
-    return Record(
-        backend=cell.backend.name,
-        endpoint=cell.endpoint.name,
-        protocol=cell.endpoint.protocol,
-        runtime=cell.backend.runtime,
-        role=str(cell.backend.role),
-        scenario=cell.scenario.name,
-        batch_size=cell.scenario.batch_size,
-        engine=engine,
-        verdict=verdict,
-        reason=reason,
-        kind=cell.scenario.kind,
-        concurrency=cell.scenario.concurrency,
-        arrival=cell.scenario.arrival,
-        load=cell.scenario.load,
-        slo_s=cell.scenario.slo_s,
-        again=again,
-    )
-
-
-def per_image(lane: Lane, batch_size: int, spent: Callable[[Booked], float | None]) -> float | None:
-    """What the lane's slices spent on one image, of those in which that is known."""
-    known = [(amount, booked.answered) for booked in lane.booked if (amount := spent(booked)) is not None]
-    images = sum(answered for _, answered in known) * batch_size
-    return sum(amount for amount, _ in known) / images if images else None
 
 
 def _runnable(lane: Lane, foreign_wait: float) -> float | None:
@@ -463,15 +298,3 @@ def _with_leader(records: Sequence[Record], effects: Effects, at: Sequence[int])
             )
         found.append(record)
     return found
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def samples_of(run: CellRun) -> Samples:
-    """The raw durations of the measuring lane."""
-    return Samples(
-        duration_s=np.array(run.measure.duration_s, dtype=np.float64),
-        round_index=np.array(run.measure.round_index, dtype=np.int64),
-    )

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.analysis import CellRun, Outcome, blank_record, pass_outcome, records_of
+from bench.analysis import records_of
+from bench.cell_record import CellRun, Outcome, blank_record, pass_outcome
 from bench.cells import Cell, CellResult
 from bench.confusion import Disagreement
 from bench.contract import Dataset, Fleet, Model, Role
@@ -149,8 +150,8 @@ class Campaigns:
             campaign.run()
             interrupted = False
         finally:
-            # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short.
-            if any(lane.duration_s for lane in lanes):
+            # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
+            if not interrupted or any(lane.duration_s for lane in lanes):
                 self._book_measured(runs, interrupted)
                 self._emit_run()  # what the paused ones used meanwhile is known now
         self._plan.say(

@@ -68,7 +68,8 @@ class CellResult:
 
     def require_measured(self) -> None:
         """End the running test here if there is nothing to replay."""
-        if self.record.verdict is Verdict.NOT_MEASURED and not self.strict:
+        unanswered = self.record.verdict is Verdict.SATURATED and not self.duration_s
+        if (self.record.verdict is Verdict.NOT_MEASURED or unanswered) and not self.strict:
             pytest.skip(f"{self.record.id} was not measured: {self.record.reason}")
         if self.record.verdict is Verdict.NOT_MEASURED or not self.duration_s:
             pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.analysis import CellRun
+from bench.cell_record import CellRun
 from bench.cells import Cell
 from bench.contract import Fleet, Role
 from bench.idle import LEAST_SLICES, IdleWatch

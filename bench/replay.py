@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from pytest_benchmark.fixture import BenchmarkFixture
+
+
+class Measured(Protocol):
+    """What came of one test's measuring, for the test to say so."""
+
+    @property
+    def duration_s(self) -> Sequence[float]:
+        """What is replayed."""
+        ...
+
+    def extra_info(self) -> dict[str, object]:
+        """What pytest-benchmark's JSON carries beside the durations."""
+        ...
+
+    def require_measured(self) -> None:
+        """End the running test where there is nothing to replay."""
+        ...
+
+    def require_right(self) -> None:
+        """Fail the running test for what was measured and was not right."""
+        ...
 
 
 class ReplayClock:
@@ -37,6 +59,12 @@ class Replay:
     def __init__(self, benchmark: BenchmarkFixture, clock: ReplayClock) -> None:
         self._benchmark = benchmark
         self._clock = clock
+
+    def of(self, result: Measured) -> None:
+        """All that was measured, if there is something; the running test ends as the result says."""
+        result.require_measured()
+        self(result.duration_s, result.extra_info())
+        result.require_right()
 
     def __call__(self, duration_s: Sequence[float], extra_info: dict[str, object]) -> None:
         """Give all durations (at least one) and what else is known of the cell."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.analysis import Outcome
+from bench.cell_record import Outcome
 from bench.cells import Cell, CellResult
 from bench.confusion import Disagreement
 from bench.contract import BadInput, Role

@@ -50,7 +50,7 @@ class StartResult:
     strict: bool = False
 
     @property
-    def first_answer_s(self) -> list[float]:
+    def duration_s(self) -> list[float]:
         """Seconds to the first right answer, of the starts that came so far."""
         return [row.first_answer_s for row in self.rows if row.first_answer_s is not None]
 
@@ -59,11 +59,11 @@ class StartResult:
         """What went wrong first."""
         return next((row.problem for row in self.rows if row.problem), "")
 
-    def require_started(self) -> None:
+    def require_measured(self) -> None:
         """End the running test here if there is nothing to replay: skipped where the backend cannot be had, else failed."""
         if self.absence is not None and not self.absence.failed and not self.strict:
             pytest.skip(f"{self.backend} was not started: {self.absence.reason}")
-        if not self.first_answer_s:
+        if not self.duration_s:
             why = self.problem if self.absence is None else self.absence.reason
             pytest.fail(f"{self.backend} did not start: {why}", pytrace=False)
 

@@ -13,7 +13,4 @@ from bench.scenarios import ACCURACY
 @pytest.mark.scenarios(ACCURACY)
 def test_accuracy(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """One pass over all images, 128 at a time; its times are not interleaved with others' and rank nobody."""
-    result = campaign.result(cell)
-    result.require_measured()
-    replay(result.duration_s, result.extra_info())
-    result.require_right()
+    replay.of(campaign.result(cell))

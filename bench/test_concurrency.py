@@ -14,7 +14,4 @@ from bench.scenarios import Kind
 @pytest.mark.scenarios(Kind.CLIENTS)
 def test_concurrency(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """All numbers of clients of all selected endpoints side by side in slices; every answer is right."""
-    result = campaign.result(cell)
-    result.require_measured()
-    replay(result.duration_s, result.extra_info())
-    result.require_right()
+    replay.of(campaign.result(cell))

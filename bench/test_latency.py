@@ -14,17 +14,11 @@ from bench.scenarios import Kind
 @pytest.mark.scenarios(Kind.OPEN_LOOP)
 def test_open_loop(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """At given rates or parts of what the server carries; latency counts from the scheduled send, and no stall is left out."""
-    result = campaign.result(cell)
-    result.require_measured()
-    replay(result.duration_s, result.extra_info())
-    result.require_right()
+    replay.of(campaign.result(cell))
 
 
 @pytest.mark.load
 @pytest.mark.scenarios(Kind.SLO)
 def test_slo(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """The highest Poisson rate whose 99th percentile stays under --slo, found by bisection, two of three probes deciding."""
-    result = campaign.result(cell)
-    result.require_measured()
-    replay(result.duration_s, result.extra_info())
-    result.require_right()
+    replay.of(campaign.result(cell))

@@ -9,7 +9,4 @@ from bench.startup import StartUps
 
 def test_startup(started_backend: Backend, startup: StartUps, replay: Replay) -> None:
     """Seconds to the first right answer of each fresh start, while the others are up and idle."""
-    result = startup.result(started_backend)
-    result.require_started()
-    replay(result.first_answer_s, result.extra_info())
-    result.require_right()
+    replay.of(startup.result(started_backend))

@@ -14,7 +14,5 @@ from bench.scenarios import Kind
 def test_throughput(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """All selected cells are measured side by side in short slices; every timed answer is right."""
     result = campaign.result(cell)
-    result.require_measured()
-    replay(result.duration_s, result.extra_info())
-    result.require_right()
+    replay.of(result)
     result.require_no_regression()

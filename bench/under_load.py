@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis import (
+from bench.cell_record import (
     CellRun,
     Outcome,
     blank_record,
@@ -20,12 +20,12 @@ from bench.analysis import (
     with_latencies,
 )
 from bench.load.closed_loop import Slice
-from bench.load.drives import SloSearch, saturated
+from bench.load.drives import LONGEST_PROBE_S, SloSearch, saturated
 from bench.load.lanes import Lane
 from bench.load.open_loop import LATE_S
 from bench.payloads import PayloadPress
 from bench.records import Record, Samples
-from bench.statistics import latency_percentile
+from bench.statistics import latency_percentile, min_samples
 from bench.verdicts import decide
 
 
@@ -78,14 +78,15 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
     everything = _Stretch.of_lane(lane)
     shown = everything if search is None else _Stretch.of_probes(search.search.held)
     lag_s = np.asarray(lane.lag_s, dtype=np.float64)
-    late, lag_p99_s = int(np.count_nonzero(lag_s > LATE_S)), latency_percentile(lag_s, 0.99)
+    late = int(np.count_nonzero(lag_s > LATE_S))
     evidence = replace(
         evidence_of(lane.duration_s, run.lanes, verification),
         scheduled=everything.scheduled,
         late_sends=late,
-        lag_p99_s=lag_p99_s,
-        latency_p99_s=latency_percentile(shown.duration_s, 0.99) if search is None else search.slo_s,
+        lag_s=_within_s(lag_s),
+        latency_s=_noticeable_s(shown, search),
         carried=shown.carried if search is None else None,
+        undecided=_undecided(search) if search is not None else "",
         interrupted=interrupted,
     )
     verdict, reason = decide(evidence)
@@ -95,7 +96,7 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
         offered_per_s=shown.scheduled / shown.seconds if shown.seconds else None,
         peak_per_s=shown.peak_per_s,
         late_sends=late,
-        lag_p99_s=lag_p99_s,
+        lag_p99_s=latency_percentile(lag_s, 0.99),
         exchanges=len(shown.duration_s),
         rounds=len(lane.booked),
         measured_s=shown.seconds,
@@ -104,16 +105,33 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
         energy_j_per_image=per_image(lane, scenario.batch_size, lambda booked: booked.energy_j),
     )
     if len(shown.duration_s):
-        rate = shown.exchanges * scenario.batch_size / shown.seconds
-        record = replace(with_latencies(record, shown.duration_s), images_per_s=rate)
+        record = replace(record, images_per_s=shown.exchanges * scenario.batch_size / shown.seconds)
+    if 0 < len(shown.duration_s) == shown.scheduled:  # percentiles of those alone that were answered would leave out the worst
+        record = with_latencies(record, shown.duration_s)
     if search is not None and search.done and not lane.retired:
         record = _with_bracket(record, search, shown)
     return Outcome(record, _samples(lane, shown), disagreements(run, verification, press))
 
 
+def _within_s(lag_s: npt.NDArray[np.float64]) -> float | None:
+    """What 99 of 100 requests left within, behind their schedule; where they are too few to tell, what all did."""
+    known = latency_percentile(lag_s, 0.99)
+    return known if known is not None or not len(lag_s) else float(lag_s.max())
+
+
+def _noticeable_s(shown: _Stretch, search: SloSearch | None) -> float | None:
+    """The latency that a client's delay is held against: the limit, or the tail; where there is none, half of all requests'."""
+    if search is not None:
+        return search.slo_s
+    tail_s = latency_percentile(shown.duration_s, 0.99)
+    return tail_s if tail_s is not None else latency_percentile(shown.duration_s, 0.5)
+
+
 def _with_bracket(record: Record, search: SloSearch, held: _Stretch) -> Record:
     """What the search found: 0 where no load held the limit; the interval is where the highest one lies."""
     found = search.search
+    if not found.held and found.undecided is not None:
+        return record
     if not found.held:
         return replace(record, images_per_s=0.0, images_per_s_low=0.0)
     good = int(np.count_nonzero(held.duration_s <= search.slo_s)) * record.batch_size
@@ -124,6 +142,17 @@ def _with_bracket(record: Record, search: SloSearch, held: _Stretch) -> Record:
         images_per_s_low=rate,
         images_per_s_high=rate * found.high / found.low if found.high is not None else None,
         goodput_per_s=good / held.seconds,
+    )
+
+
+def _undecided(drive: SloSearch) -> str:
+    """Why a search found nothing although it may be there; empty where it found something, or came to its end."""
+    search = drive.search
+    if search.undecided is None or search.held:
+        return ""
+    return (
+        f"at {search.undecided:.0%} of its peak fewer requests came in the longest probe of {LONGEST_PROBE_S:g} s than the "
+        f"{min_samples(0.99)} that support a 99th percentile: too slow for this search to tell whether the limit holds"
     )
 
 

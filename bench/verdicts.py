@@ -22,6 +22,7 @@ _AFTER_WORST = (
     Verdict.OVERSUBSCRIBED,
     Verdict.CLIENT_BOUND,
     Verdict.SATURATED,
+    Verdict.NOT_MEASURED,
     Verdict.UNSTABLE,
 )
 
@@ -30,8 +31,9 @@ _AFTER_WORST = (
 class Evidence:
     """All that speaks for or against one cell; None = could not be found out, and then it is not held against it.
 
-    Of an open loop: `scheduled` requests, of which the client sent `late_sends` late, its own delay's 99th percentile
-    `lag_p99_s` beside that of the latency, `latency_p99_s`; `carried` is the part that was answered in time, None if all was.
+    Of an open loop: `scheduled` requests, of which the client sent `late_sends` late; 99 of 100 left within `lag_s` of their
+    time, which is held against the latency `latency_s`; `carried` is the part that was answered in time, None if all was.
+    `undecided` is why a search cannot tell what it looked for.
     """
 
     exchanges: int
@@ -50,9 +52,10 @@ class Evidence:
     interrupted: bool = False
     scheduled: int = 0
     late_sends: int = 0
-    lag_p99_s: float | None = None
-    latency_p99_s: float | None = None
+    lag_s: float | None = None
+    latency_s: float | None = None
     carried: float | None = None
+    undecided: str = ""
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
@@ -64,6 +67,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.OVERSUBSCRIBED: _oversubscribed(evidence),
         Verdict.CLIENT_BOUND: _client_bound(evidence),
         Verdict.SATURATED: _saturated(evidence),
+        Verdict.NOT_MEASURED: _not_measured(evidence),
         Verdict.UNSTABLE: _unstable(evidence),
     }
     holding = [verdict for verdict in _AFTER_WORST if found[verdict]]
@@ -77,7 +81,8 @@ def _failed(evidence: Evidence) -> str:
     if evidence.errors:
         total = evidence.errors + evidence.answers
         return f"{evidence.errors} of {total} exchanges failed; the first: {evidence.first_error}"
-    return "" if evidence.exchanges else "no exchange was timed"
+    explained = evidence.interrupted or evidence.carried is not None
+    return "" if evidence.exchanges or explained else "no exchange was timed"
 
 
 def _wrong(evidence: Evidence) -> str:
@@ -124,10 +129,10 @@ def _client_bound(evidence: Evidence) -> str:
 
 def _behind_schedule(evidence: Evidence) -> str:
     """Late sends count where they are more than one in a hundred, and a part of the latency that a reader would notice."""
-    late, lag_s, latency_s = evidence.late_sends, evidence.lag_p99_s, evidence.latency_p99_s
+    late, lag_s, latency_s = evidence.late_sends, evidence.lag_s, evidence.latency_s
     if late <= LATE_ABOVE * evidence.scheduled or (lag_s and latency_s and lag_s < LAG_ABOVE * latency_s):
         return ""
-    lag = f", its 99th percentile {1e3 * lag_s:.1f} ms" if lag_s is not None else ""
+    lag = f", 99 of 100 within {1e3 * lag_s:.1f} ms of their time" if lag_s is not None else ""
     return (
         f"the client sent {late} of {evidence.scheduled} requests late{lag}: it could not keep its schedule, and what was "
         "measured is not the server's alone"
@@ -143,9 +148,14 @@ def _saturated(evidence: Evidence) -> str:
     )
 
 
+def _not_measured(evidence: Evidence) -> str:
+    """Nothing is wrong with the server; there is just no figure of it."""
+    return INTERRUPTED if evidence.interrupted and not evidence.exchanges else evidence.undecided
+
+
 def _unstable(evidence: Evidence) -> str:
     if evidence.interrupted:
-        return INTERRUPTED
+        return INTERRUPTED if evidence.exchanges else ""
     halves = evidence.halves_ratio
     if halves is None or halves.low is None or halves.high is None:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.contract import Role
-from bench.records import Record
+from bench.records import Record, Verdict
 from bench.scenarios import THROUGHPUT_SCENARIOS
 from reports.baseline import Grid
 from reports.columns import Column
@@ -18,6 +18,7 @@ NOTE = (
     "processes the most that was seen after a campaign, what they share counted once. Compare it within an engine."
 )
 NOT_MEASURED = "not measured"
+_NOBODYS = {Verdict.WRONG_ANSWERS: "wrong", Verdict.FAILED: "failed"}
 _IMAGES = 1000
 
 
@@ -40,7 +41,7 @@ def _figures(record: Record) -> bool:
 
 
 def _cheapness(of_endpoint: Sequence[Record | None]) -> float:
-    known = [record.server_cpu_s_per_image for record in of_endpoint if record is not None]
+    known = [record.server_cpu_s_per_image for record in of_endpoint if record is not None and record.verdict not in _NOBODYS]
     return next((value for value in known if value is not None), float("inf"))
 
 
@@ -62,11 +63,14 @@ def _texts(name: str, cells: dict[str, Record], scenarios: Sequence[str], record
     peaks = [r.server_peak_memory_bytes for r in records if r.backend == backend and r.server_peak_memory_bytes is not None]
     return (
         name,
-        *(_for_many(record.server_cpu_s_per_image if record is not None else None) for record in of_name),
-        *(_for_many(record.energy_j_per_image if record is not None else None) for record in of_name),
+        *(_for_many(record, record.server_cpu_s_per_image if record is not None else None) for record in of_name),
+        *(_for_many(record, record.energy_j_per_image if record is not None else None) for record in of_name),
         size(max(peaks)) if peaks else NOT_MEASURED,
     )
 
 
-def _for_many(per_image: float | None) -> str:
+def _for_many(record: Record | None, per_image: float | None) -> str:
+    """Nobody needs to know what a wrong answer costs."""
+    if record is not None and record.verdict in _NOBODYS:
+        return _NOBODYS[record.verdict]
     return NOT_MEASURED if per_image is None else number(per_image * _IMAGES)

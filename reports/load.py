@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from bench.contract import Role
 from bench.records import Record, Verdict
@@ -18,6 +19,7 @@ from reports.loaded import (
     concurrencies,
     endpoints_of,
     equal_load,
+    is_answered,
     is_shown,
     levels_of,
     limits_of,
@@ -197,7 +199,7 @@ def _levels(endpoints: Sequence[Loaded], ceilings: Sequence[Loaded]) -> tuple[Ma
         figures: list[Figure] = [_of_level(level) for level in levels]
         if of_peak:
             hint = "Requests/s that it carried in a closed loop of several clients just before: what the parts are parts of."
-            figures.insert(0, (Column("peak", "Peak/s", hint), _peak_text))
+            figures.insert(0, (Column("peak", "Peak/s", hint), lambda x, levels=levels: _peak_text(x, levels)))  # type: ignore[misc]
         title = f"p99 in ms by {what} that is offered, {arrival} arrivals"
         found.append(_matrix(f"{arrival}-{'load' if of_peak else 'rate'}", title, figures, endpoints, ceilings, _tail_note()))
     return tuple(found)
@@ -208,9 +210,11 @@ def _of_level(level: Level) -> Figure:
     return Column(level.scenario, level_title(level), hint), lambda x: figure(x.cells.get(level.scenario), _tail_text)
 
 
-def _peak_text(endpoint: Loaded) -> str:
-    peaks = [record.peak_per_s for record in endpoint.cells.values() if record.peak_per_s]
-    return number(peaks[0] if peaks else None)
+def _peak_text(endpoint: Loaded, levels: Sequence[Level]) -> str:
+    """The mean of what these levels are parts of: each looked at the peak anew."""
+    cells = [endpoint.cells.get(level.scenario) for level in levels]
+    peaks = [cell.peak_per_s for cell in cells if cell is not None and is_answered(cell) and cell.peak_per_s]
+    return number(fmean(peaks) if peaks else None)
 
 
 def _tail_text(record: Record) -> str:
@@ -236,7 +240,13 @@ def _limit(scenario: str, endpoints: Sequence[Loaded]) -> Matrix:
         (Column(key, title, hint, numeric), lambda x, text=text: figure(x.cells[scenario], text))  # type: ignore[misc]
         for key, title, hint, numeric, text in (
             ("rate", "Highest rate/s", f"Poisson requests/s at which p99 stayed under {limit}.", True, _rate_text),
-            ("bracket", "Bracket", "The search ended between these rates: the lower one held the limit.", True, _bracket_text),
+            (
+                "bracket",
+                "Bracket",
+                "The search ended between these rates: the lower one was shown to hold the limit, the upper one not.",
+                True,
+                _bracket_text,
+            ),
             ("goodput", "Goodput/s", f"Requests/s that were answered within {limit}, at that rate.", True, _goodput_text),
             ("p99", "p99 ms", "Latency at that rate that 99 of 100 requests kept within.", True, _tail_text),
             (

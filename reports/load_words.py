@@ -19,9 +19,10 @@ OPEN_LOOP = (
     "fast and a slow one are equally busy. A curve ends at the highest percentile that its number of requests supports."
 )
 LIMIT = (
-    "The highest rate of Poisson arrivals at which 99 of 100 requests kept within the limit, found by bisection. The true "
-    "rate lies within the bracket (the whisker); two whose brackets overlap cannot be told apart. Goodput counts the answers "
-    "within the limit."
+    "The highest rate of Poisson arrivals at which 99 of 100 requests were shown to keep within the limit, found by bisection. "
+    "At the lower end of the bracket (the whisker) that could be shown, with confidence 99 % in each of two probes, at its "
+    "upper end it could not: a search that believed less would end a little higher. Two whose brackets overlap cannot be told "
+    "apart. Goodput counts the answers within the limit."
 )
 LOOPS = (
     "In a closed loop the next request leaves after the last answer: while a server stalls, nobody asks it, so the stall "

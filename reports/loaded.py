@@ -12,7 +12,6 @@ from bench.scenarios import Arrival, Kind
 from reports.tables import endpoint_name, of_one_client
 
 COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
-_WORTHLESS = (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED)
 _LIKE_MOST = 0.7
 
 
@@ -47,8 +46,8 @@ class Loaded:
     @property
     def reached(self) -> float:
         """Requests/s to sort by: with the most clients, else what is known of its peak."""
-        swept = [record.images_per_s for record in self.clients.values() if record.images_per_s]
-        peaks = [record.peak_per_s or record.images_per_s for record in self.cells.values()]
+        swept = [record.images_per_s for record in self.clients.values() if is_answered(record) and record.images_per_s]
+        peaks = [record.peak_per_s or record.images_per_s for record in self.cells.values() if is_answered(record)]
         return swept[-1] if swept else max((peak for peak in peaks if peak), default=0.0)
 
 
@@ -104,13 +103,18 @@ def limits_of(endpoints: Sequence[Loaded]) -> list[str]:
     return [scenario for _, scenario in sorted(found)]
 
 
+def is_answered(record: Record) -> bool:
+    """Whether it was measured, and every answer was right: else its figures are nobody's."""
+    return record.verdict not in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED)
+
+
 def is_shown(record: Record | None) -> bool:
     """Whether its figures may stand in a report: not of wrong answers, and never a client's own as those of a server.
 
     A closed loop that is bound by its client says what the two reach together, so it is shown, marked. An open loop that
     could not keep its schedule says nothing of the server, and one that its server could not keep up with has no latency.
     """
-    if record is None or record.verdict in (*_WORTHLESS, Verdict.SATURATED):
+    if record is None or not is_answered(record) or record.verdict == Verdict.SATURATED:
         return False
     return record.kind is Kind.CLIENTS or record.verdict != Verdict.CLIENT_BOUND
 

@@ -96,15 +96,16 @@ def _known(rows: Sequence[StartRow], field: str) -> list[float]:
 
 
 def _timeline(name: str, rows: Sequence[StartRow]) -> Timeline | None:
-    """None where no start came to an answer."""
+    """None where no start came to an answer; a step that not all of those reached has no end."""
     came = [row for row in rows if row.first_answer_s is not None]
-    ends = [(step, median(values)) for step, field in _FIELDS.items() if (values := _known(came, field))]
+    reached = {step: _known(came, field) for step, field in _FIELDS.items()}
+    ends = [(step, median(values)) for step, values in reached.items() if values and len(values) == len(came)]
     return Timeline(one_line(name), tuple(ends)) if came else None
 
 
 def _texts(name: str, rows: Sequence[StartRow], facts: Mapping[str, Any]) -> tuple[str, ...]:
     came, launched = (len(_known(rows, field)) for field in ("first_answer_s", "launch_s"))
-    steps = (_spread(_known(rows, field)) for field in (*_FIELDS.values(), "stop_s"))
+    steps = (_spread(_known(rows, field), launched) for field in (*_FIELDS.values(), "stop_s"))
     size_bytes = facts.get("size_bytes")
     return (
         one_line(name),
@@ -114,9 +115,10 @@ def _texts(name: str, rows: Sequence[StartRow], facts: Mapping[str, Any]) -> tup
     )
 
 
-def _spread(values: Sequence[float]) -> str:
-    """`0.712 (0.690–0.801)`: median and range, where the two differ in what is shown."""
+def _spread(values: Sequence[float], of: int) -> str:
+    """`0.712 (0.690–0.801)`: median and range, where the two differ in what is shown; `, 2 of 3` where a start has no value."""
     if not values:
         return MISSING
     low, middle, high = (seconds(value) for value in (min(values), median(values), max(values)))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    text = middle if low == high else f"{middle} ({low}–{high})"
+    return text if len(values) >= of else f"{text}, {len(values)} of {of}"

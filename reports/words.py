@@ -13,7 +13,10 @@ VERDICTS = {
     Verdict.CACHED: "It answers a repeated image faster than a new one: it remembers instead of computing.",
     Verdict.WRONG_ANSWERS: "Some answers were not those of the model. Speed of wrong answers is worth nothing.",
     Verdict.FAILED: "It was started, but did not answer as it must.",
-    Verdict.NOT_MEASURED: "It could not be had on this machine; the reason is given.",
+    Verdict.NOT_MEASURED: (
+        "It could not be had on this machine, or the run ended or had too few requests before there was a figure; "
+        "the reason is given."
+    ),
 }
 
 READING = (

@@ -24,6 +24,8 @@ class Slice:
 
     `exchanges` were answered within `seconds`, which is what throughput is made of: of one client the sum of its durations,
     of several the time of the window in which all were at it, of an open loop the time for which its schedule is looked at.
+    Of the latter two `duration_s` are of the requests that left, or should have left, within that window, whenever they
+    were answered: to count those that ended in it would leave out whatever takes longer than the window.
     `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock.
     Of an open loop, `scheduled` were to be sent within the window, `lag_s` [scheduled] is how late each left the client, and
     `peak_per_s` what the server had carried just before.
@@ -97,8 +99,9 @@ def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float) -
     """So many clients at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
     The window opens when every client has had one answer, untimed, and closes with the first answer after `slice_s`, so it
-    begins and ends with an answer while all clients are at it. Timed are the exchanges that end in it. What is under way
-    then is waited for. An error ends the slice and drops what is under way; a window that had not closed counts for nothing.
+    begins and ends with an answer while all clients are at it. Timed are the requests that are sent in it; until the last of
+    them is answered all clients stay at it, and what is under way then is waited for. An error ends the slice and drops what
+    is under way; a window that had not closed counts for nothing.
     """
     run = _Clients(crowd, clients, feed, slice_s)
     before = crowd.reconnects
@@ -110,15 +113,18 @@ def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float) -
         crowd.close()
     if not run.outcome.seconds:
         run.outcome.duration_s.clear()
+        run.outcome.exchanges = 0
     run.outcome.reconnects = crowd.reconnects - before
-    run.outcome.exchanges = len(run.outcome.duration_s)
     return run.outcome
 
 
 class _Clients:
     """State of `run_clients`."""
 
-    __slots__ = ("_asked", "_crowd", "_feed", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_unanswered", "outcome")
+    __slots__ = (
+        *("_asked", "_crowd", "_feed", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_timed", "_unanswered"),
+        "outcome",
+    )
 
     def __init__(self, crowd: Crowd, clients: int, feed: Sendings, slice_s: float) -> None:
         self.outcome = Slice()
@@ -128,6 +134,7 @@ class _Clients:
         self._unanswered = set(range(clients))
         self._asked = [0] * clients
         self._sent_at = [0.0] * clients
+        self._timed: set[int] = set()  # connections whose request under way was sent in the window
         self._opened_at: float | None = None
         self._stop_at = inf
 
@@ -147,14 +154,18 @@ class _Clients:
         now = perf_counter()
         outcome = self.outcome
         outcome.answers.append((self._asked[number], body))
-        if self._opened_at is not None:
-            if not outcome.seconds:
-                outcome.duration_s.append(now - self._sent_at[number])
-                if now >= self._stop_at:
-                    outcome.seconds = now - self._opened_at
-        else:
+        if number in self._timed:
+            outcome.duration_s.append(now - self._sent_at[number])
+            self._timed.discard(number)
+        if self._opened_at is None:
             self._unanswered.discard(number)
             if not self._unanswered:
                 self._opened_at, self._stop_at = now, now + self._slice_s
-        if not outcome.seconds:
+        elif not outcome.seconds:
+            outcome.exchanges += 1
+            if now >= self._stop_at:
+                outcome.seconds = now - self._opened_at
+        if self._opened_at is not None and not outcome.seconds:
+            self._timed.add(number)
+        if self._timed or not outcome.seconds:
             self._send(number)

@@ -16,6 +16,7 @@ from bench.transports import DEADLINE_S
 
 _BOTH = select.EPOLLIN | select.EPOLLOUT
 _EVENTS_AT_ONCE = 4  # few, so that whoever keeps a schedule can look at it in between
+_LOOKS = 10  # in the time of a deadline, for who is behind it
 
 Answered = Callable[[int, bytes], object]
 """Is told of an answer that is whole, and of the connection that it came on, which can be sent on again."""
@@ -36,6 +37,7 @@ class Crowd:
         self._sending: set[int] = set()  # those that wait for room to send
         self._started_at = [0.0] * len(transports)
         self._heard_at = 0.0
+        self._looked_at = 0.0
         self._unwatched: set[int] = set()  # idle ones that the server ended: mended when they are needed
         self.reconnects = 0
         self.busy: set[int] = set()
@@ -98,7 +100,7 @@ class Crowd:
     def take(self, wait_s: float, answered: Answered) -> None:
         """Wait at most so long, then hand over each answer that is whole.
 
-        Raises ExchangeError, also where an answer is not whole within the deadline, or nobody said a word for so long.
+        Raises ExchangeError, also where an answer is not whole within the deadline, whatever the others got meanwhile.
         """
         events = self._epoll.poll(wait_s, _EVENTS_AT_ONCE)
         if not events:
@@ -121,7 +123,13 @@ class Crowd:
             if body is not None:
                 self.busy.discard(number)
                 answered(number, body)
-            elif self._heard_at - self._started_at[number] > self._deadline_s:
+        if self._heard_at - self._looked_at > self._deadline_s / _LOOKS:
+            self._look_for_the_late()
+
+    def _look_for_the_late(self) -> None:
+        self._looked_at = self._heard_at
+        for number in self.busy:
+            if self._heard_at - self._started_at[number] > self._deadline_s:
                 raise ExchangeTimeout(f"connection {number}: no complete answer within {self._deadline_s:g} s")
 
     def close(self) -> None:

@@ -23,22 +23,29 @@ class Search:
     """`load` is what should be probed next, None once the search is over.
 
     `low` is the highest load that held (0 where none did), `high` the lowest that did not; `held` are the probes of `low`
-    that held.
+    that held. `undecided` is the load at which it had to end since a probe could not tell, None where it came to its end.
     """
 
     load: float | None = _FIRST
     low: float = 0.0
     high: float | None = None
     held: list[Slice] = field(default_factory=list)
+    undecided: float | None = None
     probes: int = 0
     _passed: list[Slice] = field(default_factory=list)
     _failed: int = 0
 
-    def note(self, passed: bool, probe: Slice, *, clearly: bool = False) -> None:
-        """What the probe of `load` said, and whether one is enough to know."""
+    def note(self, passed: bool | None, probe: Slice, *, clearly: bool = False) -> None:
+        """What the probe of `load` said, None where it cannot tell, and whether one is enough to know.
+
+        A probe that cannot tell had too few requests; at lower loads there would be fewer.
+        """
         if self.load is None:
             raise ValueError("the search is over: expected no further probe")
         self.probes += 1
+        if passed is None:
+            self.undecided, self.load = self.load, None
+            return
         if passed:
             self._passed.append(probe)
         else:

@@ -73,10 +73,32 @@ def test_each_answer_belongs_to_its_payload_and_all_clients_are_at_it() -> None:
     assert done.error is None
     assert all(body == PAYLOADS[index].body for index, body in done.answers)
     assert census.most_at_once == census.most_connections == 5
+    # each answer but the one that closes the window sends one more, and so does the one that opens it
     assert done.exchanges == len(done.duration_s) > 5
     # what opens and what drains is answered, and verified, but not timed: five or more at the beginning, four at the end
     assert len(done.answers) >= done.exchanges + 5 + 4
     assert done.seconds >= 0.1
+
+
+def test_a_request_that_outlasts_the_window_is_timed_to_its_end() -> None:
+    """Otherwise nothing slower than a window would ever be seen beside clients that go on; they stay at it meanwhile."""
+    first, together = itertools.count(), threading.Barrier(3)
+
+    def script(connection: socket.socket) -> None:
+        slow, requests = next(first) == 0, itertools.count(1)
+        while (body := read_request(connection)) is not None:
+            number = next(requests)
+            if number == 1:
+                together.wait()
+            time.sleep({2: 0.03, 3: 0.5}.get(number, 0.001) if slow else 0.001)
+            connection.sendall(ok(body))
+
+    with crowd_of(3, script) as (crowd, feed):
+        done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.1)
+    assert done.error is None
+    assert max(done.duration_s) >= 0.5
+    assert done.seconds < 0.5
+    assert done.exchanges < len(done.answers) - 20  # of those who were asked until the slow one was there
 
 
 def test_exactly_as_many_connections_are_open_as_there_are_clients() -> None:
@@ -159,6 +181,22 @@ def test_an_answer_that_trickles_for_ever_ends_at_the_deadline_though_others_go_
 
     with crowd_of(3, script, deadline_s=0.4) as (crowd, feed):
         done = run_clients(crowd, 3, feed.sendings(0), slice_s=30.0)
+    assert isinstance(done.error, ExchangeTimeout)
+    assert "no complete answer" in str(done.error)
+
+
+def test_a_connection_that_is_never_answered_ends_at_the_deadline_though_others_go_on() -> None:
+    """A server with fewer workers than connections leaves one waiting: the window does not open meanwhile."""
+    first = itertools.count()
+
+    def script(connection: socket.socket) -> None:
+        if next(first) == 0:
+            time.sleep(3)
+        while (body := read_request(connection)) is not None:
+            connection.sendall(ok(body))
+
+    with crowd_of(3, script, deadline_s=0.4) as (crowd, feed):
+        done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.05)
     assert isinstance(done.error, ExchangeTimeout)
     assert "no complete answer" in str(done.error)
 

@@ -137,8 +137,8 @@ def test_each_start_has_its_steps_in_order_and_is_stopped() -> None:
     first = instance.journal[: instance.journal.index("stop")]
     assert first[:5] == ["launch", "status", "status", "status", "ask"]
     assert first.count("ask") == 1 + EXCHANGES
-    assert result.first_answer_s == [row.first_answer_s for row in result.rows]
-    result.require_started()
+    assert result.duration_s == [row.first_answer_s for row in result.rows]
+    result.require_measured()
     result.require_right()
     assert result.extra_info() == {"starts": [row.as_dict() for row in result.rows]}
 
@@ -183,7 +183,7 @@ def test_a_start_that_fails_is_a_row_with_its_problem_and_the_last_one(
     assert words in row.problem
     assert instance.journal[-1] == "stop"
     with pytest.raises(pytest.fail.Exception, match="a did not start"):
-        result.require_started()
+        result.require_measured()
 
 
 def test_wrong_answers_while_it_gets_warm_are_a_problem() -> None:
@@ -195,10 +195,10 @@ def test_wrong_answers_while_it_gets_warm_are_a_problem() -> None:
 
     with starting(ScriptedInstance(later_wrong), starts=2) as (startup, _):
         result = startup.result(backend("a"))
-    assert len(result.first_answer_s) == 2, "it did start: it is started again"
+    assert len(result.duration_s) == 2, "it did start: it is started again"
     assert "the reference says" in result.problem
     assert result.rows[0].warm_s is None
-    result.require_started()
+    result.require_measured()
     with pytest.raises(pytest.fail.Exception, match="did not start well"):
         result.require_right()
 
@@ -221,10 +221,10 @@ def test_absent_ones_say_why() -> None:
         result = startup.result(backend("b"))
         assert [row.problem for row in result.rows] == ["no registry answers"]
         with pytest.raises(pytest.skip.Exception, match="no registry answers"):
-            result.require_started()
+            result.require_measured()
         with pytest.raises(pytest.fail.Exception, match="exit code 1"):
-            startup.result(backend("c")).require_started()
-        assert startup.result(backend("a")).first_answer_s
+            startup.result(backend("c")).require_measured()
+        assert startup.result(backend("a")).duration_s
     assert {row.backend for row in emitted[-1]} == {"a", "b", "c"}
 
 

@@ -9,11 +9,15 @@ import pytest
 
 from bench.campaign import Campaigns
 from bench.cells import Cell
-from bench.contract import FloatArray, Model
+from bench.contract import ConnectionLost, FloatArray, Model
+from bench.load.closed_loop import Slice
+from bench.load.crowd import Crowd
+from bench.load.drives import Peak
+from bench.load.feeds import CyclingFeed
 from bench.load.interleave import Settings
 from bench.records import EarlierRun, Record, Samples, Verdict
 from bench.resume import Resume
-from bench.scenarios import Arrival, Kind, clients_scenario, open_loop_scenario, slo_scenario
+from bench.scenarios import Arrival, Kind, Scenario, clients_scenario, open_loop_scenario, slo_scenario
 from bench.statistics.histogram import decode
 from tests.bench.scripted import (
     CLASSES,
@@ -105,6 +109,36 @@ def test_more_than_the_server_carries_is_saturated() -> None:
     assert record.images_per_s < 300
 
 
+def test_a_server_that_is_asked_for_far_too_much_has_an_end_and_no_percentiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the requests in the window is answered in time: SATURATED, for nothing is wrong with what it did answer."""
+    monkeypatch.setattr("bench.load.open_loop._PATIENCE", 0.2)
+    monkeypatch.setattr("bench.load.drives._PEAK_CLIENTS", (1,))
+    scenario = open_loop_scenario(Arrival.CONSTANT, rate_per_s=1000)
+    with world({"a": resting(0.02)}, scenario, Settings(max_time_s=0.1)) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+    record = records["a"][0]
+    assert record.verdict in (Verdict.SATURATED, Verdict.CLIENT_BOUND), record.reason
+    assert "fell behind" in record.reason
+    assert (record.latency_p50_s, record.latency_p99_s, record.latency_hdr) == (None, None, None)
+
+
+def test_a_peak_that_an_error_cut_short_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the endpoint's next cells would be offered parts of what one client sees, and be none the worse for it."""
+    tries: list[int] = []
+
+    def tried(crowd: Crowd, clients: int, feed: object, *, slice_s: float) -> Slice:
+        tries.append(clients)
+        return Slice(error=ConnectionLost("once")) if len(tries) == 2 else Slice(seconds=1.0, exchanges=clients)
+
+    monkeypatch.setattr("bench.load.drives.run_clients", tried)
+    peak, feed = Peak(Crowd([])), CyclingFeed([], lambda payload: payload)
+    for found in (False, True, True):
+        list(peak.find(feed, 24))
+        assert peak.found is found
+    assert tries == [1, 4, 16, 64] * 2
+    assert peak.clients == 64
+
+
 def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
     """A generous limit is held up to near the peak, an impossible one at no rate, which is told as 0."""
     for limit_s, found in ((0.5, True), (0.0002, False)):
@@ -124,6 +158,38 @@ def test_the_search_says_how_much_a_server_carries_under_a_limit() -> None:
             assert record.load > 0.0
         else:
             assert record.images_per_s_low == 0.0
+
+
+def test_a_server_too_slow_for_the_search_is_not_said_to_hold_its_limit_at_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some 20 requests of 20 ms cannot show a 99th percentile: that is no rate of 0, nor the client's fault."""
+    monkeypatch.setattr("bench.load.drives.LONGEST_PROBE_S", 0.5)
+    with world({"a": resting(0.02)}, slo_scenario(5.0), Settings(max_time_s=0.3)) as (campaigns, cells, records):
+        campaigns.result(cells["a"])
+    record, samples = records["a"]
+    assert record.verdict is Verdict.NOT_MEASURED, record.reason
+    assert "459" in record.reason
+    assert record.images_per_s is None
+    assert samples is not None
+    assert len(samples.duration_s) > 0
+
+
+@pytest.mark.parametrize(
+    "scenario", [clients_scenario(3), open_loop_scenario(Arrival.POISSON, load=0.5), slo_scenario(0.015)], ids=lambda s: s.name
+)
+def test_a_campaign_in_which_nobody_is_timed_loses_no_record(scenario: Scenario) -> None:
+    """The only server breaks down behind its first answers: its cell is FAILED, with the reason."""
+    answered = itertools.count()
+
+    def broken(images: FloatArray) -> bytes:
+        if next(answered) >= 2:
+            raise ConnectionResetError
+        return right(images)
+
+    with world({"a": broken}, scenario, QUICK) as (campaigns, cells, records):
+        result = campaigns.result(cells["a"])
+    assert result.record.verdict is Verdict.FAILED
+    assert "ConnectionLost" in result.record.reason or "connection" in result.record.reason
+    assert records["a"][0] == result.record
 
 
 def test_a_resumed_sweep_measures_each_missing_cell_once() -> None:

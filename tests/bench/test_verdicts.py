@@ -44,7 +44,9 @@ def test_nothing_against_it_is_valid() -> None:
         ({"halves_ratio": Interval(1.3, 1.2, 1.4)}, Verdict.UNSTABLE, "1.30 times"),
         ({"halves_ratio": Interval(0.7, 0.6, 0.8)}, Verdict.UNSTABLE, "0.70 times"),
         ({"interrupted": True}, Verdict.UNSTABLE, "interrupted"),
-        ({"scheduled": 500, "late_sends": 6, "lag_p99_s": 0.004, "latency_p99_s": 0.01}, Verdict.CLIENT_BOUND, "6 of 500"),
+        ({"interrupted": True, "exchanges": 0}, Verdict.NOT_MEASURED, "interrupted"),
+        ({"undecided": "too few requests"}, Verdict.NOT_MEASURED, "too few requests"),
+        ({"scheduled": 500, "late_sends": 6, "lag_s": 0.004, "latency_s": 0.01}, Verdict.CLIENT_BOUND, "6 of 500"),
         ({"scheduled": 500, "late_sends": 6}, Verdict.CLIENT_BOUND, "6 of 500"),
         ({"scheduled": 500, "carried": 0.8}, Verdict.SATURATED, "80.0%"),
     ],
@@ -62,8 +64,8 @@ def test_each_rule_has_its_verdict_and_words(change: dict[str, object], verdict:
         {"same_sample_speedup": Interval(1.3, 1.05, 1.6)},  # maybe a cache, maybe noise
         {"same_sample_speedup": Interval(11.8, 2.1, 66.0)},  # above at 95 %, which one in forty honest cells can be
         {"same_sample_speedup": Interval(1.3)},  # too few slices for an interval
-        {"scheduled": 500, "late_sends": 5, "lag_p99_s": 0.004, "latency_p99_s": 0.01},  # one in a hundred
-        {"scheduled": 500, "late_sends": 50, "lag_p99_s": 0.004, "latency_p99_s": 0.1},  # lost in the server's own latency
+        {"scheduled": 500, "late_sends": 5, "lag_s": 0.004, "latency_s": 0.01},  # one in a hundred
+        {"scheduled": 500, "late_sends": 50, "lag_s": 0.004, "latency_s": 0.1},  # lost in the server's own latency
         {"halves_ratio": Interval(1.03, 1.02, 1.04)},  # certain, but small
         {"halves_ratio": Interval(1.3, 0.9, 1.7)},  # large, but uncertain
         {"ceiling_fraction": 0.7},

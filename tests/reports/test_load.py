@@ -151,6 +151,19 @@ def test_equal_load_is_the_one_nearest_to_seventy_percent() -> None:
     assert equal_load(endpoints_of([replace(only[0], verdict=Verdict.CLIENT_BOUND)])) is None
 
 
+def test_peak_is_the_mean_of_those_that_its_levels_are_parts_of() -> None:
+    """Not the one that happened to be seen first; and none of a server that answered wrongly."""
+    cells = [
+        a_load_record(Kind.OPEN_LOOP, scenario=f"poisson{load}", load=load / 100, peak_per_s=peak, verdict=Verdict.VALID)
+        for load, peak in ((50, 1000.0), (80, 2000.0))
+    ]
+    name = endpoints_of(cells)[0].name
+    assert texts(load_section(cells).levels[0], name)["Peak/s"] == "1,500"
+    wrong = [replace(cell, verdict=Verdict.WRONG_ANSWERS, reason="x") for cell in cells]
+    assert texts(load_section(wrong).levels[0], name)["Peak/s"] == MISSING
+    assert endpoints_of(wrong)[0].reached == 0
+
+
 def test_limit_has_its_bracket_goodput_and_share_of_the_peak(section: LoadSection) -> None:
     """None that held it is said, not dropped."""
     (matrix,) = section.limits

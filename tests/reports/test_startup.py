@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from bench.contract import BadInput
-from bench.records import StartRow
+from bench.records import StartRow, Verdict
 from reports import documents
 from reports.charts import start_chart
 from reports.cost import NOT_MEASURED, cost_grid
@@ -39,7 +39,7 @@ def test_table_has_medians_and_ranges_first_answers_first() -> None:
         "port": "0.161 (0.151–0.171)",
         "ready": "–",
         "answer": "0.912 (0.800–1.20)",
-        "warm": "0.900 (0.850–0.950)",
+        "warm": "0.900 (0.850–0.950), 2 of 3",
         "stop": "0.310",
         "size": "162 MB",
     }
@@ -60,13 +60,13 @@ def test_problems_are_told_below() -> None:
 
 
 def test_steps_follow_each_other_and_never_go_back() -> None:
-    """Warm is the median of those that settled, which may have been the quick ones: no step takes less than nothing."""
+    """A step that not all starts reached has no end beside the others': those that settled may have been the quick ones."""
     lines = {line.backend: line for line in start_section(some_starts(), {}).timelines}
     assert set(lines) == {"flask", "triton"}
     steps = dict(lines["flask"].steps)
     assert steps[PORT] == pytest.approx(0.161 - 0.0061)
     assert steps[ANSWER] == pytest.approx(0.912 - 0.161)
-    assert steps[WARM] == 0.0, "0.900 is before 0.912"
+    assert WARM not in steps, "two of three settled, and 0.900 would be before 0.912"
     assert READY not in steps
     assert dict(lines["triton"].steps)[READY] == pytest.approx(1.88 - 0.9)
     assert lines["triton"].text == "1.91 s, warm 2.17 s"
@@ -112,6 +112,24 @@ def test_cost_is_for_a_thousand_images_and_says_what_was_not_measured() -> None:
     assert grid.rows[1] == ("flask-rest", "1.41", "0.200", "12.3", NOT_MEASURED, "90.0 MB")
     assert grid.rows[2] == ("remote-rest", *[NOT_MEASURED] * 5)
     assert cost_grid(records[-2:]).rows == ()
+
+
+def test_what_a_wrong_answer_costs_is_told_of_nobody() -> None:
+    """Not the cheapest, though its figure is the lowest."""
+    liar = a_record(backend="liar", verdict=Verdict.WRONG_ANSWERS, reason="x", server_cpu_s_per_image=0.0001)
+    rows = cost_grid([liar, a_record()]).rows
+    assert [row[0] for row in rows] == ["flask-rest", "liar-rest"]
+    assert rows[1][1] == rows[1][3] == "wrong"
+
+
+def test_a_median_of_fewer_starts_than_there_were_says_so() -> None:
+    """Two of three did not settle: the third's time to be warm is not all of them's."""
+    rows = [
+        StartRow("flask", "process", repeat, launch_s=0.1, first_answer_s=1.0, warm_s=2.0 if repeat == 1 else None)
+        for repeat in (1, 2, 3)
+    ]
+    (texts,) = start_section(rows, {}).grid.rows
+    assert texts[5:7] == ("1.00", "2.00, 1 of 3")
 
 
 def test_starts_survive_the_results_file_and_fit_its_schema(schema: dict[str, object]) -> None:  # noqa: F811
