@@ -24,6 +24,7 @@ from typing import Any
 MEMORY_BYTES = 6_000_000_000
 JOB_S = 60
 PLUGINS = ["-p", "bench.plugin", "-p", "fixtures.plugin", "-p", "reports.plugin", "-p", "no:cacheprovider"]
+IMPORTED = ["-W", "ignore:Module already imported"]
 
 
 class Quiet(io.StringIO):
@@ -38,7 +39,7 @@ class Quiet(io.StringIO):
 def pytest_main(arguments: Sequence[str]) -> int:
     import pytest
 
-    return int(pytest.main([*PLUGINS, *arguments]))
+    return int(pytest.main([*PLUGINS, *IMPORTED, *arguments]))
 
 
 def backends_main(arguments: Sequence[str]) -> int:
