@@ -1,4 +1,7 @@
-"""Several workers at once (pytest-xdist's `-n`): a test marked `alone` has the machine to itself, all others share it."""
+"""Several workers at once (pytest-xdist's `-n`): a test marked `alone` has the machine to itself, all others share it.
+
+Those marked `docker` are one after the other: they look at what an engine holds, and build the same images.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     kind = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
     with ExitStack() as held:
+        if item.get_closest_marker("docker"):
+            held.enter_context(locked(folder / "engine", fcntl.LOCK_EX))
         with locked(folder / "door", fcntl.LOCK_EX):  # whoever waits for the machine stands in it, and nobody overtakes
             held.enter_context(locked(folder / "machine", kind))
         return (yield)
