@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,51 +10,35 @@ import pytest
 
 from tests.bad_input import files, options, results
 from tests.bad_input.case import Case
+from tests.bad_input.jobs import Job, Outcomes, assert_refused, outcomes_of
 
 CASES: Sequence[Case] = [*options.cases(), *files.cases(), *results.cases()]
-WORKER = Path(__file__).with_name("worker.py")
-LEFT_OUT = ("EMNIST_ARCHIVE", "PYTEST_ADDOPTS", "COLUMNS", "DOCKER_HOST")
-TIMEOUT_S = 900
 
 
-def job(number: int, case: Case, parent: Path) -> dict[str, object]:
+def job(number: int, case: Case, parent: Path) -> Job:
     """What the worker is told; prepares the case's folder."""
     here = parent / f"{number:04}"
     here.mkdir()
     case.write(here)
     if not (here / "pytest.ini").exists():
         (here / "pytest.ini").write_text("[pytest]\n")
-    return {
-        "name": case.name,
-        "program": case.program,
-        "folder": str(here),
-        "arguments": [argument.replace("{here}", str(here)) for argument in case.arguments],
-        "environment": {name: value.replace("{here}", str(here)) for name, value in case.environment.items()},
-    }
+    return Job(
+        case.name,
+        case.program,
+        str(here),
+        [argument.replace("{here}", str(here)) for argument in case.arguments],
+        {name: value.replace("{here}", str(here)) for name, value in case.environment.items()},
+    )
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, tuple[int, str]]:
-    """By name, exit code and output of each selected entry."""
+def outcomes(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Outcomes:
+    """What became of each selected entry."""
     parent = tmp_path_factory.mktemp("bad-input")
     params = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [spec.params.get("case") for spec in params if spec is not None]
     wanted = {case.name for case in chosen if isinstance(case, Case)}
-    jobs = [job(number, case, parent) for number, case in enumerate(CASES) if case.name in wanted]
-    environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
-    with (parent / "log").open("w") as log:
-        done = subprocess.run(
-            [sys.executable, str(WORKER)],
-            input=json.dumps(jobs),
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**environment, "COLUMNS": "200", "XDG_CACHE_HOME": str(parent / "cache")},
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    return {name: (code, output) for name, code, output in said}
+    return outcomes_of([job(number, case, parent) for number, case in enumerate(CASES) if case.name in wanted], parent)
 
 
 def test_no_name_stands_twice() -> None:
@@ -67,15 +47,9 @@ def test_no_name_stands_twice() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_bad_input_is_told_clearly(case: Case, outcomes: dict[str, tuple[int, str]]) -> None:
+def test_bad_input_is_told_clearly(case: Case, outcomes: Outcomes) -> None:
     """The exit code that is documented, the words that help, no traceback."""
-    assert case.name in outcomes, "the worker died or hung before it, or with it"
-    code, said = outcomes[case.name]
-    assert "Traceback" not in said, said
-    assert "INTERNALERROR" not in said, said
-    assert code == case.code, said[-3000:]
-    for word in case.words:
-        assert word in said, (word, said[-3000:])
+    assert_refused(outcomes, case.name, case.code, case.words)
 
 
 def test_every_option_is_in_the_table() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from typing import Any
 MEMORY_BYTES = 6_000_000_000
 JOB_S = 60
 PLUGINS = ["-p", "bench.plugin", "-p", "fixtures.plugin", "-p", "reports.plugin", "-p", "no:cacheprovider"]
+IMPORTED = ["-W", "ignore:Module already imported"]
 
 
 class Quiet(io.StringIO):
@@ -38,7 +40,7 @@ class Quiet(io.StringIO):
 def pytest_main(arguments: Sequence[str]) -> int:
     import pytest
 
-    return int(pytest.main([*PLUGINS, *arguments]))
+    return int(pytest.main([*PLUGINS, *IMPORTED, *arguments]))
 
 
 def backends_main(arguments: Sequence[str]) -> int:
@@ -117,6 +119,7 @@ def main() -> None:
         os.chdir(empty)
         for arguments in ((), ("--benchmark-only", "--engine=docker", "--model=none")):
             pytest_main(["-c", os.devnull, "--rootdir=.", *arguments])  # what pytest imports, once for all
+    gc.freeze()  # pytest collects garbage as it ends: in what is shared by all it would find none, and take most of the time
     for job in jobs:
         began = time.monotonic()
         forked(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bad_input.case import USAGE
+from tests.bad_input.jobs import Job, Outcomes, assert_refused, outcomes_of
 from tests.fixtures.models import convolutional
 
 ROOT = Path(__file__).parents[2]
+
+BAD_OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("--backend", "flusk"), ("flusk", "flask", "fastapi", "default")),
+    (("--engine", "docker"), ("docker", "--engine process")),
+    (("--emnist", "no/such.zip"), ("no/such.zip",)),
+    (("--model", "README.md"), ("README.md", "ONNX")),
+    (("--inputs", "no/such.npz"), ("--inputs no/such.npz", "expected a file")),
+    (("--inputs", "README.md"), ("README.md", ".npz", "numpy.savez")),
+    (("--inputs", "README.md", "--emnist=README.md"), ("--inputs README.md", "--emnist", "leave one")),
+    (("--batch-sizes", "1,0"), ("--batch-sizes 1,0", "from 1 to 4096", "'0'", "like 1,128")),
+    (("--batch-sizes", "8,8"), ("'8' twice",)),
+    (("--batch-sizes", "1,x"), ("'x'",)),
+    (("--server-cpus", "9999"), ("9999",)),
+    (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
+    (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
+    (("--starts=often",), ("--starts often", "from 0")),
+    (("--gate", "5", "--baseline=HEAD"), ("--gate 5", "per cent", "5%")),
+    (("--gate=5%",), ("--baseline REV_OR_DIR",)),
+    (("--baseline=HEAD",), ("--gate 5%",)),
+    (("--baseline=no-such-thing", "--gate=5%"), ("--baseline no-such-thing", "folder", "revision")),
+    (("--baseline=docs", "--gate=5%"), ("--baseline docs", "checkout")),
+)
+"""Options, and what must be said of them."""
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +51,7 @@ def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.Com
 
 def test_plain_pytest_collects_the_tests_and_no_benchmark() -> None:
     """`pytest` runs the suite's own tests; which of them is not asked here, so that they need not be imported."""
-    found = run("--collect-only", "-q", "--ignore-glob=*/tests/[bfirw]*").stdout
+    found = run("--collect-only", "-q", "--ignore-glob=*/tests/[bfirw]*", "--ignore-glob=*/test_fuzz*").stdout
     assert "tests/test_layering.py" in found
     assert "bench/test_throughput.py" not in found
 
@@ -92,40 +118,19 @@ def test_help_shows_every_option_in_one_group() -> None:
     assert "ratio_to" in group
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--backend", "flusk"), ("flusk", "flask", "fastapi", "default")),
-        (("--engine", "docker"), ("docker", "--engine process")),
-        (("--emnist", "no/such.zip"), ("no/such.zip",)),
-        (("--model", "README.md"), ("README.md", "ONNX")),
-        (("--inputs", "no/such.npz"), ("--inputs no/such.npz", "expected a file")),
-        (("--inputs", "README.md"), ("README.md", ".npz", "numpy.savez")),
-        (("--inputs", "README.md", "--emnist=README.md"), ("--inputs README.md", "--emnist", "leave one")),
-        (("--batch-sizes", "1,0"), ("--batch-sizes 1,0", "from 1 to 4096", "'0'", "like 1,128")),
-        (("--batch-sizes", "8,8"), ("'8' twice",)),
-        (("--batch-sizes", "1,x"), ("'x'",)),
-        (("--server-cpus", "9999"), ("9999",)),
-        (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
-        (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
-        (("--starts=often",), ("--starts often", "from 0")),
-        (("--gate", "5", "--baseline=HEAD"), ("--gate 5", "per cent", "5%")),
-        (("--gate=5%",), ("--baseline REV_OR_DIR",)),
-        (("--baseline=HEAD",), ("--gate 5%",)),
-        (("--baseline=no-such-thing", "--gate=5%"), ("--baseline no-such-thing", "folder", "revision")),
-        (("--baseline=docs", "--gate=5%"), ("--baseline docs", "checkout")),
-    ],
-)
-def test_bad_input_is_one_clear_message(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What each of `BAD_OPTIONS` gets without an engine, each in a process, forked from one that imported already."""
+    nobody = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+    start = ("-c", str(ROOT / "tox.ini"), "--benchmark-only")
+    jobs = [Job(shlex.join(options), "pytest", str(ROOT), (*start, *options), nobody) for options, _ in BAD_OPTIONS]
+    return outcomes_of(jobs, tmp_path_factory.mktemp("refusals"))
+
+
+@pytest.mark.parametrize(("options", "words"), BAD_OPTIONS, ids=[shlex.join(options) for options, _ in BAD_OPTIONS])
+def test_bad_input_is_one_clear_message(refusals: Outcomes, options: tuple[str, ...], words: tuple[str, ...]) -> None:
     """Exit code 4, the thing and the way out named, no traceback."""
-    # A Docker host where nobody listens, so that "no engine" is what is seen everywhere.
-    done = run("--benchmark-only", *arguments, DOCKER_HOST="tcp://127.0.0.1:1")
-    said = done.stdout + done.stderr
-    assert done.returncode == 4, said
-    for word in words:
-        assert word in said
-    assert "Traceback" not in said
-    assert "INTERNALERROR" not in said
+    assert_refused(refusals, shlex.join(options), USAGE, words)
 
 
 def test_a_foreign_archive_is_refused_before_anything_starts(tmp_path: Path) -> None:

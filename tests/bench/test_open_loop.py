@@ -22,10 +22,12 @@ from bench.load.open_loop import Schedule, run_schedule, schedule
 from bench.scenarios import Arrival
 from bench.transports.http import HttpTransport
 
+pytestmark = pytest.mark.alone
+
 SERVICE_S = 0.005
-STALL_S = 1.4
+STALL_S = 0.7
 NOISY_S = 0.0005
-STALLS = ("--stall-s", str(STALL_S), "--stall-after-s", "2")
+STALLS = ("--stall-s", str(STALL_S), "--stall-after-s", "1")
 SERVER = Path(__file__).parents[1] / "standins" / "one_worker.py"
 Floats = npt.NDArray[np.float64]
 
@@ -118,10 +120,10 @@ def test_open_loop_agrees_with_queueing_theory(capsys: pytest.CaptureFixture[str
 def test_open_loop_shows_a_stall_that_a_closed_loop_hides(capsys: pytest.CaptureFixture[str]) -> None:
     """The requests that were due in the stall waited for it; the closed loop asked nothing meanwhile: one in hundreds."""
     with one_worker(*STALLS) as endpoint:
-        stalled = open_loop(endpoint, poisson_at_half_load(seed=7, seconds=8))
+        stalled = open_loop(endpoint, poisson_at_half_load(seed=7, seconds=4))
     with one_worker(*STALLS) as endpoint:
         transport = HttpTransport(endpoint)
-        closed = run_slice(transport, feed_for(transport).sendings(0), slice_s=8, opener=True)
+        closed = run_slice(transport, feed_for(transport).sendings(0), slice_s=4, opener=True)
         transport.close()
     shown, hidden = np.quantile(stalled.duration_s, 0.99), np.quantile(closed.duration_s, 0.99)
     with capsys.disabled():

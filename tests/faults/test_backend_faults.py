@@ -34,7 +34,7 @@ AT_START, IN_WARM_UP, IN_MID_CAMPAIGN = 0, 10, 60
 """The request with which the fault begins: the first is the probe's, 28 more are the warm-up's."""
 
 WORDS = {
-    "killed": r"the server died; the last error: .*connection.*log's end:",
+    "killed": r"the server died; the last error: .*[cC]onnection.*log's end:",
     "frozen": r"gave up after errors in a row .*no complete answer within 0\.4 s.*log's end:",
     "cut": r"gave up after errors in a row .*connection closed after \d+ bytes of the answer",
     "reset": r"gave up after errors in a row .*connection (lost: .*reset|closed after)",

@@ -14,6 +14,7 @@ import pytest
 
 import bench.lane_maker
 import bench.probe
+from bench import idle
 from bench.campaign import Campaigns
 from bench.cells import Cell
 from bench.contract import Model
@@ -79,9 +80,14 @@ def little(root: Path) -> Model:
 
 
 def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadlines of an exchange and of a server's end, which are 10 s and 4 s, so that many faults fit into a minute."""
+    """The deadlines of an exchange and of a server's end, which are 10 s and 4 s, and the 1.5 s of looking at who burns CPU.
+
+    So that many faults fit into a minute.
+    """
     monkeypatch.setattr(bench.probe, "HttpTransport", partial(HttpTransport, deadline_s=DEADLINE_S))
     monkeypatch.setattr(bench.lane_maker, "Crowd", partial(Crowd, deadline_s=DEADLINE_S))
+    monkeypatch.setattr(idle, "_SETTLE_S", 0.05)
+    monkeypatch.setattr(idle, "_WINDOW_S", 0.2)
     monkeypatch.setattr(process_server, "_TERM_S", 0.3)
     monkeypatch.setattr(process_server, "_TERM_REST_S", 0.1)
 

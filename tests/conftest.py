@@ -1,0 +1,51 @@
+"""Several workers at once (pytest-xdist's `-n`): a test marked `alone` has the machine to itself, all others share it.
+
+Those marked `docker` are one after the other: they look at what an engine holds, and build the same images.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+_SHARED = pytest.StashKey[Path]()
+"""A worker's alone: the folder that it has in common with the others."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Take from the environment that this is a worker, so that a pytest which a test starts does not take itself for one."""
+    variables = [os.environ.pop(name, None) for name in list(os.environ) if name.startswith("PYTEST_XDIST_")]
+    if variables:
+        config.stash[_SHARED] = Path(config.getoption("basetemp")).parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """One that is to be alone waits until the other workers' tests are over, and no further one begins before it has run."""
+    folder = item.config.stash.get(_SHARED, None)
+    if folder is None:
+        return (yield)
+    kind = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    with ExitStack() as held:
+        if item.get_closest_marker("docker"):
+            held.enter_context(locked(folder / "engine", fcntl.LOCK_EX))
+        with locked(folder / "door", fcntl.LOCK_EX):  # whoever waits for the machine stands in it, and nobody overtakes
+            held.enter_context(locked(folder / "machine", kind))
+        return (yield)
+
+
+@contextmanager
+def locked(file: Path, kind: int) -> Iterator[None]:
+    """Shared with others who share it, or exclusively; given back even if a process that a test forked lives on."""
+    with file.open("w") as stream:
+        fcntl.flock(stream, kind)
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)
