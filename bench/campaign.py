@@ -13,6 +13,7 @@ from bench.contract import Dataset, Fleet, Model, Role
 from bench.gate import GateOutcome, GateRow
 from bench.host import pinned
 from bench.idle import IdleWatch
+from bench.interrupts import held_back
 from bench.lane_maker import UNDER_LOAD, LaneMaker, settings_of
 from bench.load.interleave import Campaign, Progress, Settings
 from bench.payloads import PayloadPress
@@ -151,8 +152,10 @@ class Campaigns:
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short.
             if any(lane.duration_s for lane in lanes):
-                self._book_measured(runs, interrupted)
-                self._emit_run()  # what the paused ones used meanwhile is known now
+                with held_back() as held:
+                    self._book_measured(runs, interrupted)
+                    self._emit_run()  # what the paused ones used meanwhile is known now
+                held.release()
         self._plan.say(
             f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"
