@@ -115,6 +115,13 @@ def lost(connection: socket.socket, body: bytes, since: int) -> bool:
     return True
 
 
+def naps(connection: socket.socket, body: bytes, since: int) -> bool:
+    """Two answers never come, all others do."""
+    if since >= 2:
+        connection.sendall(whole(body))
+    return True
+
+
 def endless(connection: socket.socket, body: bytes, since: int) -> bool:
     """No length, and no end; not fast, so that it is the deadline that ends it."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -124,7 +131,8 @@ def endless(connection: socket.socket, body: bytes, since: int) -> bool:
 
 
 FAULTS: dict[str, Callable[[socket.socket, bytes, int], bool]] = {
-    fault.__name__: fault for fault in (killed, frozen, greedy, errors, cut, reset, slower, too_long, too_short, lost, endless)
+    fault.__name__: fault
+    for fault in (killed, frozen, greedy, errors, cut, reset, slower, too_long, too_short, lost, naps, endless)
 }
 """By name: answers one request, the `since`-th of those with a fault; whether the connection goes on."""
 
