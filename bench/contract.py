@@ -25,6 +25,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from bench.holdings import Holdings
+
 FloatArray = npt.NDArray[np.float32]
 """Images [n, width], each a flat row of values, or scores [n, classes]; float32, C order."""
 
@@ -282,6 +284,10 @@ class SystemUnderTest(Protocol):
         """
         ...
 
+    def holdings(self) -> Holdings | None:
+        """What its processes hold now, or None where they are no processes of this machine; dear, like the peak."""
+        ...
+
     def is_alive(self) -> bool:
         """Whether its first process still runs."""
         ...
@@ -366,6 +372,10 @@ class Fleet(Protocol):
     @property
     def server_cpus(self) -> tuple[int, ...]:
         """The CPUs that every backend is held to."""
+        ...
+
+    def belongings(self) -> int:
+        """How many containers or processes there are of this run; 0 where the engine does not tell."""
         ...
 
     @property

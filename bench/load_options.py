@@ -1,15 +1,17 @@
-"""What --clients, --loads, --arrivals and --slo say, as numbers and scenarios; refused by name where they say nothing."""
+"""What --clients, --loads, --arrivals, --slo and --soak say, as numbers and scenarios; refused by name if they say nothing."""
 
 from __future__ import annotations
 
 import re
 
 from bench.contract import BadInput
+from bench.options import whole_number
 from bench.scenarios import CONNECTIONS, Arrival, Kind, Scenario, open_loop_scenario
 
 ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _LONGEST_S = 10.0
+_LONGEST_SOAK_S = 7 * 24 * 3600
 _FASTEST_PER_S = 1_000_000.0
 
 
@@ -17,9 +19,10 @@ def clients_of(text: str | None) -> list[int]:
     """`1,2,4` -> numbers of clients, ascending, each once; raises BadInput."""
     numbers = set()
     for word in _words("--clients", text, "numbers of clients, like 1,2,4,8"):
-        if not (word.isascii() and word.isdigit()) or not 1 <= int(word) <= CONNECTIONS:
+        number = whole_number(word, 1, CONNECTIONS)
+        if number is None:
             raise BadInput(f"--clients {text}: expected numbers from 1 to {CONNECTIONS}, seen {word!r}; like 1,2,4,8")
-        numbers.add(int(word))
+        numbers.add(number)
     return sorted(numbers)
 
 
@@ -66,6 +69,14 @@ def _open_loop(arrival: Arrival, word: str, loads: str | None) -> Scenario:
         f"--loads {loads}: expected parts of the peak above 0 and up to 200%, or rates up to {_FASTEST_PER_S:g}/s, "
         f"seen {word!r}; like 30%,70%,200/s"
     )
+
+
+def soak_seconds(text: str | None) -> float:
+    """`3600` -> 3600.0; raises BadInput."""
+    seconds = whole_number(text or "", 1, _LONGEST_SOAK_S)
+    if seconds is None:
+        raise BadInput(f"--soak {str(text)[:200]}: expected whole seconds, from 1 to {_LONGEST_SOAK_S:,}")
+    return float(seconds)
 
 
 def _words(flag: str, text: str | None, expected: str) -> list[str]:

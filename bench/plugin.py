@@ -31,7 +31,7 @@ from bench.gate import gate_lines, threshold_of
 from bench.host import client_cpu
 from bench.idle import IdleWatch
 from bench.interrupts import held_back, sigterm_as_ctrl_c
-from bench.load_options import ARRIVALS
+from bench.load_options import ARRIVALS, soak_seconds
 from bench.options import add_flag, add_option, get_flag, get_option
 from bench.payloads import PayloadPress
 from bench.progress import ProgressLine
@@ -95,6 +95,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
     )
     add_option(parser, "--starts", metavar="N", default="3", help="how often each backend is started for the start-up; 0: not")
+    add_option(parser, "--soak", metavar="SECONDS", default="3600", help="how long bench/soak.py goes on (tox -e soak)")
     add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
 
 
@@ -122,6 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
         planned = scenarios_of_kinds(config)
         settings_of_session(config)
         starts_of(get_option(config, "--starts"))
+        soak_seconds(get_option(config, "--soak"))
         get_flag(config, "--strict-backends")
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error

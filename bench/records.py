@@ -3,7 +3,7 @@
 Schema history
     1  2026-11-22  first version
     2  2026-11-24  run.study, run.confusion, run.disagreements, run.gate; a run of version 1 is read as one without
-    3  2026-11-25  run.startup; cells under load (kind, concurrency, arrival, load, offered_per_s, latency_hdr, ...) and cost
+    3  2026-11-25  run.startup, run.soak; cells under load (kind, concurrency, arrival, load, offered_per_s, ...) and cost
 """
 
 from __future__ import annotations
@@ -236,6 +236,35 @@ class StartRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SoakRow:
+    """What one holder held after one lap of a soak, `at_s` seconds after its start; None where nobody tells.
+
+    The suite itself holds too: its row counts `belongings`, the containers or processes of the run, and all `exchanges` of
+    the lap; a backend's counts its own. `problem` is the first cell of the lap that was not measured, or not right.
+    """
+
+    lap: int
+    at_s: float
+    holder: str
+    memory_bytes: int | None
+    files: int | None
+    processes: int
+    threads: int
+    belongings: int | None
+    exchanges: int
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values, keys in the schema's order."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SoakRow:
+        """The inverse of `as_dict`; raises TypeError on unknown or missing keys."""
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a session measured on: everything that stands beside the cells in results.json."""
 
@@ -254,6 +283,7 @@ class Run:
     disagreements: tuple[Disagreement, ...] = ()
     gate: tuple[GateRow, ...] = ()
     startup: tuple[StartRow, ...] = ()
+    soak: tuple[SoakRow, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""
@@ -263,6 +293,7 @@ class Run:
             "study": [row.as_dict() for row in self.study],
             "gate": [row.as_dict() for row in self.gate],
             "startup": [row.as_dict() for row in self.startup],
+            "soak": [row.as_dict() for row in self.soak],
         }
 
 

@@ -18,7 +18,7 @@ from bench.load.interleave import Settings
 from bench.mistakes import confusion_of
 from bench.options import get_flag, get_option, whole_number
 from bench.ratio import RatioTo
-from bench.records import Record, Run, Samples, StartRow, StudyRow
+from bench.records import Record, Run, Samples, SoakRow, StartRow, StudyRow
 from bench.resume import Resume
 from bench.scenarios import (
     Kind,
@@ -41,6 +41,7 @@ class Session:
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
     study: tuple[StudyRow, ...] = ()
     startup: tuple[StartRow, ...] = ()
+    soak: tuple[SoakRow, ...] = ()
     facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
     confusion: Confusion | None = None
     disagreements: list[Disagreement] = field(default_factory=list)
@@ -141,6 +142,7 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
         warnings=tuple(warnings),
         study=session.study,
         startup=session.startup,
+        soak=session.soak,
         confusion=session.confusion,
         disagreements=tuple(session.disagreements),
         gate=tuple(session.gate_rows),

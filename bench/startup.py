@@ -16,6 +16,7 @@ import pytest
 from bench.contract import Absence, Backend, BackendFailed, BadInput, Fleet
 from bench.host import pinned
 from bench.idle import IdleWatch
+from bench.options import whole_number
 from bench.payloads import PayloadPress
 from bench.probe import Probe
 from bench.records import StartRow
@@ -140,6 +141,9 @@ class StartUps:
 
 def starts_of(text: str | None) -> int:
     """`3` -> 3; raises BadInput."""
-    if text is None or not text.isdigit() or int(text) > MOST_STARTS:
-        raise BadInput(f"--starts {text}: expected how often each backend is started, from 0 (not at all) to {MOST_STARTS}")
-    return int(text)
+    starts = whole_number(text or "", 0, MOST_STARTS)
+    if starts is None:
+        raise BadInput(
+            f"--starts {str(text)[:200]}: expected how often each backend is started, from 0 (not at all) to {MOST_STARTS}"
+        )
+    return starts

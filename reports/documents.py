@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bench.confusion import Confusion, Disagreement
 from bench.contract import BadInput
 from bench.gate import GateRow
-from bench.records import SCHEMA_VERSION, Record, Run, Samples, StartRow, StudyRow
+from bench.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
 from reports.typed import MOST, problem
 
 READABLE = range(1, SCHEMA_VERSION + 1)
@@ -37,8 +37,9 @@ RUN_KEYS = (
     "disagreements",
     "gate",
     "startup",
+    "soak",
 )
-_LATER = ("study", "confusion", "disagreements", "gate", "startup")
+_LATER = ("study", "confusion", "disagreements", "gate", "startup", "soak")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading a file of samples raises that was cut, edited or made by somebody else."""
 
@@ -142,6 +143,7 @@ def run_from_document(document: Any, source: str) -> Run:
             disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
             gate=tuple(GateRow.from_dict(row) for row in head.get("gate", ())),
             startup=tuple(StartRow.from_dict(row) for row in head.get("startup", ())),
+            soak=tuple(SoakRow.from_dict(row) for row in head.get("soak", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.records import Verdict
-from reports import baseline, cost, load_words, startup, study, upkeep, variants, words
+from reports import baseline, cost, load_words, soak, startup, study, upkeep, variants, words
 from reports.comparison import Comparison
 from reports.figures import Chart
 from reports.history import History
@@ -61,6 +61,7 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         load_words=load_words,
         startup_note=startup.NOTE,
         cost_note=cost.NOTE,
+        soak_note=soak.NOTE,
         start_chart=charts.get("startup"),
         variants_note=variants.NOTE,
         values_of=lambda texts: _values(*texts),

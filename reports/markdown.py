@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from tabulate import tabulate
 
-from reports import baseline, cost, load_words, startup, study, variants, words
+from reports import baseline, cost, load_words, soak, startup, study, variants, words
 from reports.columns import Column
 from reports.comparison import Comparison
 from reports.load import Matrix
@@ -118,6 +118,7 @@ def _blocks(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[
     yield from _mistakes(view)
     yield from _variants(view, lean)
     yield from _startup_and_cost(view, chart_files, lean)
+    yield from _soak(view, chart_files, lean)
     if view.upkeep.rows:
         yield "## What each backend asks of its owner"
         yield pipe_table(view.upkeep.columns, view.upkeep.rows)
@@ -190,6 +191,19 @@ def _startup_and_cost(view: View, chart_files: Mapping[str, str], lean: Lean) ->
         yield "## Cost"
         yield escape(cost.NOTE) if lean < Lean.BACKGROUND else ""
         yield pipe_table(view.cost.columns, view.cost.rows)
+
+
+def _soak(view: View, chart_files: Mapping[str, str], lean: Lean) -> Iterator[str]:
+    """What was held over the time, where the run is a soak."""
+    if not view.soak.grid.rows:
+        return
+    yield "## Soak"
+    yield escape(soak.NOTE) if lean < Lean.BACKGROUND else ""
+    yield from (escape(sentence) for sentence in view.soak.sentences)
+    yield _picture("soak-memory", "Memory held, lap after lap", chart_files)
+    yield _picture("soak-files", "Open files, lap after lap", chart_files)
+    yield pipe_table(view.soak.grid.columns, view.soak.grid.rows)
+    yield "\n".join(f"- {escape(cut(problem, _reason_width(lean)))}" for problem in view.soak.problems)
 
 
 def _variants(view: View, lean: Lean) -> Iterator[str]:

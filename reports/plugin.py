@@ -72,8 +72,8 @@ class Reporter:
     def pytest_servebench_run(self, run: Run) -> None:
         """The newest facts of the run hold."""
         self._run = run
-        if run.study or run.startup:  # measured results too: they need a folder also where no cell was asked for
-            self._guard("The replay of 2018 or the start-up could not be kept", lambda: self._opened().update_run(run))
+        if run.study or run.startup or run.soak:  # measured results too: they need a folder also where no cell was asked for
+            self._guard("What was measured beside the cells could not be kept", lambda: self._opened().update_run(run))
         store = self._store
         if store is not None:
             self._guard("The run's facts could not be kept", lambda: store.update_run(run))

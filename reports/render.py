@@ -10,6 +10,7 @@ from reports.figures import Chart
 from reports.html import render_html
 from reports.load_charts import load_charts
 from reports.markdown import render_markdown
+from reports.soak_charts import soak_charts
 from reports.store import StoredRun, write_atomic
 from reports.view import View, build_view
 
@@ -35,7 +36,7 @@ def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
 
 
 def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
-    """All pictures of a report, by `throughput-`, `latency-`, `parts-` and `rounds-<scenario>`, `load-...` and `startup`."""
+    """All pictures of a report by name: `throughput-`, `latency-`, `parts-`, `rounds-SCENARIO`, `startup`, `load-`, `soak-`."""
     colours = charts.protocol_colours(view.speed)
     drawn = {"startup": charts.start_chart(view.startup)}
     for table in view.speed:
@@ -43,4 +44,5 @@ def draw_charts(view: View, stored: StoredRun) -> dict[str, Chart]:
         drawn[f"latency-{table.scenario}"] = charts.latency_chart(table, stored.samples, colours)
         drawn[f"parts-{table.scenario}"] = charts.parts_chart(table)
         drawn[f"rounds-{table.scenario}"] = charts.trace_chart(table, stored.samples, colours)
-    return {key: chart for key, chart in drawn.items() if chart is not None} | load_charts(view.load, colours)
+    known = {key: chart for key, chart in drawn.items() if chart is not None}
+    return known | load_charts(view.load, colours) | soak_charts(view.soak)

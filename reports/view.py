@@ -18,6 +18,7 @@ from reports.idle import idle_sentences
 from reports.isolation import isolation_sentences
 from reports.load import LoadSection, load_section
 from reports.mistakes import MistakesSection, mistakes_section
+from reports.soak import SoakSection, soak_section
 from reports.startup import StartSection, start_section
 from reports.store import StoredRun
 from reports.study import StudySection, study_section
@@ -52,6 +53,7 @@ class View:
     mistakes: MistakesSection
     variants: VariantsSection
     startup: StartSection
+    soak: SoakSection
     cost: Grid
     upkeep: Grid
     sets: Mapping[str, tuple[str, ...]]
@@ -92,6 +94,7 @@ def build_view(stored: StoredRun) -> View:
         mistakes=mistakes_section(run.confusion, run.disagreements, labelled=run.dataset.get("labelled") is not False),
         variants=variants_section(run.backends, records),
         startup=start_section(run.startup, run.backends),
+        soak=soak_section(run.soak),
         cost=cost_grid(records),
         upkeep=upkeep_grid(run.backends),
         sets={name: _sets(facts) for name, facts in run.backends.items()},

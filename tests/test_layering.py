@@ -14,6 +14,8 @@ SEAMS = {
     "bench.confusion",
     "bench.contract",
     "bench.gate",
+    "bench.growth",
+    "bench.holdings",
     "bench.records",
     "bench.scenarios",
     "bench.statistics",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 USAGE = 4
 """pytest, of a bad option, file, backend.toml or variable."""
@@ -47,6 +52,22 @@ def file(name: str, content: bytes | str) -> Write:
 def folder(name: str) -> Write:
     """Makes a folder where a file is expected."""
     return lambda here: (here / name).mkdir(parents=True)
+
+
+def npz(**arrays: Any) -> bytes:
+    """An .npz file; bytes stand for themselves, `__` in a name for a slash."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(name.replace("__", "/") + ".npy", "w") as file:
+                file.write(array) if isinstance(array, bytes) else np.lib.format.write_array(file, np.asarray(array))
+    return buffer.getvalue()
+
+
+def head(shape: str, descr: str = "'<f8'") -> bytes:
+    """How an array's file begins; what follows need not be what it says."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+    return b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text.encode() + b"\n"
 
 
 def fifo(name: str) -> Write:

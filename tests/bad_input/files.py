@@ -15,11 +15,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from fixtures.emnist_archive import OFFICIAL_TEST
-from tests.bad_input.case import BAD_INPUT, NOT_FILES, Case, Write, fifo, file, folder, link, sparse
+from tests.bad_input.case import BAD_INPUT, NOT_FILES, Case, Write, fifo, file, folder, head, link, npz, sparse
 from tests.fixtures.archive_builder import MAPPING, MAPPING_TEXT, images_name, labels_name
 from tests.fixtures.test_spec import FULL
 
 DEEP = 100_000
+_INPUTS = ("--inputs", "expected")
 
 Array = npt.NDArray[Any]
 _WEIGHTS = np.ones((784, 10), np.float32)
@@ -29,6 +30,7 @@ def cases() -> Iterator[Case]:
     """All of them."""
     yield from _archives()
     yield from _models()
+    yield from _inputs()
     yield from _backends()
     yield from _caches()
     yield from _web()
@@ -287,6 +289,48 @@ EDITS: Mapping[str, tuple[str, str, str]] = {
     "a key twice": ('runtime = "onnxruntime"', 'runtime = "a"\nruntime = "b"', "TOML"),
 }  # fmt: skip
 """By name, what is replaced in a good backend.toml, by what, and what must be said of it."""
+
+
+def _inputs() -> Iterator[Case]:
+    """What --inputs names: nothing that is pickled, claims what it does not hold, or inflates without end."""
+    rows = np.ones((128, 784), np.float32)
+    good = npz(inputs=rows)
+    contents = {
+        "empty": b"",
+        "no zip": b"hello",
+        "cut": good[:-30],
+        "no array": npz(),
+        "other names": npz(images=rows),
+        "further names": npz(inputs=rows, secret=rows),
+        "objects": npz(inputs=head("(3, 784)", "'|O'") + b"cos\nsystem\n"),
+        "texts": npz(inputs=np.full((128, 784), "a")),
+        "double": npz(inputs=rows.astype(np.float64)),
+        "not finite": npz(inputs=np.full_like(rows, np.nan)),
+        "too few": npz(inputs=rows[:5]),
+        "one dimension": npz(inputs=rows[0]),
+        "no item": npz(inputs=rows[:0]),
+        "other width": npz(inputs=rows[:, :5]),
+        "huge shape": npz(inputs=head("(10000000000, 784)", "'<f4'")),
+        "negative shape": npz(inputs=head("(-1, 784)", "'<f4'")),
+        "no head": npz(inputs=b"NUMPY?"),
+        "head that is code": npz(inputs=head("(__import__('os').getpid(),)", "'<f4'")),
+        "labels of another length": npz(inputs=rows, labels=np.zeros(3, np.int64)),
+        "labels below zero": npz(inputs=rows, labels=np.full(128, -1)),
+        "labels beyond the model": npz(inputs=rows, labels=np.full(128, 62)),
+        "names that are pickled": npz(inputs=rows, class_names=head("(62,)", "'|O'")),
+    }
+    entries = {name: file("my.npz", content) for name, content in contents.items()}
+    entries["bomb"] = _bomb("inputs", head("(100000, 784)", "'<f4'"))
+    entries["bomb beside"] = _bomb("labels", head("(40000000,)", "'<i8'"), inputs=rows)
+    for name, write in entries.items():
+        yield Case(f"--inputs: {name}", "pytest", ("--benchmark-only", "--inputs=my.npz"), _INPUTS, write=write)
+    both = ("--benchmark-only", "--inputs=my.npz", "--emnist=my.npz")
+    yield Case("--inputs: beside --emnist", "pytest", both, (*_INPUTS, "no --emnist"), write=file("my.npz", good))
+
+
+def _bomb(name: str, begin: bytes, **arrays: Array) -> Write:
+    """Made when it is needed: an array of 320 MB of nothing, a few hundred kilobytes on the disk."""
+    return lambda here: (here / "my.npz").write_bytes(npz(**arrays, **{name: begin + bytes(320_000_000)}))
 
 
 def _backends() -> Iterator[Case]:

@@ -40,6 +40,13 @@ VALUES: dict[str, dict[str, str]] = {
         "case": "FLASK",
     },
     "--ratio-to": {"unknown": "flusk", "blank": " ", "case": "Flask", "markup": "<i>", "not selected": "fastapi"},
+    "--batch-sizes": {**NUMBERS, "zero": "0", "too large": "4097", "twice": "8,8", "commas": ",,"},
+    "--clients": {**NUMBERS, "zero": "0", "too large": "65", "commas": ",,"},
+    "--loads": {**NUMBERS, "no unit": "50", "zero": "0%", "above": "201%", "rate of nan": "nan/s", "too fast": "9999999/s"},
+    "--arrivals": {"unknown": "uniform", "blank": " ", "case": "Poisson", "list": "poisson,constant", "markup": "<b>"},
+    "--slo": {**NUMBERS, "no unit": "15", "zero of a unit": "0ms", "too long": "11s", "other unit": "15ns"},
+    "--starts": {**NUMBERS, "too many": "101"},
+    "--soak": {**NUMBERS, "zero": "0", "too long": "604801"},
     "--gate": {**NUMBERS, "zero": "0%", "most": "51%", "below zero": "-5%", "nan of a sign": "nan%", "no sign": "5"},
 }
 """By option, what it must refuse by name. Each of them is tried as an ini key, too."""
@@ -107,7 +114,7 @@ def _paths() -> Iterator[Case]:
     """Options that name files, and EMNIST_ARCHIVE."""
     for name, (path, write) in NOT_FILES.items():
         seen = re.match(r"[ -~]*", path[:20])[0]  # type: ignore[index]
-        for flag in ("--emnist", "--model"):
+        for flag in ("--emnist", "--model", "--inputs"):
             yield Case(
                 f"{flag}: {name}", "pytest", ("--benchmark-only", f"{flag}={path}"), (flag, seen, "expected"), write=write
             )
@@ -121,7 +128,7 @@ def _paths() -> Iterator[Case]:
         yield Case(f"--report-dir: {name}", "pytest", arguments, ("--report-dir", "expected a path"))
     ini = file("pytest.ini", "[pytest]\nreport_dir = ba\0d\n")
     yield Case("ini --report-dir: nul byte", "pytest", (), ("--report-dir", "expected a path"), write=ini)
-    for flag in ("--emnist", "--model", "--resume"):
+    for flag in ("--emnist", "--model", "--inputs", "--resume"):
         ini = file("pytest.ini", f"[pytest]\n{flag.lstrip('-')} = ba\0d\n")
         yield Case(f"ini {flag}: nul byte", "pytest", ("--benchmark-only",), ("expected",), write=ini)
 

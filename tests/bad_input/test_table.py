@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -77,11 +78,22 @@ def test_bad_input_is_told_clearly(case: Case, outcomes: dict[str, tuple[int, st
         assert word in said, (word, said[-3000:])
 
 
+def test_every_option_is_in_the_table() -> None:
+    """One that is added gets its entries; switches take no value."""
+    root = Path(__file__).parents[2]
+    plugins = [(root / package / "plugin.py").read_text() for package in ("bench", "fixtures", "reports")]
+    declared = {flag for text in plugins for flag in re.findall(r'add_option\(\s*parser,\s*"(--[a-z-]+)"', text)}
+    tried = {argument.partition("=")[0] for case in options.cases() for argument in case.arguments}
+    tried |= {argument.partition("=")[0] for case in files.cases() for argument in case.arguments}
+    assert len(declared) > 15
+    assert declared <= tried
+
+
 def test_the_documentation_counts_the_entries() -> None:
     """Part by part: an entry that is added is counted in docs/reliability.md."""
     parts = {
         "options, ini keys, environment variables": [*options.cases()],
-        "archives, models, `backend.toml`, caches, the page": [*files.cases()],
+        "archives, models, inputs, `backend.toml`, caches, the page": [*files.cases()],
         "results and runs": [*results.cases()],
         "all": CASES,
     }

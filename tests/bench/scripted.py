@@ -27,6 +27,7 @@ from bench.contract import (
     SystemUnderTest,
     Usage,
 )
+from bench.holdings import Holdings, own_holdings
 from bench.lane_maker import UNDER_LOAD
 from bench.load.interleave import Settings
 from bench.protocols.raw_float32 import CODEC
@@ -107,6 +108,9 @@ class ScriptedSystem:
     def peak_memory_bytes(self) -> int | None:
         return 123_000_000
 
+    def holdings(self) -> Holdings | None:
+        return own_holdings()
+
     def pause(self) -> None:
         self._obey("pause")
         self.paused = True
@@ -140,6 +144,9 @@ class ScriptedFleet:
 
     def another(self, name: str) -> contextlib.AbstractContextManager[Instance]:
         raise BackendFailed(f"{name}: is not started again here")
+
+    def belongings(self) -> int:
+        return len(self.running)
 
     def start(self, names: Collection[str], probe: Probe) -> None:
         for name in list(self.running):

@@ -60,6 +60,7 @@ def test_each_rule_has_its_verdict_and_words(change: dict[str, object], verdict:
     "change",
     [
         {"same_sample_speedup": Interval(1.3, 1.05, 1.6)},  # maybe a cache, maybe noise
+        {"same_sample_speedup": Interval(11.8, 2.1, 66.0)},  # above at 95 %, which one in forty honest cells can be
         {"same_sample_speedup": Interval(1.3)},  # too few slices for an interval
         {"scheduled": 500, "late_sends": 5, "lag_p99_s": 0.004, "latency_p99_s": 0.01},  # one in a hundred
         {"scheduled": 500, "late_sends": 50, "lag_p99_s": 0.004, "latency_p99_s": 0.1},  # lost in the server's own latency

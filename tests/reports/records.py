@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.gate import GateOutcome, GateRow
-from bench.records import Record, Run, Samples, StartRow, Verdict
+from bench.records import Record, Run, Samples, SoakRow, StartRow, Verdict
 from bench.scenarios import Kind
 from reports.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
@@ -162,6 +162,20 @@ def some_starts(backend: str = "flask") -> tuple[StartRow, ...]:
         StartRow("triton", "process", 1, 0.007, 0.9, 1.88, 1.91, 2.17, 1.2),
         StartRow("litserve", "process", 1, 0.004, 0.3, stop_s=1.0, problem="no right answer within 60 s\n  log's end"),
         StartRow("tensorflow-serving", "process", 1, problem="needs a container engine"),
+    )
+
+
+def some_soak(backend: str = "flask") -> tuple[SoakRow, ...]:
+    """Sixteen laps: the suite stays as it is, the backend takes a file more in each; one lap went wrong."""
+    suite = SoakRow(0, 0.0, "servebench", 700 * 2**20, 100, 1, 4, 3, 2000)
+    server = SoakRow(0, 0.0, backend, 85 * 2**20, 20, 2, 9, None, 1000)
+    return tuple(
+        row
+        for lap in range(1, 17)
+        for row in (
+            replace(suite, lap=lap, at_s=60.0 * lap, problem="flask-rest-single: FAILED: gone" if lap == 5 else ""),
+            replace(server, lap=lap, at_s=60.0 * lap, files=20 + lap),
+        )
     )
 
 

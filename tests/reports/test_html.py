@@ -21,6 +21,7 @@ from tests.reports.records import (
     every_verdict,
     some_disagreements,
     some_gate,
+    some_soak,
     some_starts,
 )
 
@@ -48,6 +49,7 @@ def test_page_is_well_formed_and_asks_nothing_of_a_network(name: str) -> None:
         disagreements=some_disagreements(NASTY),
         gate=some_gate(NASTY),
         startup=some_starts(NASTY),
+        soak=some_soak(NASTY),
     )
     parsed = Page(text)
     assert parsed.open_tags == []

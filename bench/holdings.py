@@ -1,0 +1,67 @@
+"""What processes of this machine hold at a moment: memory, open files, threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a family of processes holds now; None where the kernel does not tell (another user's processes).
+
+    `memory_bytes` as `held_bytes` counts it, `files` open descriptors, sockets among them.
+    """
+
+    memory_bytes: int | None
+    files: int | None
+    processes: int
+    threads: int
+
+
+def holdings_of(pids: Iterable[int]) -> Holdings:
+    """What these processes hold together; those that ended meanwhile hold nothing."""
+    here = [pid for pid in pids if _count(pid, "task")]
+    files = [_count(pid, "fd") for pid in here]
+    return Holdings(
+        memory_bytes=held_bytes(here),
+        files=None if None in files else sum(filter(None, files)),
+        processes=len(here),
+        threads=sum(_count(pid, "task") or 0 for pid in here),
+    )
+
+
+def own_holdings() -> Holdings:
+    """What this process holds."""
+    return holdings_of([os.getpid()])
+
+
+def held_bytes(pids: Iterable[int]) -> int | None:
+    """What these processes hold now: the sum of their proportional set sizes, in which what n of them share counts once.
+
+    None where the kernel does not tell of one of them that is there (another user's).
+    """
+    total = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+        except OSError:
+            return None
+        total += sum(int(line.split()[1]) * _KIB for line in text.splitlines() if line.startswith("Pss:"))
+    return total or None
+
+
+def _count(pid: int, what: str) -> int | None:
+    """Entries of one of a process's folders in /proc: 0 where it ended, None where the kernel does not tell."""
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/{what}").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    except OSError:
+        return None

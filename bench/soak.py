@@ -1,0 +1,176 @@
+"""Does anything grow? Campaign after campaign over the same servers, and what everybody holds after each.
+
+`tox -e soak -- --soak 3600`, or `pytest bench/soak.py --soak 3600`. A lap measures all selected backends once as the main job
+does (accuracy, throughput, several clients), with fresh lanes and connections; after it the suite and each server are looked
+at. pytest runs it because the backends are its fixtures; its name keeps it out of the ordinary collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from time import perf_counter
+
+import pytest
+
+from bench.campaign import Campaigns, Plan
+from bench.collection import again, cells_of
+from bench.confusion import Disagreement
+from bench.console import Console
+from bench.contract import Dataset, Fleet, Model
+from bench.growth import LEAST_LAPS, by_holder, growths
+from bench.holdings import Holdings, own_holdings
+from bench.idle import IdleWatch
+from bench.load_options import soak_seconds
+from bench.options import get_option
+from bench.records import Record, Samples, SoakRow, Verdict
+from bench.scenarios import ACCURACY, Kind
+from bench.session import SESSION, Session, emit_beside, emit_record, settings_of_session
+
+SUITE = "servebench"
+_NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.CACHED)
+
+
+@dataclass(slots=True)
+class _Lap:
+    """What one lap measured."""
+
+    records: dict[str, tuple[Record, Samples | None]] = field(default_factory=dict)
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+    def add(self, record: Record, samples: Samples | None) -> None:
+        """Keep a finished cell."""
+        self.records[record.id] = (record, samples)
+
+    def exchanges(self, backend: str | None = None) -> int:
+        """Of one backend, or of all."""
+        return sum(record.exchanges for record, _ in self.records.values() if backend in (None, record.backend))
+
+    def problem(self, backend: str | None = None) -> str:
+        """The first cell that was not measured, or not right."""
+        wrong = [
+            record for record, _ in self.records.values() if record.verdict in _NOT_RIGHT and backend in (None, record.backend)
+        ]
+        return f"{wrong[0].id}: {wrong[0].verdict}: {wrong[0].reason}" if wrong else ""
+
+
+class Soak:
+    """Laps over a fleet until the time is over; `rows` are what was read after each."""
+
+    def __init__(self, plan: Plan, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> None:
+        self._plan = plan
+        self._fleet = fleet
+        self._emnist = emnist
+        self._model = model
+        self._idle = idle
+        self.rows: list[SoakRow] = []
+        self.last = _Lap()
+
+    def run(self, seconds: float, keep: Callable[[Sequence[SoakRow]], None]) -> None:
+        """Lap after lap, one at least; `keep` gets all rows after each."""
+        start_s = perf_counter()
+        for lap in count(1):
+            self.last = self._measured()
+            self.rows += self._read(lap, perf_counter() - start_s)
+            keep(tuple(self.rows))
+            self._plan.say(f"soak: lap {lap}, {perf_counter() - start_s:,.0f} of {seconds:,.0f} s; {self._words()}")
+            if perf_counter() - start_s >= seconds:
+                break
+
+    def _measured(self) -> _Lap:
+        lap = _Lap()
+        plan = replace(self._plan, emit=lap.add, emit_disagreements=lap.disagreements.extend)
+        campaigns = Campaigns(plan, self._fleet, self._emnist, self._model, self._idle)
+        for cell in plan.cells:
+            campaigns.result(cell)
+        return lap
+
+    def _read(self, lap: int, at_s: float) -> list[SoakRow]:
+        """The suite first; of servers, those that run and are no part of it."""
+        own = own_holdings()
+        rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.belongings())]
+        for name, system in self._fleet.running.items():
+            held = system.holdings()
+            if held is not None:
+                rows.append(self._row(lap, at_s, name, held, name, None))
+        return rows
+
+    def _row(self, lap: int, at_s: float, holder: str, held: Holdings, backend: str | None, belongings: int | None) -> SoakRow:
+        return SoakRow(
+            lap=lap,
+            at_s=at_s,
+            holder=holder,
+            memory_bytes=held.memory_bytes,
+            files=held.files,
+            processes=held.processes,
+            threads=held.threads,
+            belongings=belongings,
+            exchanges=self.last.exchanges(backend),
+            problem=self.last.problem(backend),
+        )
+
+    def _words(self) -> str:
+        own = next(row for row in reversed(self.rows) if row.holder == SUITE)
+        return f"the suite holds {(own.memory_bytes or 0) / 1e6:.0f} MB in {own.files} files; {own.exchanges:,} exchanges"
+
+    def problems(self) -> list[str]:
+        """What grew, and what was not measured or not right, in which lap."""
+        found = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
+        for holder, rows in by_holder(self.rows).items():
+            found += [
+                f"{holder}: {growth.quantity} grew from {growth.early:,.0f} to {growth.late:,.0f} within "
+                f"{growth.span_s:,.0f} s; expected at most {growth.allowed:,.0f} more"
+                for growth in growths(rows).values()
+                if not growth.is_flat
+            ]
+        return found
+
+
+def _plan(config: pytest.Config) -> Plan:
+    session, console = config.stash[SESSION], Console(config)
+    asked = [ACCURACY, *session.scenarios[Kind.THROUGHPUT], *session.scenarios[Kind.CLIENTS]]
+    return Plan(
+        cells=[cell for scenario in asked for cell in cells_of(config, scenario)],
+        settings=settings_of_session(config),
+        client_cpu=session.client_cpu,
+        ratio_to=session.ratio_to,
+        strict=True,
+        smoke=False,
+        again=lambda cell: again(config, cell),
+        progress=lambda _: _nothing,
+        say=console.line,
+        emit_run=_nothing,
+        emit=_nothing,  # a lap keeps its own
+        emit_disagreements=_nothing,
+        emit_gate=_nothing,
+    )
+
+
+def _nothing(*_: object) -> None:
+    """What a lap tells that nobody needs before the end."""
+
+
+def test_soak(pytestconfig: pytest.Config, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> None:
+    """Neither memory nor files, processes or threads grow, and every lap is measured and right."""
+    session: Session = pytestconfig.stash[SESSION]
+    seconds = soak_seconds(get_option(pytestconfig, "--soak"))
+
+    def keep(rows: Sequence[SoakRow]) -> None:
+        session.soak = tuple(rows)
+        emit_beside(pytestconfig, fleet, emnist, model, idle)
+
+    soak = Soak(_plan(pytestconfig), fleet, emnist, model, idle)
+    try:
+        soak.run(seconds, keep)
+    finally:  # also on Ctrl-C: the report shows the cells of the last lap
+        session.disagreements.extend(soak.last.disagreements)
+        for record, samples in soak.last.records.values():
+            emit_record(pytestconfig, record, samples)
+        keep(soak.rows)
+    laps = len(by_holder(soak.rows)[SUITE])
+    if laps < LEAST_LAPS:
+        why = f"{laps} laps in {seconds:,.0f} s: {LEAST_LAPS} are needed to tell what grows; give --soak more"
+        pytest.fail(why, pytrace=False)
+    if problems := soak.problems():
+        pytest.fail("\n".join(problems), pytrace=False)
