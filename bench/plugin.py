@@ -260,6 +260,7 @@ def campaign(
             emit=lambda record, samples: emit_record(config, record, samples),
             emit_disagreements=session.disagreements.extend,
             emit_gate=lambda rows: setattr(session, "gate_rows", tuple(rows)),
+            emit_underway=lambda cells: config.hook.pytest_servebench_underway(config=config, cells=cells),
             gate=session.gate,
             resume=resume,
         ),
