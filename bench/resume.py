@@ -20,9 +20,12 @@ from bench.scenarios import ACCURACY, Scenario
 from bench.verdicts import INTERRUPTED
 
 _MACHINE = (
-    *("host", "system", "kernel", "machine", "cpu", "cpus_usable", "governor", "turbo_off"),
+    *("host", "system", "kernel", "machine", "cpu", "cpus_usable", "governor", "turbo_off", "hypervisor"),
     *("client_cpu", "server_cpus", "python", "packages"),
 )
+_MEMORY = "memory_bytes"
+_MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
+_INSTALLED = ("image", "image_digest", "versions", "hashes")
 _FREE_OPTIONS = {"strict"}  # says what fails, not what is measured
 _SHOWN = 60
 _EARLIER = "Of an earlier run: "
@@ -159,14 +162,25 @@ class Resume:
         told = [(self._kept[name].record, self._kept[name].samples) for name in old]
         return [replace(each, record=_unranked(each.record)) for each in outcomes], told
 
-    def warnings(self, now: Sequence[str]) -> list[str]:
-        """What a reader of the results must know: of what was taken over, and `now`, of this session."""
+    def warnings(self, now: Sequence[str], facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """What a reader must know of what was taken over, and `now`, of this session; `facts` are those of its backends."""
         if self._earlier is None:
             return list(now)
         run = self._earlier.run
         head = f"{len(self._kept)} cells{self._replayed()} were taken over from run {run.id} of {run.started_utc} (--resume)."
         earlier = [warning.removeprefix(_EARLIER) for warning in run.warnings if warning not in now]
-        return [head, *self._scenarios, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
+        changed = [line for name, known in facts.items() for line in self._changed(name, known)]
+        return [head, *self._scenarios, *changed, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
+
+    def _changed(self, name: str, now: Mapping[str, Any]) -> list[str]:
+        """What of a backend is no longer what its cells were measured with: only its start shows it, too late to refuse."""
+        if not any(kept.record.backend == name for kept in self._kept.values()):
+            return []
+        then = self.facts.get(name, {})
+        lines = [_line(what, then[what], now[what]) for what in _INSTALLED if what in then and what in now]
+        differing = "; ".join(filter(None, lines))
+        words = "its cells taken over were measured with another installation than those of this session"
+        return [f"{name}: {words} ({differing}). Measure it anew."] if differing else []
 
     def told(self, cells: Sequence[Cell]) -> list[str]:
         """For the terminal, before anything is measured: what is taken over, and what is measured."""
@@ -209,6 +223,8 @@ class Resume:
 def differences(then: Run, now: Run) -> list[str]:
     """What keeps the cells of two runs from standing in one table, a line each; empty if nothing does."""
     found = [_line(name, then.environment.get(name), now.environment.get(name)) for name in _MACHINE if name in now.environment]
+    if _MEMORY in now.environment:
+        found.append(_memory_line(then.environment.get(_MEMORY), now.environment[_MEMORY]))
     found += [
         _line(f"code: the files in {name}/", f"{str(_sources(then).get(name))[:12]}, commit {then.environment.get('commit')}",
               f"{digest[:12]}, commit {now.environment.get('commit')}")
@@ -242,6 +258,13 @@ def _line(what: str, then: object, now: object) -> str:
     """Compared as JSON: what was read back from a file has lists where there were tuples."""
     before, after = (json.dumps(value, sort_keys=True, default=str) for value in (then, now))
     return "" if before == after else f"{what}: {_cut(before)} then, {_cut(after)} now"
+
+
+def _memory_line(then: object, now: object) -> str:
+    """Memory of about the same size is the same machine's; another size is not: caches, limits and swapping depend on it."""
+    if isinstance(then, int) and isinstance(now, int) and 100 * abs(then - now) <= _MEMORY_PERCENT * max(then, now):
+        return ""
+    return _line(_MEMORY, then, now)
 
 
 def _cut(text: str) -> str:

@@ -109,7 +109,7 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
     if session.machine is None:
         session.machine = environment(session.client_cpu, fleet.server_cpus)
     machine = session.machine
-    warnings = session.resume.warnings(warnings_about(machine))
+    warnings = session.resume.warnings(warnings_about(machine), session.facts)
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
     return Run(

@@ -14,6 +14,7 @@ import pytest
 from bench.contract import BadInput
 from bench.options import add_option, get_option, given_path
 from bench.records import EarlierRun, Record, Run, Samples
+from reports.held import is_held
 from reports.store import RunStore, load_run, named_run
 from reports.terminal import summary_lines
 from reports.view import build_view
@@ -60,12 +61,17 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_earlier(self, config: pytest.Config) -> EarlierRun | None:
-        """The run of --resume; raises BadInput."""
+        """The run of --resume; raises BadInput, also for one that still goes on."""
         given = get_option(config, _RESUME)
         if given is None:
             return None
         folder = named_run(given, config.invocation_params.dir, self.parent)
         stored = load_run(folder)
+        if is_held(folder):
+            raise BadInput(
+                f"{_RESUME} {folder}: expected a run that has ended, seen one that still goes on (run {stored.run.id}); "
+                "wait for its end or stop it, or name another run's folder"
+            )
         return EarlierRun(str(folder), stored.run, stored.records, stored.samples)
 
     @pytest.hookimpl(optionalhook=True)

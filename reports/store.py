@@ -20,6 +20,7 @@ from bench.contract import BadInput
 from bench.options import given_path
 from bench.records import Record, Run, Samples
 from reports import documents
+from reports.held import Hold
 
 RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
 SAMPLE_PARTS = "samples.parts"
@@ -41,7 +42,10 @@ class StoredRun:
 
 
 class RunStore:
-    """Keeps a run in `<parent>/<utc time>-<host>/`, in memory too, so that a full disk costs nothing measured."""
+    """Keeps a run in `<parent>/<utc time>-<host>/`, in memory too, so that a full disk costs nothing measured.
+
+    The folder is held (`reports.held`) until `finish`: others can tell a run that goes on from one that was killed.
+    """
 
     def __init__(self, parent: Path, run: Run, host: str) -> None:
         self._parent = parent
@@ -52,6 +56,7 @@ class RunStore:
         self._underway: dict[str, tuple[Record, Samples]] = {}
         self._problems: list[str] = []
         self._folder: Path | None = None
+        self._holds: list[Hold] = []
         self._parts = 0
         self._write(self._write_run)
 
@@ -93,7 +98,7 @@ class RunStore:
         self._write(lambda folder: _write_underway(folder, self._underway))
 
     def finish(self) -> None:
-        """Write results.json, samples.npz and results.csv, each whole or not at all, and point `latest` here."""
+        """Write results.json, samples.npz and results.csv, each whole or not at all; point `latest` here; let the folder go."""
         self._write(lambda folder: complete(folder, self.stored))
         self._write(lambda folder: _write_underway(folder, {}))
         self._write(_remove_parts)
@@ -102,12 +107,15 @@ class RunStore:
                 point_latest(self._folder)
             except OSError as error:
                 self._problems.append(f"{self._parent / LATEST} could not be pointed at this run: {error}.")
+        for hold in self._holds:
+            hold.release()
 
     def _write(self, action: Callable[[Path], None]) -> None:
         """Do `action` in the folder; if that fails, once more in a temporary one that then holds everything so far."""
         try:
             if self._folder is None and not self._problems:
                 self._folder = _new_folder(self._parent, self._name)
+                self._holds.append(Hold(self._folder))
             if self._folder is not None:
                 action(self._folder)
             return
@@ -115,6 +123,7 @@ class RunStore:
             failed, reason = self._folder or self._parent, error
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=f"servebench-{self._name}-"))
+            self._holds.append(Hold(self._folder))  # the one of before as well: the run that it began goes on
             self._write_run(self._folder)
             for part, (cell, record) in enumerate(self._records.items(), start=1):
                 self._append(self._folder, part, record, self._samples.get(cell))

@@ -34,6 +34,8 @@ def a_run(**changes: Any) -> Run:
             "host": "bench-1",
             "cpu": "Example CPU",
             "kernel": "6.1.0",
+            "memory_bytes": 8_000_000_000,
+            "hypervisor": False,
             "client_cpu": 1,
             "server_cpus": [0],
             "commit": "0123456789ab+",
@@ -98,7 +100,7 @@ def test_no_rank_is_claimed_between_two_campaigns() -> None:
     assert set(after) == {"a", "b", "c"}, "the reference is an instrument: nothing is withdrawn from it"
     assert [after[name][0].rank for name in "abc"] == [None] * 3
     assert [after[name][0].leader for name in "abc"] == [None] * 3
-    (of_two,) = [line for line in resume.warnings(()) if line.startswith("single: c-raw")]
+    (of_two,) = [line for line in resume.warnings((), {}) if line.startswith("single: c-raw")]
     assert "no rank is claimed" in of_two
     assert "a-raw" in of_two
     assert "images/s then" in of_two
@@ -204,6 +206,12 @@ def test_accuracy_is_nobodys_yardstick() -> None:
         ({"options": {"max_time_s": 3.0, "seed": 42, "rate": (1, 2)}}, "option rate: null then, [1, 2] now"),
         ({"environment": {**a_run().environment, "cpu": "Other"}}, 'cpu: "Example CPU" then, "Other" now'),
         ({"environment": {**a_run().environment, "kernel": "6.2"}}, 'kernel: "6.1.0" then, "6.2" now'),
+        ({"environment": {**a_run().environment, "hypervisor": True}}, "hypervisor: false then, true now"),
+        (
+            {"environment": {**a_run().environment, "memory_bytes": 7_900_000_000}},
+            "memory_bytes: 8000000000 then, 7900000000 now",
+        ),
+        ({"environment": {**a_run().environment, "memory_bytes": None}}, "memory_bytes: 8000000000 then, null now"),
         ({"environment": {**a_run().environment, "server_cpus": [0, 1]}}, "server_cpus: [0] then, [0, 1] now"),
         (
             {"environment": {**a_run().environment, "sources": {"bench": "ff" * 32, "fixtures": "bb" * 32}}},
@@ -223,8 +231,9 @@ def test_what_was_measured_on_something_else_is_refused_by_name(changes: dict[st
 
 
 def test_the_same_machine_code_model_and_options_are_resumed() -> None:
-    """Also where JSON made lists of tuples, and where only what fails a test differs."""
-    now = a_run(options={**a_run().options, "strict": True}, environment={**a_run().environment, "server_cpus": (0,)})
+    """Also where JSON made lists of tuples, where only what fails a test differs, and where a kernel kept some more memory."""
+    environment = {**a_run().environment, "server_cpus": (0,), "memory_bytes": 7_990_000_000}
+    now = a_run(options={**a_run().options, "strict": True}, environment=environment)
     Resume(earlier({})).check(now)
 
 
@@ -258,12 +267,27 @@ def test_what_is_taken_over_and_what_is_missing_is_said() -> None:
     assert Resume().told(list(cells.values())) == []
 
 
+def test_a_backend_that_is_installed_otherwise_by_now_is_told() -> None:
+    """Only where cells of it were taken over, and of what is known both times; what is the same says nothing."""
+    with servers("a", "b") as systems:
+        before, _ = measured(systems, "a")
+    facts = {"versions": {"numpy": "2.0"}, "image": "a:1", "hashes": "checked", "size_bytes": 1}
+    resume = Resume(earlier(before, "a", backends={"a": facts, "b": facts}))
+    same = {name: {**facts, "size_bytes": 2} for name in "ab"}
+    assert len(resume.warnings((), same)) == 1, "the head alone"
+    other = {name: {"versions": {"numpy": "2.1"}, "image_digest": "x", "image": "a:1"} for name in "ab"}
+    _, changed = resume.warnings((), other)
+    assert changed.startswith("a: its cells taken over were measured with another installation")
+    assert 'versions: {"numpy": "2.0"} then, {"numpy": "2.1"} now' in changed
+    assert "image:" not in changed
+
+
 def test_warnings_of_the_earlier_run_are_told_once() -> None:
     """Through any number of resumptions, and not where they hold for this session as well."""
     resume = Resume(
         earlier({}, warnings=("A virtual machine.", "Busy.", "Of an earlier run: Busy.", "Of an earlier run: Hot."))
     )
-    head, *told = resume.warnings(["A virtual machine."])
+    head, *told = resume.warnings(["A virtual machine."], {})
     assert "0 cells were taken over from run earlier" in head
     assert told == ["Of an earlier run: Busy.", "Of an earlier run: Hot.", "A virtual machine."]
-    assert Resume().warnings(["A virtual machine."]) == ["A virtual machine."]
+    assert Resume().warnings(["A virtual machine."], {}) == ["A virtual machine."]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ def run(out: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def killed_after(out: Path, cells: int) -> Path:
-    """Start a run, kill it once so many cells are on the disk; its folder."""
+def killed_after(out: Path, cells: int, before: Callable[[], None] = lambda: None) -> Path:
+    """Start a run, do something and then kill it once so many cells are on the disk; its folder."""
     with subprocess.Popen(
         command(out), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -54,7 +54,10 @@ def killed_after(out: Path, cells: int) -> Path:
             if len(lines) >= cells:
                 break
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+        try:
+            before()
+        finally:
+            process.send_signal(signal.SIGKILL)
     (folder,) = [path.parent for path in out.glob("*/records.jsonl")]
     return folder
 
@@ -79,6 +82,16 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed(out: Path) -> Path:
     """The folder of a run that was killed (SIGKILL) while it measured its second scenario."""
     return killed_after(out, cells=3)
+
+
+def test_a_run_that_still_goes_on_is_refused_by_name(tmp_path: Path) -> None:
+    """Exit code 4, nothing measured, no folder made; the run that goes on is not touched."""
+    refused: list[tuple[int, str]] = []
+    folder = killed_after(tmp_path, cells=1, before=lambda: refused.append(run(tmp_path, "--resume=latest")))
+    ((code, said),) = refused
+    assert code == 4, said
+    assert f"--resume {folder}: expected a run that has ended, seen one that still goes on" in said
+    assert "starting" not in said
 
 
 def test_a_killed_run_is_resumed(out: Path, killed: Path) -> None:

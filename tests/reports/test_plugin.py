@@ -140,3 +140,27 @@ def test_option_stands_in_the_help(session: pytest.Pytester) -> None:
     result = run(session, "--help")
     result.stdout.fnmatch_lines(["*--report-dir*DIR*"])
     assert "report_dir" in result.stdout.str()
+
+
+RESUMING = """
+import pytest
+from bench.contract import BadInput
+from tests.reports.records import a_record, a_run
+
+def test_asks_for_itself(pytestconfig):
+    hook = pytestconfig.hook
+    hook.pytest_servebench_run(config=pytestconfig, run=a_run())
+    hook.pytest_servebench_record(config=pytestconfig, record=a_record(), samples=None)
+    with pytest.raises(BadInput, match=f"--resume .*-bench-1: .*still goes on .run {a_run().id}.; wait"):
+        hook.pytest_servebench_earlier(config=pytestconfig)
+
+def test_asks_for_one_that_ended(pytestconfig):
+    assert pytestconfig.hook.pytest_servebench_earlier(config=pytestconfig).run.id == a_run().id
+"""
+
+
+def test_a_run_that_still_goes_on_cannot_be_resumed(session: pytest.Pytester) -> None:
+    """Refused by name while its session lives; afterwards it can be."""
+    session.makepyfile(RESUMING)
+    assert run(session, "--resume=latest", "-k", "itself").ret == 0
+    assert run(session, "--resume=latest", "-k", "ended").ret == 0
