@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from bench.analysis import records_of
 from bench.cell_record import CellRun, Outcome, blank_record, pass_outcome
 from bench.cells import Cell, CellResult
+from bench.checkpoint import Cells, Checkpoints
 from bench.confusion import Disagreement
 from bench.contract import Dataset, Fleet, Model, Role
 from bench.gate import GateOutcome, GateRow
 from bench.host import pinned
 from bench.idle import IdleWatch
+from bench.interrupts import held_back
 from bench.lane_maker import UNDER_LOAD, LaneMaker, settings_of
 from bench.load.interleave import Campaign, Progress, Settings
 from bench.payloads import PayloadPress
@@ -42,6 +44,7 @@ class Plan:
     emit: Callable[[Record, Samples | None], None]
     emit_disagreements: Callable[[Sequence[Disagreement]], None]
     emit_gate: Callable[[Sequence[GateRow]], None]
+    emit_underway: Callable[[Cells], None] = lambda _: None
     gate: float | None = None  # the regression that is allowed
     resume: Resume = field(default_factory=Resume)
 
@@ -144,7 +147,8 @@ class Campaigns:
     def _measure(self, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
         name = scenario.kind if scenario.kind in UNDER_LOAD else scenario.name
         lanes = [lane for run in runs for lane in run.lanes]
-        campaign = Campaign(lanes, settings, self._plan.progress(name))
+        own = [run for run in runs if not self._plan.resume.has(run.cell)]
+        campaign = Campaign(lanes, settings, Checkpoints(own, self._plan.emit_underway, self._plan.progress(name)))
         interrupted = True
         try:
             campaign.run()
@@ -152,8 +156,11 @@ class Campaigns:
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
             if not interrupted or any(lane.duration_s for lane in lanes):
-                self._book_measured(runs, interrupted)
-                self._emit_run()  # what the paused ones used meanwhile is known now
+                with held_back() as held:
+                    self._book_measured(runs, interrupted)
+                    self._emit_run()  # what the paused ones used meanwhile is known now
+                    self._plan.emit_underway(())
+                held.release()
         self._plan.say(
             f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"

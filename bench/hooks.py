@@ -28,3 +28,8 @@ def pytest_servebench_run(config: pytest.Config, run: Run) -> None:
 @pytest.hookspec
 def pytest_servebench_record(config: pytest.Config, record: Record, samples: Samples | None) -> None:
     """A cell is finished; called once a cell, as soon as nothing can change it any more."""
+
+
+@pytest.hookspec
+def pytest_servebench_underway(config: pytest.Config, cells: Sequence[tuple[Record, Samples]]) -> None:
+    """A campaign's cells as they stand, should the session be killed: they replace those of the last call; none at its end."""

@@ -82,6 +82,7 @@ class LaneMaker:
             feed=feed(transport.prepare),
             goal_s=(AUDIT_SHARE if audits else 1.0) * self._settings.max_time_s,
             least_slices=AUDIT_SLICES if audits else 1 if burner is None else LEAST_SLICES,
+            endpoint=cell.endpoint.id,
             burner=burner,
         )
 
@@ -99,6 +100,7 @@ class LaneMaker:
             least_slices=_CLIENTS_SLICES if scenario.kind is Kind.CLIENTS else 1,
             least_exchanges=min_samples(0.99) if scenario.kind is Kind.OPEN_LOOP else 0,
             clients=scenario.concurrency if scenario.kind is Kind.CLIENTS else 1,
+            endpoint=cell.endpoint.id,
             burner=self._idle.burner(cell.backend.name),
         )
 

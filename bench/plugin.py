@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -29,6 +30,7 @@ from bench.contract import Backend, BadInput, Dataset, Fleet, Model
 from bench.gate import gate_lines, threshold_of
 from bench.host import client_cpu
 from bench.idle import IdleWatch
+from bench.interrupts import held_back, sigterm_as_ctrl_c
 from bench.load_options import ARRIVALS, soak_seconds
 from bench.options import add_flag, add_option, get_flag, get_option
 from bench.payloads import PayloadPress
@@ -108,6 +110,10 @@ def pytest_configure(config: pytest.Config) -> None:
     scenarios = "the traffic patterns that a benchmark is parametrised with; Kind.THROUGHPUT: those of --batch-sizes"
     config.addinivalue_line("markers", f"scenarios(*scenarios): {scenarios}")
     only, disable = bool(config.getoption("benchmark_only")), bool(config.getoption("benchmark_disable"))
+    if only or disable:
+        signals = ExitStack()
+        config.add_cleanup(signals.close)
+        signals.enter_context(sigterm_as_ctrl_c())
     if only and disable:
         # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
         config.option.benchmark_only = False
@@ -180,6 +186,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.benchmark(timer=clock.now, group=group_of(param)))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption."""
+    with held_back() as held:
+        yield
+    if held.number is not None:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What the gate says, cell by cell."""
     rows = config.stash[SESSION].gate_rows
@@ -245,6 +260,7 @@ def campaign(
             emit=lambda record, samples: emit_record(config, record, samples),
             emit_disagreements=session.disagreements.extend,
             emit_gate=lambda rows: setattr(session, "gate_rows", tuple(rows)),
+            emit_underway=lambda cells: config.hook.pytest_servebench_underway(config=config, cells=cells),
             gate=session.gate,
             resume=resume,
         ),

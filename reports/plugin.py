@@ -6,7 +6,7 @@ Nothing here raises out of a hook: a full disk or a mistake in a chart must not 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,12 @@ class Reporter:
     def pytest_servebench_record(self, record: Record, samples: Samples | None) -> None:
         """A finished cell goes to the disk at once."""
         self._guard(f"The cell {record.id} could not be kept", lambda: self._opened().add(record, samples))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_servebench_underway(self, cells: Sequence[tuple[Record, Samples]]) -> None:
+        """What is under way stands beside the finished cells until it is one of them."""
+        if cells or self._store is not None:
+            self._guard("The cells under way could not be kept", lambda: self._opened().keep_underway(cells))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

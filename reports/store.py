@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from reports.held import Hold
 
 RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
 SAMPLE_PARTS = "samples.parts"
+UNDERWAY, UNDERWAY_SAMPLES = "underway.jsonl", "underway.npz"
 LATEST = "latest"
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
@@ -52,6 +53,7 @@ class RunStore:
         self._run = run
         self._records: dict[str, Record] = {}
         self._samples: dict[str, Samples] = {}
+        self._underway: dict[str, tuple[Record, Samples]] = {}
         self._problems: list[str] = []
         self._folder: Path | None = None
         self._holds: list[Hold] = []
@@ -71,7 +73,8 @@ class RunStore:
     @property
     def stored(self) -> StoredRun:
         """All that was measured so far; a cell that was recorded again stands once, with its newest record."""
-        return StoredRun(self._run, tuple(self._records.values()), dict(self._samples))
+        records, samples = _with_underway(self._records, self._samples, self._underway)
+        return StoredRun(self._run, tuple(records.values()), samples)
 
     def update_run(self, run: Run) -> None:
         """More is known of the run."""
@@ -89,9 +92,15 @@ class RunStore:
         part = self._parts
         self._write(lambda folder: self._append(folder, part, record, samples))
 
+    def keep_underway(self, cells: Sequence[tuple[Record, Samples]]) -> None:
+        """What the campaign under way has so far, instead of what it had before; none once its cells are finished."""
+        self._underway = {record.id: (documents.normalised(record), samples) for record, samples in cells}
+        self._write(lambda folder: _write_underway(folder, self._underway))
+
     def finish(self) -> None:
         """Write results.json, samples.npz and results.csv, each whole or not at all; point `latest` here; let the folder go."""
         self._write(lambda folder: complete(folder, self.stored))
+        self._write(lambda folder: _write_underway(folder, {}))
         self._write(_remove_parts)
         if self._folder is not None and self._folder.parent == self._parent:
             try:
@@ -118,6 +127,7 @@ class RunStore:
             self._write_run(self._folder)
             for part, (cell, record) in enumerate(self._records.items(), start=1):
                 self._append(self._folder, part, record, self._samples.get(cell))
+            _write_underway(self._folder, self._underway)
             action(self._folder)
             self._problems.append(f"Results could not be written to {failed}: {reason}. They are in {self._folder} instead.")
         except OSError as error:
@@ -224,6 +234,11 @@ def load_run(folder: Path) -> StoredRun:
         run = documents.run_from_document(_read_json(folder / RUN), str(folder / RUN))
         records, notes = _read_lines(folder / RECORDS)
         notes.insert(0, "This run did not end: it was stopped, or still goes on. Shown is what it had finished until then.")
+        finished = {record.id for record in records}
+        underway = [record for record in _read_lines(folder / UNDERWAY)[0] if record.id not in finished]
+        if underway:
+            records += underway
+            notes.insert(1, f"Of cells that were being measured ({len(underway)}) what was kept last is shown, unverified.")
     else:
         raise BadInput(f"{folder} holds no run: expected {RESULTS}, or {RUN} and {RECORDS}. Give the folder of one run.")
     newest = {record.id: record for record in records}
@@ -240,6 +255,26 @@ def _new_folder(parent: Path, name: str) -> Path:
             continue
         return parent / f"{name}{suffix}"
     raise OSError(f"a hundred runs of this second lie in {parent} already")
+
+
+def _write_underway(folder: Path, cells: Mapping[str, tuple[Record, Samples]]) -> None:
+    if not cells:
+        for name in (UNDERWAY, UNDERWAY_SAMPLES):
+            (folder / name).unlink(missing_ok=True)
+        return
+    write_atomic(folder / UNDERWAY_SAMPLES, documents.npz_bytes({cell: samples for cell, (_, samples) in cells.items()}))
+    write_atomic(folder / UNDERWAY, b"".join(documents.record_line(record) for record, _ in cells.values()))
+
+
+def _with_underway(
+    records: Mapping[str, Record], samples: Mapping[str, Samples], underway: Mapping[str, tuple[Record, Samples]]
+) -> tuple[dict[str, Record], dict[str, Samples]]:
+    """Finished cells, and behind them those that were not finished."""
+    open_ = {cell: kept for cell, kept in underway.items() if cell not in records}
+    return (
+        {**records, **{cell: record for cell, (record, _) in open_.items()}},
+        {**samples, **{cell: kept for cell, (_, kept) in open_.items()}},
+    )
 
 
 def _remove_parts(folder: Path) -> None:
@@ -289,7 +324,7 @@ def _read_samples(folder: Path) -> tuple[dict[str, Samples], list[str]]:
     """Samples of the whole run and of its finished cells, newest last; a file that cannot be read is noted."""
     samples: dict[str, Samples] = {}
     notes = []
-    whole = [folder / SAMPLES] if (folder / SAMPLES).is_file() else []
+    whole = [path for path in (folder / UNDERWAY_SAMPLES, folder / SAMPLES) if path.is_file()]
     for path in (*whole, *sorted((folder / SAMPLE_PARTS).glob("*.npz"))):
         try:
             samples.update(documents.samples_from_npz(_bounded(path)))

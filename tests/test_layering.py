@@ -21,6 +21,7 @@ SEAMS = {
     "bench.statistics",
     "bench.hooks",
     "bench.options",
+    "bench.interrupts",
     "bench.console",
 }
 ON_THE_SERVER = ("fixtures/backends/", "fixtures/shared/", "fixtures/exporters/")  # run elsewhere, import nothing of ours

@@ -53,6 +53,10 @@ class Drive(Protocol):
         """Ask a server that was just woken for so long, untimed, unless `run` begins with as much."""
         ...
 
+    def look(self, sendings: Sendings) -> Slice:
+        """As few exchanges as can be, of one client, untimed: whether there is an answer at all."""
+        ...
+
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:
         """One slice of about `slice_s` seconds; `typical_s` is what an answer has taken so far, 0 where nothing is known."""
         ...
@@ -83,6 +87,10 @@ class OneClient:
         """By itself."""
         return run_slice(self.transport, sendings, slice_s=wake_s, opener=False)
 
+    def look(self, sendings: Sendings) -> Slice:
+        """One exchange."""
+        return run_slice(self.transport, sendings, slice_s=0.0, opener=False, most=1)
+
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """See `run_slice`."""
         return run_slice(self.transport, sendings, slice_s=slice_s, opener=opener)
@@ -111,6 +119,10 @@ class Clients:
     def settle(self, sendings: Sendings, wake_s: float) -> Slice:
         """All together."""
         return run_clients(self.crowd, self.clients, sendings, slice_s=wake_s)
+
+    def look(self, sendings: Sendings) -> Slice:
+        """See `run_clients`."""
+        return run_clients(self.crowd, 1, sendings, slice_s=0.0)
 
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """See `run_clients`."""
@@ -180,6 +192,10 @@ class OpenLoop:
         """Nothing: it begins with a look at the peak."""
         return Slice()
 
+    def look(self, sendings: Sendings) -> Slice:
+        """See `run_clients`."""
+        return run_clients(self.crowd, 1, sendings, slice_s=0.0)
+
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """A look at the peak, then a stretch of the schedule whose window is `slice_s` long."""
         return self.offer(sendings, self.load, slice_s)
@@ -230,6 +246,10 @@ class SloSearch:
     def settle(self, sendings: Sendings, wake_s: float) -> Slice:
         """See `OpenLoop`."""
         return self.offers.settle(sendings, wake_s)
+
+    def look(self, sendings: Sendings) -> Slice:
+        """See `OpenLoop`."""
+        return self.offers.look(sendings)
 
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
         """One probe."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from bench.contract import BackendFailed, ExchangeError
+from bench.contract import BackendFailed, ExchangeError, ExchangeTimeout
 from bench.host import EnergyClock, StealClock
 from bench.idle import awake
 from bench.load.closed_loop import Slice
@@ -23,6 +24,7 @@ from bench.load.lanes import Lane, Part
 _OPENER_BELOW = 0.25  # of a slice: an exchange faster than this is "fast", and its slice opens with an untimed one
 _PROGRESS_EVERY_S = 0.5
 _WARM_UP_LIMIT_S = 600.0  # of one lane, while all others wait; that is 0.6 s for each of 1000 images
+_SILENT_AFTER = 2  # time-outs in a row at one endpoint, whichever lanes asked
 _STRETCH = 3.0  # times a lane's measuring time, where it waits for a number of exchanges
 
 
@@ -73,6 +75,7 @@ class Campaign:
         self._random = random.Random(settings.seed)  # noqa: S311 - an order of slices, not a secret
         self._started_at = 0.0
         self._reported_at = -math.inf
+        self._timed_out: Counter[tuple[str, str]] = Counter()  # in a row, by backend and endpoint
         self.rounds = 0
         self.wall_s = 0.0
 
@@ -107,18 +110,19 @@ class Campaign:
         self._started_at = perf_counter()
         for number, lane in enumerate(self._lanes):
             try:
-                with awake(lane.burner):
-                    self._warm_up(lane, exchanges)
+                if not lane.retired:
+                    with awake(lane.burner):
+                        self._warm_up(lane, exchanges)
             except BackendFailed as error:
                 lane.note_disobedience(error)
+            self._look_around(lane)
             self._tell("warm-up", (number + 1) / len(self._lanes), number + 1)
 
     def exchange_share(self) -> float:
         """Part of the measuring's wall time that was spent inside timed exchanges."""
         return sum(lane.measured_s for lane in self._lanes) / self.wall_s if self.wall_s else 0.0
 
-    @staticmethod
-    def _warm_up(lane: Lane, exchanges: int | None) -> None:
+    def _warm_up(self, lane: Lane, exchanges: int | None) -> None:
         """The measuring lane's payloads once each, which answers every image of the dataset; an audit lane's first two.
 
         Lanes under load come after those, and warm up as long as they need to.
@@ -127,12 +131,52 @@ class Campaign:
         give_up_at = perf_counter() + _WARM_UP_LIMIT_S
         for done in lane.drive.warm_up(lane.feed, count):
             lane.book_warm_up(done)
-            if done.error is not None:
-                lane.note_error(done.error, lane.system.is_alive())
+            self._note_error(lane, done)
             if perf_counter() > give_up_at and not lane.retired:
                 lane.note_slowness(_WARM_UP_LIMIT_S)
             if lane.retired:
                 return
+
+    def _note_error(self, lane: Lane, done: Slice) -> None:
+        asked = (lane.system.backend.name, lane.endpoint)
+        if done.answers:
+            self._timed_out[asked] = 0
+        if done.error is not None:
+            lane.note_error(done.error, lane.system.is_alive())
+            self._timed_out[asked] += isinstance(done.error, ExchangeTimeout)
+
+    def _look_around(self, silent: Lane) -> None:
+        """Where an endpoint fell silent: ask each of its server's once, its own first; those without an answer are given up.
+
+        Otherwise each lane would find out for itself, and cost all others its time-outs. A server that answers goes on.
+        """
+        asked = (silent.system.backend.name, silent.endpoint)
+        if self._timed_out[asked] < _SILENT_AFTER:
+            return
+        self._timed_out[asked] = 0
+        left = [lane for lane in self._lanes if lane.system is silent.system and not lane.retired and not lane.finished]
+        for endpoint in sorted({lane.endpoint for lane in left}, key=lambda name: (name != silent.endpoint, name)):
+            lanes = [lane for lane in left if lane.endpoint == endpoint]
+            error = self._look(lanes[0])
+            if isinstance(error, ExchangeTimeout):
+                for lane in lanes:
+                    lane.note_silence(error)
+            elif endpoint == silent.endpoint:
+                return
+
+    @staticmethod
+    def _look(lane: Lane) -> ExchangeError | None:
+        try:
+            with awake(lane.burner):
+                seen = lane.drive.look(lane.feed.sendings(1))
+        except BackendFailed as error:
+            lane.note_disobedience(error)
+            return None
+        lane.keep(seen.answers)
+        lane.reconnects += seen.reconnects
+        if seen.error is not None:
+            lane.errors.append(seen.error)
+        return seen.error
 
     def _go_round(self) -> None:
         start, steal, energy = perf_counter(), StealClock(), EnergyClock()
@@ -144,7 +188,7 @@ class Campaign:
                 self._random.shuffle(active)
                 for lane in active:
                     lane.credit_s += self._settings.slice_s * lane.rate
-                    if lane.credit_s > 0:
+                    if lane.credit_s > 0 and not lane.retired:
                         self._one_slice(lane, position, steal, energy)
                         position += 1
                 self.rounds += 1
@@ -193,8 +237,8 @@ class Campaign:
         stolen, joules = _grown(steal_before, steal_after), _grown(joules_before, joules_after)
         lane.book(done, self.rounds, position, before, after, stolen, joules)
         lane.credit_s -= self._spent(done)
-        if done.error is not None:
-            lane.note_error(done.error, lane.system.is_alive())
+        self._note_error(lane, done)
+        self._look_around(lane)
         lane.finished = self._reached(lane)
 
     @staticmethod

@@ -65,6 +65,7 @@ class Lane:
     least_slices: int = 1
     least_exchanges: int = 0
     clients: int = 1
+    endpoint: str = ""
     burner: Burner | None = None  # where its server is paused outside its slices
     credit_s: float = 0.0
     rate: float = 1.0
@@ -150,6 +151,11 @@ class Lane:
             self.retired = f"{words}; the last: {error}\n{log_end(self.system)}"
         elif sum(isinstance(each, ExchangeTimeout) for each in self.errors) >= _TIMEOUTS:
             self.retired = f"gave up after {_TIMEOUTS} time-outs; the last: {error}\n{log_end(self.system)}"
+
+    def note_silence(self, error: ExchangeError) -> None:
+        """Retire with all others that ask the same endpoint: one look for all of them got no answer either."""
+        what = "gave up: its server had stopped answering, and one more look at this endpoint got no answer"
+        self.retired = f"{what}; the last: {error}\n{log_end(self.system)}"
 
     def note_slowness(self, limit_s: float) -> None:
         """Retire for a server whose warm-up does not come to its end."""

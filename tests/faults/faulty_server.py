@@ -62,6 +62,13 @@ def frozen(connection: socket.socket, body: bytes, since: int) -> bool:
     return False
 
 
+def greedy(connection: socket.socket, body: bytes, since: int) -> bool:
+    """It takes memory and gives none back; for containers, which have a limit."""
+    hoard = []
+    while True:
+        hoard.append(b"x" * 2**20)
+
+
 def errors(connection: socket.socket, body: bytes, since: int) -> bool:
     """One answer in a hundred is a 500."""
     connection.sendall(whole(b"out of luck", "500 Oh") if since % EVERY == EVERY - 1 else whole(body))
@@ -108,6 +115,13 @@ def lost(connection: socket.socket, body: bytes, since: int) -> bool:
     return True
 
 
+def naps(connection: socket.socket, body: bytes, since: int) -> bool:
+    """Two answers never come, all others do."""
+    if since >= 2:
+        connection.sendall(whole(body))
+    return True
+
+
 def endless(connection: socket.socket, body: bytes, since: int) -> bool:
     """No length, and no end; not fast, so that it is the deadline that ends it."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -117,7 +131,8 @@ def endless(connection: socket.socket, body: bytes, since: int) -> bool:
 
 
 FAULTS: dict[str, Callable[[socket.socket, bytes, int], bool]] = {
-    fault.__name__: fault for fault in (killed, frozen, errors, cut, reset, slower, too_long, too_short, lost, endless)
+    fault.__name__: fault
+    for fault in (killed, frozen, greedy, errors, cut, reset, slower, too_long, too_short, lost, naps, endless)
 }
 """By name: answers one request, the `since`-th of those with a fault; whether the connection goes on."""
 

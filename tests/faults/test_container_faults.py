@@ -10,6 +10,7 @@ import pytest
 
 from bench.contract import Model
 from bench.records import Verdict
+from fixtures.engines import containers
 from fixtures.engines.base import EngineSettings
 from fixtures.owner import RUN_LABEL
 from tests.faults.three import HEALTHY, assert_unharmed, make_faulty, measure
@@ -17,18 +18,27 @@ from tests.fixtures.launching import an_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("quick", "buildable")]
 
+LITTLE_BYTES = 64 * 2**20  # of memory, so that it is soon used up
+
 WORDS = {
     "killed": r"the server died; the last error: .*log's end:",
-    "frozen": r"gave up after errors in a row .*no complete answer within 0\.4 s.*log's end:",
+    "frozen": r"gave up.*no complete answer within 0\.4 s.*log's end:",
+    "greedy": r"the server died; the last error: .*log's end:.*exit code 137, out of memory",
 }
 
 
 @pytest.mark.parametrize("fault", WORDS)
 def test_a_fault_in_mid_campaign_is_its_own(
-    fault: str, tmp_path: Path, settings: EngineSettings, model: Model, client: docker.DockerClient
+    fault: str,
+    tmp_path: Path,
+    settings: EngineSettings,
+    model: Model,
+    client: docker.DockerClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """FAILED with the last error and the log's end; the others as without it; no container, network or volume stays."""
     specs = [make_faulty(tmp_path, HEALTHY[0]), make_faulty(tmp_path, fault, fault, 60), make_faulty(tmp_path, HEALTHY[1])]
+    monkeypatch.setattr(containers, "MEMORY_BYTES", LITTLE_BYTES)
     with an_engine(settings) as engine:
         rows = measure(specs, engine, settings, model)
     record, samples = rows[fault]

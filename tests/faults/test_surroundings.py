@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import docker
 import pytest
 
 from bench.contract import BackendUnavailable
@@ -18,9 +20,11 @@ from bench.load.interleave import Settings
 from bench.records import Record, Samples
 from bench.scenarios import Scenario
 from fixtures.engines.process import ProcessEngine
-from fixtures.spec import load_spec
+from fixtures.engines.venv import PIP_RETRIES
+from fixtures.spec import BackendSpec, load_spec
 from reports.store import RECORDS, RunStore, load_run
 from tests.bench.scripted import right, world
+from tests.fixtures.launching import an_engine
 from tests.fixtures.tiny import make_settings, make_tiny
 from tests.reports.records import a_stored_run
 
@@ -136,19 +140,67 @@ def test_no_duration_is_taken_from_a_clock_that_can_be_set() -> None:
 
 def test_a_package_index_that_refuses_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens at its address: NOT_MEASURED with pip's words, and neither a half-made environment nor a process stays."""
-    for name, value in {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_TIMEOUT": "1"}.items():
-        monkeypatch.setenv(name, value)
-    for name in ("PIP_CONFIG_FILE", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
-        monkeypatch.setenv(name, os.devnull if name == "PIP_CONFIG_FILE" else "")
-    spec = make_tiny(tmp_path)
+    use_index(monkeypatch, "http://127.0.0.1:9/simple", timeout_s=1)
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    engine = ProcessEngine(make_settings(tmp_path / "cache", print))
+    with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*servebench-no-such-package.*check its requirements"):
+        engine.prepare(make_needy(tmp_path))
+    assert not list((tmp_path / "cache").rglob(".complete"))
+    engine.close()
+
+
+def test_a_package_index_that_hangs_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and never answers: NOT_MEASURED after three of pip's time-outs, with its words."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        use_index(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/simple", timeout_s=0.1)
+        engine = ProcessEngine(make_settings(tmp_path / "cache", print))
+        with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*Read timed out.*servebench-no-such-package"):
+            engine.prepare(make_needy(tmp_path))
+        assert not list((tmp_path / "cache").rglob(".complete"))
+        engine.close()
+        silent.setblocking(False)
+        assert len(list(waiting(silent))) == 1 + PIP_RETRIES
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("buildable")
+def test_a_package_index_that_hangs_ends_a_build(
+    tmp_path: Path, cache: Path, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where pip runs in `docker build`."""
+    gateway = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    with socket.create_server((gateway, 0)) as silent, an_engine(make_settings(cache, print)) as engine:
+        use_index(monkeypatch, f"http://{gateway}:{silent.getsockname()[1]}/simple", timeout_s=0.1)
+        monkeypatch.setenv("PIP_TRUSTED_HOST", gateway)
+        with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*Read timed out.*servebench-no-such-package"):
+            engine.prepare(make_needy(tmp_path))
+        silent.setblocking(False)
+        assert len(list(waiting(silent))) == 1 + PIP_RETRIES
+
+
+def use_index(monkeypatch: pytest.MonkeyPatch, url: str, timeout_s: float) -> None:
+    """Have pip ask there and nowhere else, with no settings of this machine."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"INDEX_URL": url, "DEFAULT_TIMEOUT": str(timeout_s), "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+
+
+def make_needy(root: Path) -> BackendSpec:
+    """A backend that needs a package."""
+    spec = make_tiny(root)
     (spec.folder / "requirements.txt").write_text("servebench-no-such-package==1\n")
     manifest = spec.folder / "backend.toml"
     manifest.write_text(manifest.read_text().replace("[process]", '[process]\nrequirements = "requirements.txt"'))
-    engine = ProcessEngine(make_settings(tmp_path / "cache", print))
-    with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*servebench-no-such-package.*check its requirements"):
-        engine.prepare(load_spec(manifest))
-    assert not list((tmp_path / "cache").rglob(".complete"))
-    engine.close()
+    return load_spec(manifest)
+
+
+def waiting(listener: socket.socket) -> Iterator[None]:
+    """Each connection that came."""
+    with suppress(BlockingIOError):
+        while True:
+            listener.accept()[0].close()
+            yield
 
 
 def _measured(row: tuple[Record, Samples | None]) -> tuple[Record, Samples]:

@@ -100,6 +100,38 @@ def test_unreadable_samples_cost_only_the_distributions(tmp_path: Path) -> None:
     assert "samples.npz" in found.notes[0]
 
 
+def test_cells_under_way_are_read_until_they_are_finished(tmp_path: Path) -> None:
+    """Of a killed run they stand behind the finished ones, with their samples and a note; a finished record takes its place."""
+    finished, first, second = a_record(), a_record(endpoint="raw"), a_record(endpoint="grpc")
+    early = [replace(record, verdict=Verdict.UNSTABLE, exchanges=1) for record in (first, second)]
+    store = RunStore(tmp_path, a_run(), "bench-1")
+    store.add(finished, some_samples(finished))
+    store.keep_underway([(first, some_samples(first))])
+    store.keep_underway([(record, some_samples(record)) for record in early])
+    found = load_run(opened(store))
+    assert found.records == (finished, *early)
+    assert found.samples.keys() == {finished.id, first.id, second.id}
+    assert "(2)" in found.notes[1]
+    store.add(first, some_samples(first))
+    assert load_run(opened(store)).records == (finished, first, early[1])
+    assert store.stored.records == (finished, first, early[1])
+    store.keep_underway([])
+    assert not list(opened(store).glob("underway*"))
+    assert [load_run(opened(store)).records, store.stored.records] == [(finished, first)] * 2
+
+
+def test_cells_under_way_that_were_never_finished_are_results_at_the_end(tmp_path: Path) -> None:
+    """Where a mistake kept them from being finished; the folder then holds them as it holds all others."""
+    finished, open_ = a_record(), a_record(endpoint="raw")
+    store = RunStore(tmp_path, a_run(), "bench-1")
+    store.add(finished, some_samples(finished))
+    store.keep_underway([(open_, some_samples(open_))])
+    store.finish()
+    assert not list(opened(store).glob("underway*"))
+    assert load_run(opened(store)).records == (finished, open_)
+    assert load_run(opened(store)).samples.keys() == {finished.id, open_.id}
+
+
 def test_newest_record_of_a_cell_wins(tmp_path: Path) -> None:
     """A cell that is emitted again stands once, with what was said of it last, killed or finished."""
     first, other = a_record(), a_record(endpoint="raw")

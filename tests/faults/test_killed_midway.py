@@ -1,0 +1,67 @@
+"""A real session that is killed (SIGKILL) in mid-campaign, as soon as it has kept its cells once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.records import EarlierRun, Verdict
+from bench.resume import Resume
+from bench.verdicts import INTERRUPTED
+from fixtures.engines.sweeping import sweep_processes
+from reports.store import RECORDS, load_run
+from tests.fixtures.tiny import make_settings
+
+ROOT = Path(__file__).parents[2]
+KILLED = """
+import os, signal
+import pytest
+import bench.checkpoint, bench.load.interleave
+
+bench.checkpoint.EVERY_S = 0.1
+bench.load.interleave._PROGRESS_EVERY_S = 0.0
+
+@pytest.hookimpl(trylast=True)
+def pytest_servebench_underway(cells):
+    if cells:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the run; its server is removed as the next start would do it."""
+    (tmp_path / "kills_itself.py").write_text(KILLED)
+    np.savez(tmp_path / "inputs.npz", inputs=np.random.default_rng(3).random((130, 784), dtype=np.float32))
+    command = [sys.executable, "-m", "pytest", "-c", "tox.ini", "-p", "no:cacheprovider", "-p", "kills_itself"]
+    command += ["--benchmark-only", "--engine=process", "--backend=null", "-k", "throughput", "--batch-sizes=1"]
+    command += [f"--inputs={tmp_path / 'inputs.npz'}", f"--report-dir={tmp_path / 'out'}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+        (folder,) = (tmp_path / "out").iterdir()
+        yield folder
+    finally:
+        sweep_processes(make_settings(tmp_path / "cache", print))
+
+
+def test_cells_under_way_are_in_the_report_and_measured_again(killed: Path) -> None:
+    """Nothing was finished, and yet its cells are there with what was timed; a resumed run takes none of them over."""
+    assert not (killed / RECORDS).exists()
+    stored = load_run(killed)
+    assert len(stored.records) > 1
+    for record in stored.records:
+        assert record.verdict is Verdict.UNSTABLE
+        assert INTERRUPTED in record.reason
+        assert len(stored.samples[record.id].duration_s) == record.exchanges > 0
+    assert any("being measured" in note for note in stored.notes)
+    assert Resume(EarlierRun(str(killed), stored.run, stored.records, stored.samples)).records == []

@@ -1,0 +1,106 @@
+"""SIGTERM where no server runs: before the first one starts, and after the last one has ended. Real sessions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.analysis import records_of
+from bench.interrupts import held_back, sigterm_as_ctrl_c
+from reports.store import RECORDS, load_run
+from tests.bench.scripted import right, world
+from tests.faults.test_surroundings import QUICK, SINGLE
+
+ROOT = Path(__file__).parents[2]
+COLLECTED = """
+import os, signal
+
+def pytest_collection_finish(session):
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+WRITING = """
+import os, signal, sys, types
+from tests.reports.records import a_record, a_run, some_samples
+
+def write_reports(folder, stored):
+    os.kill(os.getpid(), signal.SIGTERM)
+    (folder / "report.html").write_text("written")
+
+sys.modules["reports.render"] = types.SimpleNamespace(write_reports=write_reports)
+
+def pytest_runtestloop(session):
+    config, record = session.config, a_record()
+    config.hook.pytest_servebench_run(config=config, run=a_run())
+    config.hook.pytest_servebench_record(config=config, record=record, samples=some_samples(record))
+    return True
+"""
+
+
+def ended(plugin: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """A session of the suite that is told to end where the plugin says."""
+    (root / "tells_to_end.py").write_text(plugin)
+    command = [sys.executable, "-m", "pytest", "-c", "tox.ini", "-p", "no:cacheprovider", "-p", "tells_to_end"]
+    command += ["--benchmark-only", "--engine=process", "--backend=null", f"--report-dir={root / 'out'}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(root), str(ROOT)])
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_session_without_a_server_yet_ends_as_by_ctrl_c(tmp_path: Path) -> None:
+    """The exit code of an interruption, pytest's line for it, no traceback and no folder."""
+    done = ended(COLLECTED, tmp_path)
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    assert "KeyboardInterrupt" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_session_that_writes_its_report_comes_to_its_end(tmp_path: Path) -> None:
+    """The report is written as if nothing had been, and the exit code is that of an interruption."""
+    done = ended(WRITING, tmp_path)
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Report: " in done.stdout
+    folder = (tmp_path / "out" / "latest").resolve()
+    assert (folder / "report.html").read_text() == "written"
+    assert (folder / "results.json").exists()
+    assert len(load_run(folder).records) == 1
+    assert (folder / RECORDS).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_figures_are_kept_before_the_session_ends(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to end while a campaign's figures are computed: they are recorded, as of a whole campaign, then it ends."""
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        os.kill(os.getpid(), number)
+        return records_of(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("bench.campaign.records_of", interrupted)
+    with world({"a": right}, SINGLE, QUICK) as (campaigns, cells, records), sigterm_as_ctrl_c():
+        with pytest.raises(KeyboardInterrupt, match=f"signal {number.value}"):
+            campaigns.result(cells["a"])
+        assert set(records) == {"a", "reference"}
+        assert "interrupted" not in records["a"][0].reason
+
+
+def test_a_second_signal_is_not_held_back() -> None:
+    """Whoever insists is obeyed; afterwards all is as before."""
+
+    def insist() -> None:
+        with held_back() as held:
+            os.kill(os.getpid(), signal.SIGINT)
+            seen.append(held.number)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    seen: list[int | None] = []
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        insist()
+    assert seen == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is before
