@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
-from bench.analysis import CellRun, blank_record, evidence_of, samples_of, with_latencies
+from bench.cell_record import CellRun, blank_record, evidence_of, samples_of, with_latencies
 from bench.load.interleave import Progress
 from bench.records import Record, Samples
 from bench.scenarios import Kind
