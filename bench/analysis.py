@@ -73,6 +73,7 @@ def records_of(
         held = Held(
             ceiling_fraction=fraction.value if fraction else None,
             same_sample_speedup=same_over_fresh,
+            same_sample_medians=_medians(run),
             halves_ratio=halves[index],
             runnable_threads=_runnable(run.measure, foreign_wait),
             server_cpus=server_cpus,
@@ -165,6 +166,13 @@ def _is_ceiling_of(other: CellRun, run: CellRun) -> bool:
     return alike and bool(other.measure.booked) and roles == (Role.CEILING, Role.SERVER)
 
 
+def _medians(run: CellRun) -> float | None:
+    """How many times as long the median answer takes on images never seen as on one that is repeated."""
+    if run.same is None or run.fresh is None or not run.same.duration_s or not run.fresh.duration_s:
+        return None
+    return float(np.median(run.fresh.duration_s) / np.median(run.same.duration_s))
+
+
 def _foreign_wait(runs: Sequence[CellRun]) -> float:
     """Seconds waited for each second of CPU by null, whose one thread can only wait for work that is not its own."""
     alone = [run for run in runs if run.cell.backend.role is Role.CEILING and run.cell.scenario.concurrency == 1]
@@ -179,6 +187,7 @@ class Held:
 
     ceiling_fraction: float | None
     same_sample_speedup: Interval | None
+    same_sample_medians: float | None
     halves_ratio: Interval | None
     runnable_threads: float | None
     server_cpus: int
@@ -191,6 +200,7 @@ def _record(run: CellRun, press: PayloadPress, held: Held, verification: Verific
         evidence_of(lane.duration_s, run.lanes, verification),
         ceiling_fraction=held.ceiling_fraction,
         same_sample_speedup=held.same_sample_speedup,
+        same_sample_medians=held.same_sample_medians,
         halves_ratio=held.halves_ratio,
         # Several clients at once are meant to keep several threads busy; one client is not.
         runnable_threads=held.runnable_threads if cell.scenario.concurrency == 1 else None,

@@ -31,6 +31,9 @@ _AFTER_WORST = (
 class Evidence:
     """All that speaks for or against one cell; None = could not be found out, and then it is not held against it.
 
+    `same_sample_speedup` is the speed on one repeated image over that on images never seen, of the same rounds;
+    `same_sample_medians` the ratio of the medians of their durations, the other way round.
+
     Of an open loop: `scheduled` requests, of which the client sent `late_sends` late; 99 of 100 left within `lag_s` of their
     time, which is held against the latency `latency_s`; `carried` is the part that was answered in time, None if all was.
     `undecided` is why a search cannot tell what it looked for.
@@ -44,6 +47,7 @@ class Evidence:
     wrong: int = 0
     first_wrong: str = ""
     same_sample_speedup: Interval | None = None
+    same_sample_medians: float | None = None
     ceiling_fraction: float | None = None
     halves_ratio: Interval | None = None
     runnable_threads: float | None = None
@@ -90,16 +94,21 @@ def _wrong(evidence: Evidence) -> str:
 
 
 def _cached(evidence: Evidence) -> str:
-    """An accusation that a run makes of dozens of cells: at 95 % each, a restless machine would find an innocent one."""
+    """An accusation that a run makes of dozens of cells: at 95 % each, a restless machine would find an innocent one.
+
+    A cache makes nearly all answers faster, so the medians must say so too; what a busy neighbour holds up is a few.
+    """
     speedup = evidence.same_sample_speedup
     if speedup is None or speedup.low is None:
         return ""
     surely = speedup.value * (speedup.low / speedup.value) ** _SURE
-    if surely <= CACHED_ABOVE:
+    medians = evidence.same_sample_medians
+    if surely <= CACHED_ABOVE or (medians is not None and medians <= CACHED_ABOVE):
         return ""
+    median = "" if medians is None else f", by the medians {medians:.2f}"
     return (
-        f"{speedup.value:.2f} times faster on one repeated image than on images never seen "
-        f"(at least {surely:.2f} with 99.9 % confidence; {CACHED_ABOVE:g} is allowed): the server answers from a cache"
+        f"{speedup.value:.2f} times faster on one repeated image than on images never seen (at least {surely:.2f} with "
+        f"99.9 % confidence{median}; {CACHED_ABOVE:g} is allowed): the server answers from a cache"
     )
 
 

@@ -38,6 +38,7 @@ def test_nothing_against_it_is_valid() -> None:
         ({"exchanges": 0}, Verdict.FAILED, "no exchange"),
         ({"wrong": 2, "first_wrong": "answer 7: x"}, Verdict.WRONG_ANSWERS, "2 of 1000 answers are wrong; answer 7"),
         ({"same_sample_speedup": Interval(2.0, 1.5, 2.5)}, Verdict.CACHED, "cache"),
+        ({"same_sample_speedup": Interval(2.0, 1.8, 2.2), "same_sample_medians": 1.9}, Verdict.CACHED, "by the medians 1.90"),
         ({"runnable_threads": 1.9}, Verdict.OVERSUBSCRIBED, "1.9"),
         ({"throttled": 4}, Verdict.OVERSUBSCRIBED, "throttled in 4 periods"),
         ({"ceiling_fraction": 0.71}, Verdict.CLIENT_BOUND, "71%"),
@@ -63,6 +64,7 @@ def test_each_rule_has_its_verdict_and_words(change: dict[str, object], verdict:
     [
         {"same_sample_speedup": Interval(1.3, 1.05, 1.6)},  # maybe a cache, maybe noise
         {"same_sample_speedup": Interval(11.8, 2.1, 66.0)},  # above at 95 %, which one in forty honest cells can be
+        {"same_sample_speedup": Interval(2.0, 1.8, 2.2), "same_sample_medians": 1.02},  # a few slow answers
         {"same_sample_speedup": Interval(1.3)},  # too few slices for an interval
         {"scheduled": 500, "late_sends": 5, "lag_s": 0.004, "latency_s": 0.01},  # one in a hundred
         {"scheduled": 500, "late_sends": 50, "lag_s": 0.004, "latency_s": 0.1},  # lost in the server's own latency
