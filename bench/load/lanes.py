@@ -168,7 +168,7 @@ class Lane:
 
     def note_death(self) -> None:
         """Retire for a server that is dead, though what it left behind goes on answering."""
-        what = "the server's first process died, while others that it had started went on answering"
+        what = "the server died, though no exchange failed: others that it had started answered, or nobody asked it any more"
         self.retired = f"{what}\n{log_end(self.system)}"
 
     def relative_margin(self, confidence: float) -> float:

@@ -202,7 +202,7 @@ def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: py
 
 @pytest.mark.parametrize(
     ("then", "words"),
-    [(failing(1), "the server died; the last error: "), (right, "others that it had started went on answering")],
+    [(failing(1), "the server died; the last error: "), (right, "the server died, though no exchange failed: ")],
 )
 def test_a_server_that_dies_has_its_last_words_in_its_row(then: Handler, words: str) -> None:
     """Also one whose orphans go on answering is FAILED; either way the log's end is in the reason, and the others stand."""
