@@ -7,7 +7,6 @@ at. pytest runs it because the backends are its fixtures; its name keeps it out 
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -88,8 +87,7 @@ class Soak:
         return lap
 
     def _read(self, lap: int, at_s: float) -> list[SoakRow]:
-        """The suite first, without its garbage; of servers, those that run and are no part of it."""
-        gc.collect()
+        """The suite first; of servers, those that run and are no part of it."""
         own = own_holdings()
         rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.belongings())]
         for name, system in self._fleet.running.items():

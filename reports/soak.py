@@ -14,8 +14,9 @@ from reports.text import cut, one_line
 
 NOTE = (
     "The same servers are measured lap after lap, each time as the main job does, with fresh connections; after each lap the "
-    "suite and every server are looked at. Memory is the sum of proportional set sizes, files are open descriptors, sockets "
-    "among them. Each cell shows the medians of the second and of the last quarter of the laps: in the first caches fill. "
+    "suite and every server are looked at. Memory is the sum of proportional set sizes (of the suite without what its "
+    "allocator keeps in reserve), files are open descriptors, sockets among them. Each cell shows the medians of the second "
+    "and of the last quarter of the laps: in the first caches fill. "
     "Flat is what rose by no more than what comes and goes: 5 %, or 8 MiB, 4 files, 2 processes, 4 threads."
 )
 _LONGEST_PROBLEM = 400

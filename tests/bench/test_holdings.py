@@ -61,6 +61,20 @@ def test_files_threads_and_processes_are_counted() -> None:
     assert (seen.processes, seen.threads, seen.files) == (1, 3, 13)
 
 
+def test_what_was_given_back_is_not_held() -> None:
+    """Neither garbage in a circle, nor what the allocator keeps in reserve: a hundred MiB in pieces that it would keep."""
+    before = own_holdings().memory_bytes
+    circle: list[object] = [bytes(20_000) for _ in range(5_000)]
+    circle.append(circle)
+    pinned = bytes(20_000)
+    del circle
+    after = own_holdings().memory_bytes
+    assert len(pinned) == 20_000
+    assert before is not None
+    assert after is not None
+    assert after - before < 30 * MIB
+
+
 def test_what_the_kernel_does_not_tell_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's files: their number is not known, rather than wrong."""
     real = Path.iterdir
