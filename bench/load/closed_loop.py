@@ -95,15 +95,15 @@ def run_slice(
     return outcome
 
 
-def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float) -> Slice:
+def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
     """So many clients at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
-    The window opens when every client has had one answer, untimed, and closes with the first answer after `slice_s`, so it
-    begins and ends with an answer while all clients are at it. Timed are the requests that are sent in it; until the last of
-    them is answered all clients stay at it, and what is under way then is waited for. An error ends the slice and drops what
-    is under way; a window that had not closed counts for nothing.
+    The window opens when every client has had one answer, untimed, and `lead_in_s` is over, and closes with the first answer
+    after `slice_s`, so it begins and ends with an answer while all clients are at it. Timed are the requests that are sent
+    in it; until the last of them is answered all clients stay at it, and what is under way then is waited for. An error ends
+    the slice and drops what is under way; a window that had not closed counts for nothing.
     """
-    run = _Clients(crowd, clients, feed, slice_s)
+    run = _Clients(crowd, clients, feed, slice_s, lead_in_s)
     before = crowd.reconnects
     try:
         with without_garbage_collection():
@@ -122,15 +122,17 @@ class _Clients:
     """State of `run_clients`."""
 
     __slots__ = (
-        *("_asked", "_crowd", "_feed", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_timed", "_unanswered"),
-        "outcome",
+        *("_asked", "_crowd", "_feed", "_lead_in_s", "_open_from", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_timed"),
+        *("_unanswered", "outcome"),
     )
 
-    def __init__(self, crowd: Crowd, clients: int, feed: Sendings, slice_s: float) -> None:
+    def __init__(self, crowd: Crowd, clients: int, feed: Sendings, slice_s: float, lead_in_s: float) -> None:
         self.outcome = Slice()
         self._crowd = crowd
         self._feed = feed
         self._slice_s = slice_s
+        self._lead_in_s = lead_in_s
+        self._open_from = inf
         self._unanswered = set(range(clients))
         self._asked = [0] * clients
         self._sent_at = [0.0] * clients
@@ -143,6 +145,7 @@ class _Clients:
         crowd = self._crowd
         for number in crowd.gather(len(self._asked)):
             self._send(number)
+        self._open_from = max(self._sent_at) + self._lead_in_s
         while crowd.busy:
             crowd.take(1.0, self._answered)
 
@@ -159,7 +162,7 @@ class _Clients:
             self._timed.discard(number)
         if self._opened_at is None:
             self._unanswered.discard(number)
-            if not self._unanswered:
+            if not self._unanswered and now >= self._open_from:
                 self._opened_at, self._stop_at = now, now + self._slice_s
         elif not outcome.seconds:
             outcome.exchanges += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ _TURNS = 4  # exchanges of each client in a slice, so that its untimed beginning
 _WARM_UP_S = 0.1
 _PEAK_CLIENTS = (1, 4, 16, CONNECTIONS)
 _LOOK_S = 0.15
+_LONGEST_LEAD_IN_S = 1.0
 _LEAD_IN_S = (0.05, 0.5)
 _RELAXATIONS = 2.0
 LONGEST_PROBE_S = 8.0
@@ -107,6 +108,7 @@ class Clients:
     crowd: Crowd
     clients: int
     done: bool | None = None
+    lead_in_s: float = 0.0
 
     def length_s(self, slice_s: float, typical_s: float) -> float:
         """Long enough that each client has some turns."""
@@ -125,8 +127,12 @@ class Clients:
         return run_clients(self.crowd, 1, sendings, slice_s=0.0)
 
     def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see Drive
-        """See `run_clients`."""
-        return run_clients(self.crowd, self.clients, sendings, slice_s=self.length_s(slice_s, typical_s))
+        """See `run_clients`; its lead-in is as long as the last slice's answers say that it takes until all have mixed."""
+        length_s = self.length_s(slice_s, typical_s)
+        done = run_clients(self.crowd, self.clients, sendings, slice_s=length_s, lead_in_s=self.lead_in_s)
+        if done.duration_s:
+            self.lead_in_s = min(mixing_s(done.duration_s), _LONGEST_LEAD_IN_S)
+        return done
 
     def close(self) -> None:
         """Close all connections."""
@@ -264,6 +270,16 @@ class SloSearch:
     def close(self) -> None:
         """See `OpenLoop`."""
         self.offers.close()
+
+
+def mixing_s(duration_s: Sequence[float]) -> float:
+    """How long clients that all begin at once take until as many of them wait for a slow answer as ever do.
+
+    The request that one finds a client at is a long one more often than the one it sends: its length, on average, is the
+    mean of the squares over the mean. Half as much again, and what is left of the beginning is lost in the noise.
+    """
+    durations = np.asarray(duration_s)
+    return float(1.5 * (durations**2).sum() / durations.sum())
 
 
 def saturated(scheduled: int, answered: int, exchanges: int) -> bool:

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
+from bench.load import closed_loop
+from bench.load import crowd as crowd_module
 from bench.load.closed_loop import run_clients
 from bench.load.crowd import Crowd
+from bench.load.drives import mixing_s
 from bench.load.feeds import CyclingFeed
 from bench.transports.http import HttpTransport
 from tests.bench.sockets import Script, answering, ok, read_request, serving
@@ -126,6 +129,25 @@ def test_a_server_that_closes_after_each_answer_is_reopened() -> None:
     assert done.error is None
     # one for each answer but the last ones, whose connections nobody needs any more
     assert done.reconnects == len(done.answers) - 3
+
+
+def test_the_window_opens_when_the_lead_in_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that moves on by a millisecond whenever it is looked at: what is answered before is not timed."""
+    for lead_in_s, least, most in ((0.0, 3, 30), (0.5, 100, 500)):
+        ticks = itertools.count()
+        for module in (crowd_module, closed_loop):
+            monkeypatch.setattr(module, "perf_counter", lambda ticks=ticks: next(ticks) / 1000)
+        with crowd_of(3, answering(echo)) as (crowd, feed):
+            done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.1, lead_in_s=lead_in_s)
+        assert done.error is None
+        assert done.exchanges > 0
+        assert least <= len(done.answers) - done.exchanges <= most
+
+
+def test_clients_have_mixed_after_the_length_of_the_request_that_one_finds_them_at() -> None:
+    """Equal answers: one and a half of them. Rare slow ones: nearly one and a half of those, for in them the time is spent."""
+    assert mixing_s([0.002] * 100) == pytest.approx(0.003)
+    assert 0.06 < mixing_s([0.001] * 96 + [0.06] * 4) < 0.09
 
 
 def failing_after(count: int, failure: Callable[[socket.socket], object]) -> Script:
