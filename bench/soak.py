@@ -29,7 +29,7 @@ from bench.scenarios import ACCURACY, Kind
 from bench.session import SESSION, Session, emit_beside, emit_record, settings_of_session
 
 SUITE = "servebench"
-_NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS, Verdict.CACHED)
+_NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS)
 
 
 @dataclass(slots=True)
@@ -88,6 +88,8 @@ class Soak:
 
     def _read(self, lap: int, at_s: float) -> list[SoakRow]:
         """The suite first; of servers, those that run and are no part of it."""
+        for system in self._fleet.running.values():
+            system.usage()  # looks again, and lets go of the files of threads that have ended
         own = own_holdings()
         rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.belongings())]
         for name, system in self._fleet.running.items():
