@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.protocols import codec
-from tests.backends.launch import Server, exchange, running, some_images, tiny_model
+from bench.protocols import codec, protocol_names
+from bench.scenarios import CONNECTIONS
+from tests.backends.launch import FIXTURES, Server, exchange, running, some_images, tiny_model
 
 pytestmark = pytest.mark.integration
 
@@ -143,3 +145,11 @@ def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
         server.process.terminate()
         assert server.process.wait(10) == 0
         connection.close()
+
+
+def test_it_takes_the_connections_of_every_protocol_at_once() -> None:
+    """An open loop keeps its connections to one protocol while it asks the next."""
+    text = (FIXTURES / "backends" / "null" / "server.py").read_text()
+    limit = re.search(r"^MAX_CONNECTIONS = (\d+)$", text, re.MULTILINE)
+    assert limit is not None
+    assert int(limit[1]) >= (len(protocol_names()) + 1) * CONNECTIONS
