@@ -10,7 +10,7 @@ from bench.records import SoakRow
 
 LEAST_LAPS = 8
 _MIB = 2**20
-_ALLOWED_FRACTION = 0.05
+ALLOWED_FRACTION = 0.05
 ALLOWED: Mapping[str, int] = {"memory_bytes": 8 * _MIB, "files": 4, "processes": 2, "threads": 4, "belongings": 2}
 """What may come and go by quantity (a thread pool, a kept connection, an allocator's arena), or 5 %, whichever is more."""
 
@@ -30,7 +30,7 @@ class Growth:
     @property
     def allowed(self) -> float:
         """How far it may rise and count as flat."""
-        return max(float(ALLOWED[self.quantity]), _ALLOWED_FRACTION * self.early)
+        return max(float(ALLOWED[self.quantity]), ALLOWED_FRACTION * self.early)
 
     @property
     def is_flat(self) -> bool:

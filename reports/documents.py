@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from bench.arrays import claimed_array
 from bench.confusion import Confusion, Disagreement
 from bench.contract import BadInput
 from bench.gate import GateRow
@@ -241,10 +242,8 @@ def _samples(archive: zipfile.ZipFile, duration_s: zipfile.ZipInfo, round_index:
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: type[np.generic]) -> npt.NDArray[Any]:
     """One array; what its head says is held against the member's size before memory is taken for it."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_head(file)
-        if dtype != kind or len(shape) != 1 or not 0 <= shape[0] * dtype.itemsize <= member.file_size:
-            raise ValueError(f"{member.filename} is {dtype} {shape} in {member.file_size:,} bytes")
+        shape, dtype = claimed_array(file, member.file_size)
+        if dtype != kind or len(shape) != 1:
+            raise ValueError(f"{member.filename} is {dtype} {list(shape)}")
         content = file.read(shape[0] * dtype.itemsize)
     return np.frombuffer(content, dtype=kind, count=shape[0]).copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.growth import ALLOWED, LEAST_LAPS, Growth, by_holder, growths
+from bench.growth import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, by_holder, growths
 from bench.records import SoakRow
 from reports.baseline import Grid
 from reports.columns import Column
@@ -17,7 +17,8 @@ NOTE = (
     "suite and every server are looked at. Memory is the sum of proportional set sizes (of the suite without what its "
     "allocator keeps in reserve), files are open descriptors, sockets among them. Each cell shows the medians of the second "
     "and of the last quarter of the laps: in the first caches fill. "
-    "Flat is what rose by no more than what comes and goes: 5 %, or 8 MiB, 4 files, 2 processes, 4 threads."
+    f"Flat is what rose by no more than what comes and goes: {ALLOWED_FRACTION:.0%}, or {ALLOWED['memory_bytes'] >> 20} MiB, "
+    f"{ALLOWED['files']} files, {ALLOWED['processes']} processes, {ALLOWED['threads']} threads."
 )
 _LONGEST_PROBLEM = 400
 _MIB = 2**20

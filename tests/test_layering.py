@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "fixtures", "reports")
 SEAMS = {
+    "bench.arrays",
     "bench.confusion",
     "bench.contract",
     "bench.gate",

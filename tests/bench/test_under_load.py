@@ -25,6 +25,7 @@ from tests.bench.scripted import (
     PREDICT,
     WIDTH,
     Handler,
+    Records,
     ScriptedFleet,
     little_dataset,
     plan_of,
@@ -99,14 +100,20 @@ def test_an_open_loop_offers_a_part_of_what_the_server_carries(arrival: Arrival)
     assert decode(record.latency_hdr or "").n == len(samples.duration_s)
 
 
+def saturated(records: Records) -> Record:
+    """The cell that fell behind; on a busy machine its client may have, too."""
+    record = records["a"][0]
+    assert record.verdict in (Verdict.SATURATED, Verdict.CLIENT_BOUND), record.reason
+    assert "fell behind" in record.reason
+    return record
+
+
 def test_more_than_the_server_carries_is_saturated() -> None:
     """Twice the rate of a worker of 2 ms: the queue grows, and the verdict says that the latencies mean nothing else."""
     scenario = open_loop_scenario(Arrival.CONSTANT, rate_per_s=1000)
     with world({"a": resting(0.002)}, scenario, Settings(max_time_s=0.3)) as (campaigns, cells, records):
         campaigns.result(cells["a"])
-    record = records["a"][0]
-    assert record.verdict in (Verdict.SATURATED, Verdict.CLIENT_BOUND), record.reason
-    assert "fell behind" in record.reason
+    record = saturated(records)
     assert record.offered_per_s == pytest.approx(1000, rel=0.1)
     assert record.images_per_s is not None
     assert record.images_per_s < 600
@@ -119,9 +126,7 @@ def test_a_server_that_is_asked_for_far_too_much_has_an_end_and_no_percentiles(m
     scenario = open_loop_scenario(Arrival.CONSTANT, rate_per_s=1000)
     with world({"a": resting(0.02)}, scenario, Settings(max_time_s=0.1)) as (campaigns, cells, records):
         campaigns.result(cells["a"])
-    record = records["a"][0]
-    assert record.verdict in (Verdict.SATURATED, Verdict.CLIENT_BOUND), record.reason
-    assert "fell behind" in record.reason
+    record = saturated(records)
     assert (record.latency_p50_s, record.latency_p99_s, record.latency_hdr) == (None, None, None)
 
 

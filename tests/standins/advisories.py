@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import trustme
+
+from tests.standins.serving import in_a_thread
 
 HOST = "pypi.org"
 _PATH = re.compile(r"/pypi/([^/]+)/([^/]+)/json")
@@ -94,14 +95,9 @@ def serving_advisories(folder: Path) -> Iterator[Advisories]:
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        proxy = f"http://127.0.0.1:{server.server_address[1]}"
-        advisories.environment = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": str(folder / "ca.pem")}
-        advisories.environment |= {"NO_PROXY": "", "no_proxy": "", "XDG_CACHE_HOME": str(folder)}
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield advisories
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy = f"http://127.0.0.1:{server.server_port}"
+    advisories.environment = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": str(folder / "ca.pem")}
+    advisories.environment |= {"NO_PROXY": "", "no_proxy": "", "XDG_CACHE_HOME": str(folder)}
+    with in_a_thread(server):
+        yield advisories

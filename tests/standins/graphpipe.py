@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import struct
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +20,7 @@ from flatbuffers.table import Table
 
 from bench.contract import FloatArray, Predictor
 from tests.standins.graphpipe_wire import FLOAT32, Metadata, Reader, TensorInfo, infer_response, metadata_response
+from tests.standins.serving import in_a_thread
 
 INPUT, OUTPUT = "images:0", "scores:0"
 _INFER_REQUEST = 1
@@ -94,14 +94,8 @@ class GraphPipeServer(ThreadingHTTPServer):
 def graphpipe(predict: Predictor, width: int) -> Iterator[GraphPipeServer]:
     """Serve on a port of the loopback; its `server_port` tells which."""
     server = GraphPipeServer(predict, width)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with in_a_thread(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

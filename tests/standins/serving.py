@@ -44,17 +44,26 @@ class _OneMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 @contextlib.contextmanager
+def in_a_thread(server: ThreadingHTTPServer) -> Iterator[None]:
+    """It answers until the context ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
 def on_two_ports(rest: ThreadingHTTPServer, method: str, call: Call) -> Iterator[tuple[int, int]]:
     """Serve both; their ports, REST's first."""
     service = grpc.server(ThreadPoolExecutor(2), handlers=[_OneMethod(method, call)])
     grpc_port = service.add_insecure_port("127.0.0.1:0")
     service.start()
-    thread = threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
     try:
-        yield rest.server_port, grpc_port
+        with in_a_thread(rest):
+            yield rest.server_port, grpc_port
     finally:
-        rest.shutdown()
-        rest.server_close()
-        thread.join()
         service.stop(grace=None).wait()
