@@ -21,7 +21,10 @@ MARKERS = ("o", "s", "^", "D", "v")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One endpoint: `x` and `y` [n]; hollow and dashed at `doubtful` [n] points. Without a marker it is a ceiling, dotted."""
+    """One endpoint: `x` and `y` [n]; hollow and dashed at `doubtful` [n] points. Without a marker it is a ceiling, dotted.
+
+    `gaps`: the places of points behind which no line leads on.
+    """
 
     label: str
     colour: str
@@ -29,6 +32,7 @@ class Line:
     x: tuple[float, ...]
     y: tuple[float, ...]
     doubtful: tuple[bool, ...]
+    gaps: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +172,16 @@ def _plot_lines(ax: Axes, lines: Sequence[Line], guides: Sequence[Guide]) -> Non
 
 def _plot_line(ax: Axes, line: Line) -> None:
     """Piece by piece, since one doubtful point makes the pieces beside it dashed."""
+    pieces = pieces_of(line)
+    for start, end, doubtful in pieces:
+        style = ":" if not line.marker else _DOUBTFUL if doubtful else "-"
+        colour, width = (line.colour, 1.8) if line.marker else (MUTED, 1.4)
+        ax.plot(line.x[start : end + 1], line.y[start : end + 1], color=colour, linestyle=style, linewidth=width)
     if not line.marker:
-        ax.plot(line.x, line.y, color=MUTED, linestyle=":", linewidth=1.4)
-        return
-    doubts = [one or other for one, other in zip(line.doubtful, line.doubtful[1:], strict=False)]
-    start = 0
-    for end in range(1, len(line.x)):
-        if end == len(line.x) - 1 or doubts[end] != doubts[start]:
-            style = _DOUBTFUL if doubts[start] else "-"
-            ax.plot(line.x[start : end + 1], line.y[start : end + 1], color=line.colour, linestyle=style, linewidth=1.8)
-            start = end
-    if len(line.x) > _MOST_MARKED:
+        drawn = {place for start, end, _ in pieces for place in range(start, end + 1)}
+        for place in set(range(len(line.x))) - drawn:  # alone between two gaps: it would not be seen
+            ax.plot(line.x[place], line.y[place], color=MUTED, marker=".", linestyle="")
+    if not line.marker or len(line.x) > _MOST_MARKED:
         return
     for doubtful in (False, True):
         points = [(x, y) for x, y, of in zip(line.x, line.y, line.doubtful, strict=True) if of is doubtful]
@@ -187,6 +190,20 @@ def _plot_line(ax: Axes, line: Line) -> None:
         dots.set_markersize(5.5)
         dots.set_markerfacecolor(PANEL if doubtful else line.colour)
         dots.set_markeredgecolor(line.colour)
+
+
+def pieces_of(line: Line) -> list[tuple[int, int, bool]]:
+    """First and last point of each piece that is drawn in one go, and whether it is doubtful."""
+    pieces: list[tuple[int, int, bool]] = []
+    for start in range(len(line.x) - 1):
+        if start in line.gaps:
+            continue
+        doubtful = bool(line.marker) and (line.doubtful[start] or line.doubtful[start + 1])
+        if pieces and pieces[-1][1:] == (start, doubtful):
+            pieces[-1] = (pieces[-1][0], start + 1, doubtful)
+        else:
+            pieces.append((start, start + 1, doubtful))
+    return pieces
 
 
 def _name_lines(figure: Figure, ax: Axes, lines: Sequence[Line], box: tuple[float, float, float, float]) -> None:

@@ -24,7 +24,7 @@ _LABEL_WIDTH = 30  # characters that have room beside a panel
 _NINES = ((0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %"))
 
 Points = Sequence[tuple[float, float | None, Record]]
-"""x, y in seconds, and whose point it is; a point without y is left out."""
+"""x, y in seconds, and whose point it is; a point without y is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def _clients(section: LoadSection) -> Chart | None:
     )
 
     def points(endpoint: Loaded, of: Callable[[Record], float | None]) -> Points:
-        swept = [record for record in endpoint.clients.values() if is_shown(record) and record.images_per_s]
-        return [(record.images_per_s or 0.0, of(record), record) for record in swept]
+        swept = endpoint.clients.values()
+        return [(record.images_per_s or 0.0, of(record) if is_shown(record) else None, record) for record in swept]
 
     def label(endpoint: Loaded) -> str:
         known = any(is_shown(record) and record.latency_p99_s for record in endpoint.clients.values())
@@ -136,7 +136,7 @@ def _levels(section: LoadSection) -> Chart | None:
 
     def points(endpoint: Loaded) -> Points:
         found = [(100 * level.value, endpoint.cells.get(level.scenario)) for level in levels]
-        return [(at, record.latency_p99_s, record) for at, record in found if record is not None and has_latency(record)]
+        return [(at, cell.latency_p99_s if has_latency(cell) else None, cell) for at, cell in found if cell is not None]
 
     panels = _panels(section, [("", points)], lambda _: "", {level.scenario for level in levels})
     if not any(len(line.x) > 1 for panel in panels for _, lines in panel.facets for line in lines):
@@ -210,13 +210,14 @@ def _label(endpoint: Loaded, label: str, scenarios: Set[str]) -> str:
 
 
 def _line(endpoint: Loaded, points: Points, look: _Look | None, label: str) -> Line:
-    """Seconds become milliseconds."""
-    known = [(x, 1e3 * y, record.verdict != Verdict.VALID) for x, y, record in points if y and x > 0]
-    x, y, doubtful = (tuple(part) for part in zip(*known, strict=True)) if known else ((), (), ())
+    """Seconds become milliseconds; no line leads over a point that there is none of."""
+    known = [(x, 1e3 * y, record.verdict != Verdict.VALID) if y and x > 0 else None for x, y, record in points]
+    gaps = {sum(each is not None for each in known[:place]) - 1 for place, point in enumerate(known) if point is None}
+    x, y, doubtful = (tuple(part) for part in zip(*filter(None, known), strict=True)) if any(known) else ((), (), ())
     room = _LABEL_WIDTH - (len(label) + 2 if label else 0)
     name = f"{shortened(endpoint.name, room) if look else 'null, the ceiling'}  {label}".rstrip()
     look = look or _Look(MUTED, "")
-    return Line(name, look.colour, look.marker, x, y, doubtful)
+    return Line(name, look.colour, look.marker, x, y, doubtful, frozenset(gaps))
 
 
 def _all(panels: Sequence[Panel], axis: str) -> list[float]:

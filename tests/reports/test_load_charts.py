@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from bench.records import Record, Verdict
 from bench.scenarios import Kind
-from reports.curves import log_axis, spread
-from reports.figures import NARROW, WIDE, Chart
+from reports.curves import Plot, draw_plot, log_axis, pieces_of, spread
+from reports.figures import NARROW, WIDE, Chart, Layout
 from reports.load import load_section
 from reports.load_charts import load_charts
 from tests.reports.drawn import charts_of
@@ -129,6 +130,30 @@ def test_one_level_a_line_is_no_picture_and_who_has_none_is_named() -> None:
     pictures = drawn(one, other, *bound)
     for name in ("load-levels", "load-percentiles"):
         assert any(text.startswith("slow-rest") and text.endswith("CLIENT_BOUND") for text in texts(pictures[name].svg))
+
+
+def test_no_line_leads_over_a_level_that_there_is_none_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a figure would be read where none could be believed: the points on both sides stand alone, a ceiling's as well."""
+    levels = [a_load_record(Kind.OPEN_LOOP, scenario=f"poisson{n}", load=n / 100) for n in (30, 50, 70)]
+    levels[1] = replace(levels[1], verdict=Verdict.CLIENT_BOUND, reason="late")
+    others = [replace(record, backend="whole", verdict=Verdict.VALID, reason="") for record in levels]
+    plots: list[Plot] = []
+
+    def kept(plot: Plot, layout: Layout) -> Figure:
+        plots.append(plot)
+        return draw_plot(plot, layout)
+
+    monkeypatch.setattr("reports.load_charts.draw_plot", kept)
+    drawn(*levels, *others)
+    (panel,) = next(plot for plot in plots if plot.x.marks[0][1] == "30 %").panels
+    lines = {line.label.split()[0]: line for line in panel.facets[0][1]}
+    assert (lines["fastapi-rest"].x, lines["fastapi-rest"].gaps) == ((30.0, 70.0), frozenset({0}))
+    assert (lines["whole-rest"].x, lines["whole-rest"].gaps) == ((30.0, 50.0, 70.0), frozenset())
+    assert pieces_of(lines["fastapi-rest"]) == []
+    assert pieces_of(lines["whole-rest"]) == [(0, 2, False)]
+    doubtful = replace(lines["whole-rest"], doubtful=(False, False, True))
+    assert pieces_of(doubtful) == [(0, 1, False), (1, 2, True)]
+    assert pieces_of(replace(doubtful, gaps=frozenset({0}))) == [(1, 2, True)]
 
 
 def test_a_damaged_histogram_costs_only_its_own_curve() -> None:
