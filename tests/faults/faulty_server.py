@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 SLOWER_EACH = 1.3
 EVERY = 100
@@ -50,16 +51,21 @@ def whole(body: bytes, status: str = "200 OK", length: int | None = None) -> byt
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n\r\n".encode() + body
 
 
+def _signalled(number: signal.Signals) -> NoReturn:
+    """The kernel may give the signal to another thread first: this one does nothing more, not even close its connection."""
+    os.kill(os.getpid(), number)
+    while True:
+        time.sleep(60.0)
+
+
 def killed(connection: socket.socket, body: bytes, since: int) -> bool:
     """No answer any more."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return False
+    _signalled(signal.SIGKILL)
 
 
 def frozen(connection: socket.socket, body: bytes, since: int) -> bool:
     """It lives, and does nothing."""
-    os.kill(os.getpid(), signal.SIGSTOP)
-    return False
+    _signalled(signal.SIGSTOP)
 
 
 def greedy(connection: socket.socket, body: bytes, since: int) -> bool:
