@@ -7,14 +7,14 @@ import itertools
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
 from bench.load import closed_loop
-from bench.load import crowd as crowd_module
 from bench.load.closed_loop import run_clients
 from bench.load.crowd import Crowd
 from bench.load.drives import mixing_s
@@ -131,17 +131,42 @@ def test_a_server_that_closes_after_each_answer_is_reopened() -> None:
     assert done.reconnects == len(done.answers) - 3
 
 
+class InTurn:
+    """In place of a crowd: every answer takes a millisecond, and they come in the order in which they were asked for."""
+
+    reconnects = 0
+
+    def __init__(self) -> None:
+        self.asked: deque[int] = deque()
+        self.now_s = 0.0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.asked)
+
+    def gather(self, clients: int) -> range:
+        return range(clients)
+
+    def start(self, number: int, request: object) -> float:
+        self.asked.append(number)
+        return self.now_s
+
+    def take(self, limit_s: float, answered: Callable[[int, bytes], None]) -> None:
+        self.now_s += 0.001
+        answered(self.asked.popleft(), b"")
+
+
 def test_the_window_opens_when_the_lead_in_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that moves on by a millisecond whenever it is looked at: what is answered before is not timed."""
-    for lead_in_s, least, most in ((0.0, 3, 30), (0.5, 100, 500)):
-        ticks = itertools.count()
-        for module in (crowd_module, closed_loop):
-            monkeypatch.setattr(module, "perf_counter", lambda ticks=ticks: next(ticks) / 1000)
-        with crowd_of(3, answering(echo)) as (crowd, feed):
-            done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.1, lead_in_s=lead_in_s)
+    """What is answered before is not timed; nor are four after it: one of the first client, the others' last, then its own."""
+    for lead_in_s, before in ((0.0, 3), (0.5, 500)):
+        crowd = InTurn()
+        monkeypatch.setattr(closed_loop, "perf_counter", lambda crowd=crowd: crowd.now_s)
+        done = run_clients(cast(Crowd, crowd), 3, itertools.cycle([(0, b"")]), slice_s=0.0995, lead_in_s=lead_in_s - 0.0005)
         assert done.error is None
-        assert done.exchanges > 0
-        assert least <= len(done.answers) - done.exchanges <= most
+        assert done.seconds == pytest.approx(0.1)
+        assert done.exchanges == 100
+        assert done.duration_s == pytest.approx([0.003] * 100)
+        assert len(done.answers) == before + 100 + 4
 
 
 def test_clients_have_mixed_after_the_length_of_the_request_that_one_finds_them_at() -> None:
