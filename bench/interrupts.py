@@ -38,12 +38,16 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[Held]:
-    """Note the first Ctrl-C or SIGTERM instead of being ended by it; a second one does what it would have done without."""
+    """Note the first Ctrl-C or SIGTERM instead of being ended by it; a second one does what it would have done without.
+
+    A signal that is ignored (the shell starts a script's background jobs so, for Ctrl-C) stays ignored.
+    """
     held = Held()
     if threading.current_thread() is not threading.main_thread():
         yield held
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():

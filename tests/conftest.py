@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -38,6 +39,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         with locked(folder / "door", fcntl.LOCK_EX):  # whoever waits for the machine stands in it, and nobody overtakes
             held.enter_context(locked(folder / "machine", kind))
         return (yield)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C does what it does in a terminal, also in a job that a shell started in its background: there it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

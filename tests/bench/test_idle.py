@@ -104,6 +104,7 @@ def test_who_burns_on_while_paused_is_told() -> None:
     assert burner.paused_cpu_s / burner.paused_s == pytest.approx(0.2, rel=0.3)
 
 
+@pytest.mark.alone
 def test_what_it_does_when_it_wakes_is_not_timed() -> None:
     """The first answer after it woke is slow, and in no figure; it is verified all the same."""
     late_s = 0.05

@@ -133,6 +133,7 @@ def test_a_kill_at_a_random_moment_loses_no_finished_record(length_s: float, tmp
     assert left_of(running.owner) == []
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_session_told_to_end_at_a_random_moment_leaves_nothing(
     length_s: float, tmp_path: Path, number: signal.Signals

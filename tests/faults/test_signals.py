@@ -73,6 +73,7 @@ def test_a_session_that_writes_its_report_comes_to_its_end(tmp_path: Path) -> No
     assert (folder / RECORDS).exists()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_figures_are_kept_before_the_session_ends(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to end while a campaign's figures are computed: they are recorded, as of a whole campaign, then it ends."""
@@ -89,6 +90,17 @@ def test_figures_are_kept_before_the_session_ends(number: signal.Signals, monkey
         assert "interrupted" not in records["a"][0].reason
 
 
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    """A script's background job does not hear Ctrl-C, and is not ended by one that comes while results are kept."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with held_back() as held:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert held.number is None
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_signal_is_not_held_back() -> None:
     """Whoever insists is obeyed; afterwards all is as before."""
 
