@@ -25,7 +25,7 @@ from bench.transports.http import HttpTransport
 pytestmark = pytest.mark.alone
 
 SERVICE_S = 0.005
-STALL_S = 0.7
+STALL_S = 1.4
 NOISY_S = 0.0005
 STALLS = ("--stall-s", str(STALL_S), "--stall-after-s", "1")
 SERVER = Path(__file__).parents[1] / "standins" / "one_worker.py"
