@@ -107,6 +107,11 @@ class GrpcTransport:
         return self._connected().fd
 
     @property
+    def slow_to_connect(self) -> bool:
+        """True: a channel is looked at until it is ready, which takes up to tens of milliseconds."""
+        return True
+
+    @property
     def unsent(self) -> bool:
         """False: gRPC's own thread sends."""
         return False

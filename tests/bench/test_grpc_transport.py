@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import numpy as np
 import pytest
 
 from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
+from bench.load.crowd import Crowd
+from bench.load.drives import OpenLoop, Peak
+from bench.load.feeds import CyclingFeed
+from bench.scenarios import Arrival
 from bench.transports.grpc import GrpcRequest, GrpcTransport
 
 METHOD = "/little.Service/Predict"
@@ -44,6 +49,35 @@ def test_bytes_go_and_come_unchanged() -> None:
     """The prepared message arrives as it is, and the answer comes back as raw bytes."""
     with grpc_serving(lambda request, _: b"answer to " + request) as endpoint:
         assert exchange(endpoint) == b"answer to question"
+
+
+def test_all_channels_are_open_before_a_schedule_begins() -> None:
+    """Until one is ready, the requests that are due meanwhile would wait for it."""
+    journal: list[str] = []
+
+    class Noting(GrpcTransport):
+        def connect(self) -> None:
+            journal.append("connect")
+            super().connect()
+
+        def start(self, request: GrpcRequest) -> None:
+            journal.append("start")
+            super().start(request)
+
+    def slow(request: bytes, _: grpc.ServicerContext) -> bytes:
+        time.sleep(0.02)
+        return request
+
+    with grpc_serving(slow) as endpoint:
+        crowd = Crowd([Noting(endpoint) for _ in range(3)])
+        drive = OpenLoop(crowd, Peak(crowd), Arrival.CONSTANT, np.random.default_rng(1), rate_per_s=200.0)
+        feed = CyclingFeed([Payload(b"question", "application/grpc", (0,))], crowd.prepare)
+        done = drive.run(feed.sendings(0), slice_s=0.1, typical_s=0.02, opener=False)
+        drive.close()
+    assert done.error is None
+    assert done.scheduled >= 20, "more at once than three channels"
+    opened = [number for number, what in enumerate(journal) if what == "connect"]
+    assert opened[1:] == [opened[1], opened[1] + 1], "one for the look at the peak, two at once before the schedule"
 
 
 def test_status_codes_are_told_apart() -> None:
