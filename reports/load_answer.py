@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from bench.records import Record, Verdict
 from reports.loaded import COMPARABLE, Loaded, concurrencies, equal_load, has_latency, limits_of, protocols_of, tail
 from reports.tables import milliseconds, number, times
-from reports.text import listed, one_line, shortened
+from reports.text import listed, more, one_line, shortened
 
 _NAME_WIDTH = 60
 _MOST_PROTOCOLS = 3
@@ -85,8 +85,8 @@ def _sentences(endpoints: Sequence[Loaded], *, brief: bool) -> tuple[str, ...]:
         told = [f"over {one_line(protocol)} {text}" for protocol, text in parts if text]
         if told:
             most = _MOST_PROTOCOLS if brief else len(told)
-            more = f"; {len(told) - most} more protocols stand below" if len(told) > most else ""
-            found.append(f"{opening}, {'; '.join(told[:most])}{more}.")
+            rest = f"; {more(len(told) - most, 'protocol')} below" if len(told) > most else ""
+            found.append(f"{opening}, {'; '.join(told[:most])}{rest}.")
         else:
             found.append(f"{opening}, no cell can be compared.")
     return tuple(found)

@@ -37,6 +37,11 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
+def more(count: int, what: str) -> str:
+    """`1 more cell`, `2 more cells`."""
+    return f"{count} more {what}{'' if count == 1 else 's'}"
+
+
 def listed(names: list[str], most: int = 4) -> str:
     """`a, b and c`; of more than `most` the rest is counted."""
     if len(names) > most:

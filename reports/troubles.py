@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.records import Record, Verdict
 from reports.tables import endpoint_name, of_one_client, title_of
-from reports.text import clean
+from reports.text import clean, more
 
 _MOST_ENDPOINTS = 12
 _FIGURES = re.compile(r"\d[\d.,]*")
@@ -49,7 +49,7 @@ def _trouble(cells: Sequence[Record], plain: set[int]) -> Trouble:
     others = sum(_reason(record) != reason for record in cells)
     if others:
         of_first = f"{endpoint_name(cells[0])}, {title_of(cells[0].scenario)}"
-        reason += f"\n(These are the figures of {of_first}; those of {others} more cells differ.)"
+        reason += f"\n(These are the figures of {of_first}; those of {more(others, 'cell')} differ.)"
     named = [f"{endpoint_name(record)} ({title_of(record.scenario)})" for record in cells if id(record) in plain]
     return Trouble(cells[0].verdict, (*named, *_under_load([r for r in cells if id(r) not in plain])), reason)
 

@@ -253,8 +253,10 @@ def test_answer_of_many_clients() -> None:
 def test_answer_of_many_protocols_is_short_and_the_details_have_all() -> None:
     """Three protocols at most; the rest is counted, and told below."""
     section = load_section([slo(f"a{n}", 100.0 * n, 101.0 * n, protocol=f"p{n}") for n in range(1, 6)])
-    assert "2 more protocols stand below" in section.answers[0]
+    assert "; 2 more protocols below." in section.answers[0]
     assert all(f"over p{n} " in section.details[0] for n in range(1, 6))
+    section = load_section([slo(f"a{n}", 100.0 * n, 101.0 * n, protocol=f"p{n}") for n in range(1, 5)])
+    assert "; 1 more protocol below." in section.answers[0]
 
 
 def test_tails_at_equal_load_claim_no_order(section: LoadSection) -> None:
