@@ -16,11 +16,6 @@ NAMES = (
     *(f"client {protocol}" for protocol in PROTOCOLS),
     "client http answers",
     "client grpc answers",
-    "server v1-json by json",
-    "server v1-json by orjson",
-    "server raw-float32",
-    "server picture",
-    "server graphpipe",
     "server null",
 )
 
@@ -35,8 +30,6 @@ def known() -> Iterator[Mapping[str, Target]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_any_bytes_are_taken_or_refused(known: Mapping[str, Target], name: str) -> None:
     """Bytes near to good ones end in a result or in the target's own error, and none takes seconds."""
-    if name == "server graphpipe":
-        pytest.importorskip("graphpipe")
     target = known[name]
 
     @settings(

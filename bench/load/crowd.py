@@ -41,6 +41,7 @@ class Crowd:
         self._unwatched: set[int] = set()  # idle ones that the server ended: mended when they are needed
         self.reconnects = 0
         self.busy: set[int] = set()
+        self.fresh: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._transports)
@@ -55,13 +56,17 @@ class Crowd:
         return len(self) if self._transports[0].slow_to_connect else count
 
     def gather(self, count: int) -> range:
-        """Have exactly the first `count` connections open, and none busy; returns their numbers. Raises ConnectionLost."""
+        """Have exactly the first `count` connections open, and none busy; returns their numbers. Raises ConnectionLost.
+
+        `fresh` are those that nothing was sent on since they were opened.
+        """
         if self.busy:
             self.close()
         while len(self._descriptor) > count:
             self._forget(number := len(self._descriptor) - 1)
             self._descriptor.pop()
             self._unwatched.discard(number)
+            self.fresh.discard(number)
             self._transports[number].close()
         for number in range(len(self._descriptor)):
             self.mend(number)
@@ -77,12 +82,15 @@ class Crowd:
         self._transports[number].connect()
         self._descriptor.append(-1)
         self._watch(number)
+        self.fresh.add(number)
         return number
 
     def mend(self, number: int) -> None:
         """Open that idle connection again if its server ended it; raises ConnectionLost."""
         reopened = self._transports[number].ensure_connected()
         self.reconnects += reopened
+        if reopened:
+            self.fresh.add(number)
         if reopened or number in self._unwatched:
             self._watch(number)
 
@@ -95,6 +103,7 @@ class Crowd:
         if not self.busy:
             self._heard_at = now
         self.busy.add(number)
+        self.fresh.discard(number)
         transport.start(request)
         if transport.unsent:
             self._sending.add(number)
@@ -145,6 +154,7 @@ class Crowd:
         self._sending.clear()
         self._unwatched.clear()
         self.busy.clear()
+        self.fresh.clear()
         for transport in self._transports:
             transport.close()
 

@@ -25,6 +25,7 @@ LATE_S = 0.001
 
 _SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
 _WAKE_EARLY_S = 0.002
+_GREET_S = 1.0
 _PATIENCE = 3.0  # windows for which answers are waited for behind the schedule's end
 
 
@@ -90,6 +91,7 @@ class _OpenLoop:
         """Follow the schedule, then wait for what is under way."""
         crowd, due = self._crowd, self._due
         self._idle = list(crowd.gather(connections))
+        self._greet()
         give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
         self._start = perf_counter() + _SPIN_S
         number = 0
@@ -100,6 +102,14 @@ class _OpenLoop:
                 return
             left_s = due[number] - now if number < len(due) else give_up_s - now
             crowd.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
+
+    def _greet(self) -> None:
+        """Ask once on every new connection, untimed: a server may give one of its threads to a client that says nothing yet."""
+        for connection in sorted(self._crowd.fresh):
+            index, request = next(self._feed)
+            self._crowd.start(connection, request)
+            while self._crowd.busy:
+                self._crowd.take(_GREET_S, lambda _, body, index=index: self.outcome.answers.append((index, body)))
 
     def _send_due(self, number: int) -> tuple[int, float]:
         """Send all that is due, before any answer is looked at; the next one's number, and the time."""

@@ -59,20 +59,3 @@ def test_bad_input_is_refused_and_named(server: Server, request_body: dict[str, 
     assert reply.status == status
     assert problem in str(json.loads(reply.body)["detail"])
     assert server.ask("GET", "/healthz").status == 200
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (b"\xff\xfe", "application/octet-stream"),
-        (b'{"instances": [NaN]}', JSON),
-        (b'{"instances": Infinity}', JSON),
-        (b"[" * 100_000, JSON),
-    ],
-)
-def test_what_cannot_be_told_back_is_refused_too(server: Server, body: bytes, content_type: str) -> None:
-    """A body that is no text, numbers that JSON has not: refused in words, not a failure to write the refusal."""
-    reply = server.ask("POST", server.path("rest"), body, content_type)
-    assert reply.status in (400, 422)
-    assert json.loads(reply.body)["detail"]
-    assert "Traceback" not in server.log.read_text("utf-8", "replace")

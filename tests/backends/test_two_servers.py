@@ -94,4 +94,4 @@ def test_each_gets_its_port(tmp_path: Path) -> None:
     with supervised(tmp_path):
         log = (tmp_path / "log").read_text()
     assert "app.py ['127.0.0.1', '5001']" in log
-    assert "gunicorn.py ['--bind', '127.0.0.1:8001', '--worker-class', 'serving.gunicorn_worker.PatientWorker'" in log
+    assert "gunicorn.py ['--bind', '127.0.0.1:8001', '--worker-class', 'gthread'" in log

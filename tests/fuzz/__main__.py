@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.fuzz import with_atheris, with_hypothesis, with_servers
+from tests.fuzz import with_atheris, with_hypothesis
 from tests.fuzz.targets import targets
 
-TOOLS = ("atheris", "hypothesis", "schemathesis")
+TOOLS = ("atheris", "hypothesis")
 SUMMARY = Path("reports/out/fuzz.md")
 HEAD = "| target | tool | date | length | inputs | crashes |\n|---|---|---|---|---|---|\n"
 
@@ -31,10 +31,6 @@ class Job:
         """Inputs tried, and what broke."""
         if self.tool == "atheris":
             return with_atheris.fuzz(self.target, seconds, seed)
-        if self.tool == "schemathesis":
-            return with_servers.fuzz(self.target.removeprefix("server "), seconds, seed)
-        if self.target.endswith(" requests"):
-            return with_servers.conversations(self.target.split()[1], seconds, seed)
         with targets() as known:
             return with_hypothesis.fuzz(known[self.target], seconds, seed)
 
@@ -80,15 +76,10 @@ def _jobs(tools: list[str]) -> Iterator[Job]:
     with targets() as known:
         names = list(known)
     for tool in tools:
-        if tool in ("atheris", "schemathesis") and importlib.util.find_spec(tool) is None:
+        if tool == "atheris" and importlib.util.find_spec(tool) is None:
             print(f"left out: {tool} is not installed", file=sys.stderr)
-        elif tool == "schemathesis":
-            yield from (Job(tool, f"server {name}") for name in with_servers.SERVERS if with_servers.can_run(name))
         else:
             yield from (Job(tool, name) for name in names)
-            if tool == "hypothesis":
-                talking = (*with_servers.SERVERS, *with_servers.OTHERS)
-                yield from (Job(tool, f"server {name} requests") for name in talking if with_servers.can_run(name))
 
 
 if __name__ == "__main__":

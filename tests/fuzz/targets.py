@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
-import json
 import socket
 import struct
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import grpc
 import numpy as np
-import orjson
 
 from bench.contract import Endpoint, ExchangeError, FloatArray, MalformedAnswer, Payload
 from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
-from fixtures.shared.serving import image, wire
-from fixtures.shared.serving.model import BadRequest, checked_images
 from tests.bench.test_grpc_transport import METHOD, grpc_serving
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -69,78 +62,11 @@ def client_decoders() -> Iterator[tuple[str, Target]]:
         yield f"client {protocol}", Target(attempt, tuple(chosen.encode_answer(some(rows, CLASSES)) for rows in (1, 3)))
 
 
-def server_decoders() -> Iterator[tuple[str, Target]]:
-    """What our servers read from a client: images, or BadRequest."""
-    readers: Mapping[str, Callable[[bytes], FloatArray]] = {
-        "v1-json by json": lambda data: wire.read_json(data, json.loads),
-        "v1-json by orjson": lambda data: wire.read_json(data, orjson.loads),
-        "raw-float32": wire.read_raw,
-    }
-    for name, read in readers.items():
-
-        def attempt(data: bytes, read: Callable[[bytes], FloatArray] = read) -> None:
-            with contextlib.suppress(BadRequest):
-                images = checked_images(read(data), WIDTH)
-                assert images.shape[1] == WIDTH
-
-        yield f"server {name}", Target(attempt, tuple(codec(name.split()[0]).encode(some(rows, WIDTH))[0] for rows in (1, 3)))
-    yield "server picture", Target(_read_picture, _pictures())
-
-
-def _read_picture(data: bytes) -> None:
-    with contextlib.suppress(BadRequest):
-        assert image.prepare(image.read_picture(data)).shape == (784,)
-
-
-def _pictures() -> tuple[bytes, ...]:
-    from io import BytesIO
-
-    from PIL import Image
-
-    shades = np.zeros((30, 20), dtype=np.uint8)
-    shades[5:25, 8:12] = 255
-    found = []
-    for kind in ("PNG", "JPEG"):
-        for mode in ("L", "RGB"):
-            buffer = BytesIO()
-            Image.fromarray(shades).convert(mode).save(buffer, kind)
-            found.append(buffer.getvalue())
-    return tuple(found)
-
-
 def module_beside(folder: Path, name: str) -> ModuleType:
-    """A server's module, which expects its own folder and `serving` in the path."""
-    for place in (str(FIXTURES / "shared"), str(folder)):
-        if place not in sys.path:
-            sys.path.append(place)
+    """A server's module, which expects its own folder in the path."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     return importlib.import_module(name)
-
-
-class CountingModel:
-    """Takes what a model of WIDTH takes, and answers with as many rows."""
-
-    width, classes, input_name, output_name = WIDTH, CLASSES, "images", "scores"
-
-    def run(self, images: Any) -> FloatArray:
-        """See `Model.run`."""
-        model = importlib.import_module("serving.model")
-        return some(len(model.checked_images(images, WIDTH)), CLASSES)
-
-
-def graphpipe_server() -> Iterator[tuple[str, Target]]:
-    """Our GraphPipe server's side of the flatbuffers; nothing where the package `graphpipe` is not installed."""
-    if importlib.util.find_spec("graphpipe") is None:
-        return
-    server = module_beside(FIXTURES / "backends" / "graphpipe-python", "graphpipe_wire")
-    refused = importlib.import_module("serving.model").BadRequest
-
-    def attempt(data: bytes) -> None:
-        with contextlib.suppress(refused), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the package's helpers, which are of 2018
-            assert isinstance(server.answer(CountingModel(), data), bytes)
-
-    client = codec("graphpipe")
-    yield "server graphpipe", Target(attempt, tuple(client.encode(some(rows, WIDTH))[0] for rows in (1, 3)))
 
 
 def null_server() -> Iterator[tuple[str, Target]]:
@@ -259,8 +185,6 @@ def targets() -> Iterator[Mapping[str, Target]]:
     found: dict[str, Target] = {
         **dict(client_decoders()),
         "client http answers": Target(answers.attempt, answers.seeds()),
-        **dict(server_decoders()),
-        **dict(graphpipe_server()),
         **dict(null_server()),
     }
     with contextlib.closing(answers), grpc_answers() as (name, target):

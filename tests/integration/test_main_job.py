@@ -96,7 +96,7 @@ runtime = "onnxruntime"
 tuning = "nothing"
 sets = ["just-dropped"]
 shared = ["serving"]
-command = ["{python}", "server.py", "--host", "{host}", "--port", "{port[8000]}"]
+command = ["{python}", "-m", "uvicorn", "--host", "{host}", "--port", "{port[8000]}", "server:app"]
 [process]
 requirements = "requirements.txt"
 [[endpoint]]
@@ -107,11 +107,11 @@ path = "/ask"
 """
 DROPPED_SERVER = """
 from serving import wire
+from serving.fastapi_app import Route, create_app
 from serving.onnx_model import OnnxModel
-from serving.small_http import Route, serve
 
-model = OnnxModel.from_environment()
-serve({"/ask": Route(lambda body: wire.write_raw(model.run(wire.read_raw(body))))}, default_port=8000)
+model = OnnxModel()
+app = create_app({"/ask": Route(lambda body: wire.write_raw(model.run(wire.read_raw(body))), wire.RAW)})
 """
 
 
@@ -127,7 +127,7 @@ def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "backend.toml").write_text(DROPPED_TOML)
     (folder / "server.py").write_text(DROPPED_SERVER)
-    shutil.copy(ROOT / "fixtures" / "backends" / "flask" / "requirements.txt", folder)  # an environment that is there already
+    shutil.copy(ROOT / "fixtures" / "backends" / "fastapi" / "requirements.txt", folder)  # an environment that is there already
     servebench(copy, "--backend=just-dropped", "--starts=1", "-m", "not load", f"--report-dir={tmp_path / 'out'}")
     cells = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())["cells"]
     dropped = {cell["scenario"]: cell for cell in cells if cell["backend"] == "dropped"}

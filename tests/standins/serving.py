@@ -57,10 +57,10 @@ def in_a_thread(server: ThreadingHTTPServer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def on_two_ports(rest: ThreadingHTTPServer, method: str, call: Call) -> Iterator[tuple[int, int]]:
+def on_two_ports(rest: ThreadingHTTPServer, method: str, call: Call, grpc_port: int = 0) -> Iterator[tuple[int, int]]:
     """Serve both; their ports, REST's first."""
     service = grpc.server(ThreadPoolExecutor(2), handlers=[_OneMethod(method, call)])
-    grpc_port = service.add_insecure_port("127.0.0.1:0")
+    grpc_port = service.add_insecure_port(f"127.0.0.1:{grpc_port}")
     service.start()
     try:
         with in_a_thread(rest):

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from bench.contract import FloatArray
 from bench.protocols import _tfserving_pb2 as messages
-from tests.standins.serving import on_two_ports
+from tests.standins.serving import Call, on_two_ports
 from tests.standins.tfserving_model import INPUT, OUTPUT, SIGNATURES, ServedModel, ServingError, invalid
 from tests.standins.tfserving_rest import RestServer
 
@@ -33,8 +33,13 @@ class TfServing:
 @contextlib.contextmanager
 def tfserving(model: ServedModel) -> Iterator[TfServing]:
     """Serve `model` on two ports of the loopback."""
-    with on_two_ports(RestServer(model), METHOD, partial(_predict, model)) as ports:
+    with on_two_ports(RestServer(model), METHOD, answer_call(model)) as ports:
         yield TfServing(model, *ports)
+
+
+def answer_call(model: ServedModel) -> Call:
+    """What the gRPC method does."""
+    return partial(_predict, model)
 
 
 def _predict(model: ServedModel, body: bytes, context: grpc.ServicerContext) -> bytes:

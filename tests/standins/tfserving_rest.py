@@ -30,8 +30,8 @@ class RestServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, model: ServedModel) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, model: ServedModel, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.model = model
 
 

@@ -1,0 +1,55 @@
+"""TensorFlow Serving's program, as far as its command line is ours: serves the model behind a base path of versions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime as ort
+
+from bench.contract import FloatArray
+from tests.standins.serving import on_two_ports
+from tests.standins.tfserving import METHOD, answer_call
+from tests.standins.tfserving_model import ServedModel
+from tests.standins.tfserving_rest import RestServer
+
+ROOT = Path(__file__).parents[2]
+VERSION = "TensorFlow ModelServer: 2.19.1-stand-in"
+
+
+def install(folder: Path) -> Path:
+    """Put the program into a folder for the PATH; returns where it writes down what it was started with."""
+    folder.mkdir()
+    program = folder / "tensorflow_model_server"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        f"from tests.standins.tensorflow_model_server import main\nmain(sys.argv[1:], {str(folder)!r})\n"
+    )
+    program.chmod(0o755)
+    return folder / "started.json"
+
+
+def main(arguments: list[str], folder: str) -> None:
+    """Serve until a signal comes; the model itself is the ONNX file of MODEL_PATH, for TensorFlow would be needed otherwise."""
+    if arguments == ["--version"]:
+        print(f"{VERSION}\nTensorFlow Library: 2.19.1")
+        return
+    options = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
+    base = Path(options["model_base_path"])
+    versions = [path.name for path in base.iterdir() if path.name.isdigit()]
+    files = sorted(path.name for path in (base / max(versions, key=int)).iterdir())
+    Path(folder, "started.json").write_text(json.dumps({"arguments": arguments, "versions": versions, "files": files}))
+    model = ServedModel(predictor(os.environ["MODEL_PATH"]), 784, name=options["model_name"])
+    rest = RestServer(model, int(options["rest_api_port"]))
+    with on_two_ports(rest, METHOD, answer_call(model), int(options["port"])):
+        threading.Event().wait()
+
+
+def predictor(path: str) -> Callable[[FloatArray], FloatArray]:
+    """The model in this process."""
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {session.get_inputs()[0].name: images})[0]
