@@ -11,19 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "fixtures", "reports")
 SEAMS = {
-    "bench.arrays",
-    "bench.confusion",
-    "bench.contract",
-    "bench.gate",
-    "bench.growth",
-    "bench.holdings",
-    "bench.records",
-    "bench.scenarios",
+    "bench.contract.npy_header",
+    "bench.contract.confusion",
+    "bench.contract.system",
+    "bench.analysis.gate",
+    "bench.statistics.leak_check",
+    "bench.contract.resource_usage",
+    "bench.contract.records",
+    "bench.contract.scenarios",
     "bench.statistics",
-    "bench.hooks",
-    "bench.options",
-    "bench.interrupts",
-    "bench.console",
+    "bench.contract.hooks",
+    "bench.contract.options",
+    "bench.contract.interrupts",
+    "bench.contract.console",
 }
 ON_THE_SERVER = ("fixtures/backends/", "fixtures/shared/", "fixtures/exporters/")  # run elsewhere, import nothing of ours
 
@@ -37,7 +37,7 @@ def imports(source: str) -> Iterator[str]:
             if node.level:
                 yield "." * node.level + (node.module or "")
             else:
-                # `from bench import contract` imports bench.contract
+                # `from bench import contract` imports bench.contract.system
                 of_ours = node.module in PACKAGES
                 yield from (f"{node.module}.{alias.name}" if of_ours else str(node.module) for alias in node.names)
 
@@ -81,8 +81,8 @@ def test_server_code_imports_nothing_of_ours() -> None:
 @pytest.mark.parametrize(
     ("package", "source"),
     [
-        ("bench", "from fixtures.model import load_model"),
-        ("reports", "import fixtures.fleet"),
+        ("bench", "from fixtures.model.load import load_model"),
+        ("reports", "import fixtures.fleet.fleet"),
         ("fixtures", "from bench import campaign"),
         ("reports", "def f():\n    from bench.plugin import x"),
         ("fixtures", "import conftest"),

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.contract import ExchangeError
+from bench.contract.errors import ExchangeError
+from bench.contract.scenarios import Arrival
 from bench.load.closed_loop import Sendings, Slice, without_garbage_collection
-from bench.load.crowd import Crowd
-from bench.scenarios import Arrival
+from bench.load.connection_pool import Crowd
 
 LATE_S = 0.001
 """A request that leaves the client later than this behind its schedule counts as a late send."""

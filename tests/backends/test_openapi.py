@@ -1,4 +1,4 @@
-"""The description of our HTTP servers (fixtures/shared/serving/openapi.json) against their code and their answers."""
+"""The description of our HTTP servers (fixtures/serving/openapi.json) against their code and their answers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from bench.protocols import codec
-from fixtures.shared.serving.limits import MAX_BODY_BYTES
-from fixtures.shared.serving.model import MAX_BATCH, MAX_PIXEL
-from fixtures.shared.serving.onnx_model import OnnxModel
+from fixtures.serving.limits import MAX_BODY_BYTES
+from fixtures.serving.model import MAX_BATCH, MAX_PIXEL
+from fixtures.serving.onnx_model import OnnxModel
 from tests.backends.launch import FIXTURES, Server, nnef_model, running, some_images, tiny_model
 
-DOCUMENT = json.loads((FIXTURES / "shared" / "serving" / "openapi.json").read_text("utf-8"))
+DOCUMENT = json.loads((FIXTURES / "serving" / "openapi.json").read_text("utf-8"))
 METHODS = {"get", "head", "post", "put", "delete", "patch", "options", "trace"}
 Operations = set[tuple[str, str]]
 """Path and method."""
@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_flask_has_what_is_described(model: Path) -> None:
     """All of it, and beyond it only the pages for people."""
-    flask_app = importlib.import_module("fixtures.shared.serving.flask_app")
+    flask_app = importlib.import_module("fixtures.serving.flask_app")
     rules = flask_app.create_app(OnnxModel(str(model))).url_map.iter_rules()
     has = {(rule.rule, method.lower()) for rule in rules if rule.endpoint != "static" for method in rule.methods - {"OPTIONS"}}
     assert has - described() == {("/", "get"), ("/", "head"), ("/page", "post")}
@@ -46,13 +46,13 @@ def test_flask_has_what_is_described(model: Path) -> None:
 def test_fastapi_has_what_is_described(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it, and nothing else: no generated documentation either."""
     monkeypatch.setenv("MODEL_PATH", str(model))
-    app = importlib.import_module("fixtures.shared.serving.fastapi_app").app
+    app = importlib.import_module("fixtures.serving.fastapi_app").app
     assert {(route.path, method.lower()) for route in app.routes for method in route.methods} == described()
 
 
 def test_the_small_server_has_what_is_described(model: Path) -> None:
     """Its routes are posted to; health is its own."""
-    routes = importlib.import_module("fixtures.shared.serving.model_routes").model_routes(OnnxModel(str(model)))
+    routes = importlib.import_module("fixtures.serving.model_routes").model_routes(OnnxModel(str(model)))
     assert {(path, "post") for path in routes} == {each for each in described() if each[1] == "post"}
     for path, route in routes.items():
         assert list(DOCUMENT["paths"][path]["post"]["requestBody"]["content"]) == [route.content_type]

@@ -20,13 +20,15 @@ import grpc
 import numpy as np
 import orjson
 
-from bench.contract import Endpoint, ExchangeError, FloatArray, MalformedAnswer, Payload
+from bench.contract.errors import ExchangeError, MalformedAnswer
+from bench.contract.tensors import FloatArray
+from bench.contract.wire import Endpoint, Payload
 from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
-from fixtures.shared.serving import image, wire
-from fixtures.shared.serving.model import BadRequest, checked_images
-from tests.bench.test_grpc_transport import METHOD, grpc_serving
+from fixtures.serving import image, wire
+from fixtures.serving.model import BadRequest, checked_images
+from tests.bench.transports.test_grpc import METHOD, grpc_serving
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PROTOCOLS = ("v1-json", "raw-float32", "graphpipe", "v2-json", "v2-binary", "v2-grpc", "tfserving-grpc")
@@ -110,7 +112,7 @@ def _pictures() -> tuple[bytes, ...]:
 
 def module_beside(folder: Path, name: str) -> ModuleType:
     """A server's module, which expects its own folder and `serving` in the path."""
-    for place in (str(FIXTURES / "shared"), str(folder)):
+    for place in (str(FIXTURES), str(folder)):
         if place not in sys.path:
             sys.path.append(place)
     return importlib.import_module(name)

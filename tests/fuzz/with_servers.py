@@ -19,7 +19,7 @@ from tests.backends.launch import Server, missing_packages, nnef_model, running,
 from tests.fuzz import with_hypothesis
 from tests.fuzz.targets import FIXTURES, WIDTH, Target, some
 
-OPENAPI = FIXTURES / "shared" / "serving" / "openapi.json"
+OPENAPI = FIXTURES / "serving" / "openapi.json"
 SERVERS = ("flask", "fastapi", "fastapi-granian", "nnef", "openvino")
 OTHERS = ("fastapi-pydantic", "graphpipe-python", "null")
 CHECKS = (
