@@ -1,4 +1,4 @@
-"""Starts each selected server freshly, several times, while the others are up and idle; what one start is timed as: start.py.
+"""Starts each selected server freshly, several times, while the others are up and idle; start_timing times one start.
 
 What can be done once and beforehand is done (image built, environment made, model exported), and the backend runs already, so
 that its files are in the page cache: this is the start of a further replica, not of the first one on a new machine. The

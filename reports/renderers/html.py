@@ -58,7 +58,7 @@ def render_html(view: View, charts: Mapping[str, Chart]) -> str:
         study_note=replay_2018.NOTE,
         upkeep_note=footprint.NOTE,
         charts=charts,
-        load_words=glossary,
+        glossary=glossary,
         startup_note=startup.NOTE,
         cost_note=cost.NOTE,
         soak_note=soak.NOTE,

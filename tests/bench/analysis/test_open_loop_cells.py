@@ -151,7 +151,7 @@ def test_a_peak_that_an_error_cut_short_is_looked_for_again(monkeypatch: pytest.
 
 def test_the_search_says_how_much_a_server_carries_under_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A generous limit is held up to near the peak, an impossible one at no rate, which is told as 0."""
-    monkeypatch.setattr(slo_search, "_RESOLUTION", 0.25)  # how fine it looks: see test_search.py
+    monkeypatch.setattr(slo_search, "_RESOLUTION", 0.25)  # how fine it looks: see test_slo_search.py
     for limit_s, found in ((0.5, True), (0.0002, False)):
         with world({"a": resting(0.0004)}, slo_scenario(limit_s), Settings(max_time_s=0.3)) as (campaigns, cells, records):
             campaigns.result(cells["a"])

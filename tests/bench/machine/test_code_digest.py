@@ -13,7 +13,7 @@ from bench.machine.code_digest import commit, digests
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout of its own, without a repository."""
-    for name in ("bench/a.py", "bench/deep/b.py", "fixtures/c.toml", "reports/d.py"):
+    for name in ("bench/a.py", "bench/deep/b.py", "fixtures/c.toml", "reports/d.py", "tools/e.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     return tmp_path
@@ -35,9 +35,11 @@ def test_a_file_that_moved_counts(checkout: Path) -> None:
     assert digests(checkout) != before
 
 
-@pytest.mark.parametrize("name", ["reports/d.py", "bench/__pycache__/a.pyc", "bench/.a.py.swp", "fixtures/.cache/x"])
+@pytest.mark.parametrize(
+    "name", ["reports/d.py", "tools/e.py", "bench/__pycache__/a.pyc", "bench/.a.py.swp", "fixtures/.cache/x"]
+)
 def test_what_does_not_measure_does_not_count(checkout: Path, name: str) -> None:
-    """Reports explain only; compiled and hidden files are nobody's code."""
+    """Reports explain only, tools measure nothing; compiled and hidden files are nobody's code."""
     before = digests(checkout)
     (checkout / name).parent.mkdir(exist_ok=True)
     (checkout / name).write_text("changed")
