@@ -10,9 +10,26 @@ from datetime import UTC, datetime
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import hooks
-from bench.campaign import Campaigns, Plan
-from bench.collection import (
+from bench.analysis.base_cell import checked_ratio_to
+from bench.analysis.gate import gate_lines, threshold_of
+from bench.contract import hooks
+from bench.contract.console import Console
+from bench.contract.errors import BadInput
+from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
+from bench.contract.options import add_flag, add_option, get_flag, get_option
+from bench.contract.records import StartRow, StudyRow
+from bench.contract.scenarios import CLIENTS, DEFAULT_BATCH_SIZES, LOADS
+from bench.contract.system import Backend, Dataset, Fleet, Model
+from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay, replayed_cells
+from bench.experiments.resume import Resume
+from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.experiments.startup import StartPlan, StartUps, starts_of
+from bench.machine.host import client_cpu
+from bench.machine.idle_cpu import IdleWatch
+from bench.session.benchmark_bridge import Replay, ReplayClock
+from bench.session.load_options import ARRIVALS, soak_seconds
+from bench.session.progress import ProgressLine
+from bench.session.selection import (
     again,
     cells_of,
     check_protocols,
@@ -25,28 +42,8 @@ from bench.collection import (
     started_backends,
     turn_of,
 )
-from bench.console import Console
-from bench.contract import Backend, BadInput, Dataset, Fleet, Model
-from bench.gate import gate_lines, threshold_of
-from bench.host import client_cpu
-from bench.idle import IdleWatch
-from bench.interrupts import held_back, sigterm_as_ctrl_c
-from bench.load_options import ARRIVALS, soak_seconds
-from bench.options import add_flag, add_option, get_flag, get_option
-from bench.payloads import PayloadPress
-from bench.progress import ProgressLine
-from bench.ratio import checked_ratio_to
-from bench.records import StartRow, StudyRow
-from bench.replay import Replay, ReplayClock
-from bench.resume import Resume
-from bench.scenarios import (
-    CLIENTS,
-    DEFAULT_BATCH_SIZES,
-    LOADS,
-)
-from bench.session import SESSION, Session, emit_beside, emit_record, emit_run, run_of, settings_of_session
-from bench.startup import StartPlan, StartUps, starts_of
-from bench.study import StudyCell, StudyPlan, StudyReplay, replayed_cells
+from bench.session.state import SESSION, Session, emit_beside, emit_record, emit_run, run_of, settings_of_session
+from bench.verification.payloads import PayloadPress
 
 _CLOCK = pytest.StashKey[ReplayClock]()
 

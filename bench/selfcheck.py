@@ -13,20 +13,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bench.analysis import slices_of
-from bench.console import Console
-from bench.contract import Dataset, Fleet, Model
-from bench.host import client_cpu, pinned
-from bench.load.drives import OneClient
-from bench.load.feeds import CyclingFeed
-from bench.load.interleave import Campaign, Progress, Settings
-from bench.load.lanes import Lane, Part
-from bench.options import get_option
-from bench.payloads import PayloadPress
-from bench.probe import Probe, open_transport
-from bench.progress import ProgressLine
+from bench.analysis.compared_cells import slices_of
+from bench.contract.console import Console
+from bench.contract.options import get_option
+from bench.contract.system import Dataset, Fleet, Model
+from bench.load.lane import Lane, Part
+from bench.load.load_patterns import OneClient
+from bench.load.payload_sources import CyclingFeed
+from bench.load.scheduler import Campaign, Progress, Settings
+from bench.machine.host import client_cpu, pinned
 from bench.protocols import codec
+from bench.session.progress import ProgressLine
 from bench.statistics import Interval, bootstrap_effects, ratios
+from bench.transports.connect import open_transport
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
 
 PAIR_TRIALS = 10
 EIGHT_TRIALS = 5

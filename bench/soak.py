@@ -14,19 +14,19 @@ from time import perf_counter
 
 import pytest
 
-from bench.campaign import Campaigns, Plan
-from bench.collection import again, cells_of
-from bench.confusion import Disagreement
-from bench.console import Console
-from bench.contract import Dataset, Fleet, Model
-from bench.growth import LEAST_LAPS, by_holder, growths
-from bench.holdings import Holdings, own_holdings
-from bench.idle import IdleWatch
-from bench.load_options import soak_seconds
-from bench.options import get_option
-from bench.records import Record, Samples, SoakRow, Verdict
-from bench.scenarios import ACCURACY, Kind
-from bench.session import SESSION, Session, emit_beside, emit_record, settings_of_session
+from bench.contract.confusion import Disagreement
+from bench.contract.console import Console
+from bench.contract.options import get_option
+from bench.contract.records import Record, Samples, SoakRow, Verdict
+from bench.contract.resource_usage import Holdings, own_holdings
+from bench.contract.scenarios import ACCURACY, Kind
+from bench.contract.system import Dataset, Fleet, Model
+from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.machine.idle_cpu import IdleWatch
+from bench.session.load_options import soak_seconds
+from bench.session.selection import again, cells_of
+from bench.session.state import SESSION, Session, emit_beside, emit_record, settings_of_session
+from bench.statistics.leak_check import LEAST_LAPS, by_holder, growths
 
 SUITE = "servebench"
 _NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.campaign import Campaigns
-from bench.cells import Cell
-from bench.replay import Replay
-from bench.scenarios import ACCURACY
+from bench.contract.cells import Cell
+from bench.contract.scenarios import ACCURACY
+from bench.experiments.scenario_runner import Campaigns
+from bench.session.benchmark_bridge import Replay
 
 
 @pytest.mark.scenarios(ACCURACY)

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from bench.replay import Replay
-from bench.scenarios import BATCH_128, SINGLE
-from bench.study import StudyCell, StudyReplay
+from bench.contract.scenarios import BATCH_128, SINGLE
+from bench.experiments.replay_2018 import StudyCell, StudyReplay
+from bench.session.benchmark_bridge import Replay
 
 
 @pytest.mark.replay

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.contract import Backend
-from bench.replay import Replay
-from bench.startup import StartUps
+from bench.contract.system import Backend
+from bench.experiments.startup import StartUps
+from bench.session.benchmark_bridge import Replay
 
 
 def test_startup(started_backend: Backend, startup: StartUps, replay: Replay) -> None:

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.contract import BadInput
-from bench.options import given_path
-from reports.comparison import compare
-from reports.history import history_of, read_runs
-from reports.html import render_page
-from reports.markdown import render_comparison
-from reports.render import CHARTS, HTML, write_charts, write_reports
-from reports.store import RESULTS, StoredRun, complete, load_run, resolve_latest, write_atomic
+from bench.contract.errors import BadInput
+from bench.contract.options import given_path
+from reports.across_runs.comparison import compare
+from reports.across_runs.history import history_of, read_runs
+from reports.renderers.files import CHARTS, HTML, write_charts, write_reports
+from reports.renderers.html import render_page
+from reports.renderers.markdown import render_comparison
+from reports.store.store import RESULTS, StoredRun, complete, load_run, resolve_latest, write_atomic
 
 HISTORY = "history"
 COMPARISON_HTML, COMPARISON_MARKDOWN, HISTORY_HTML = "comparison.html", "comparison.md", "history.html"

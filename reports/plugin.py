@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract import BadInput
-from bench.options import add_option, get_option, given_path
-from bench.records import EarlierRun, Record, Run, Samples
-from reports.held import is_held
-from reports.store import RunStore, load_run, named_run
-from reports.terminal import summary_lines
-from reports.view import build_view
+from bench.contract.errors import BadInput
+from bench.contract.options import add_option, get_option, given_path
+from bench.contract.records import EarlierRun, Record, Run, Samples
+from reports.renderers.terminal import summary_lines
+from reports.sections.report import build_view
+from reports.store.folder_lock import is_held
+from reports.store.store import RunStore, load_run, named_run
 
 _FLAG, _INI, _DEFAULT = "--report-dir", "report_dir", "reports/out"
 _RESUME = "--resume"
@@ -134,7 +134,7 @@ class Reporter:
 
 def _render(store: RunStore, folder: Path) -> None:
     # matplotlib takes a second to import: a session without a record (unit tests, --help) must not pay for it.
-    from reports.render import write_reports
+    from reports.renderers.files import write_reports
 
     write_reports(folder, store.stored)
 

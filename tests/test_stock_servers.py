@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("fixtures/backends", "fixtures/shared/serving")
+FOLDERS = ("fixtures/backends", "fixtures/serving")
 
 NEVER_IMPORTED = ("gunicorn", "uvicorn", "granian", "hypercorn", "socketserver", "http.server", "wsgiref")
 """Servers that are started by their command: nothing of theirs belongs into our code."""

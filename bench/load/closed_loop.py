@@ -10,8 +10,9 @@ from math import inf
 from time import perf_counter
 from typing import Any, TypeVar
 
-from bench.contract import ExchangeError, Transport
-from bench.load.crowd import Crowd
+from bench.contract.errors import ExchangeError
+from bench.contract.wire import Transport
+from bench.load.connection_pool import Crowd
 
 Request = TypeVar("Request")
 Sendings = Iterator[tuple[int, Any]]

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.contract import ExchangeError
+from bench.contract.errors import ExchangeError
+from bench.contract.scenarios import Arrival
 from bench.load.closed_loop import Sendings, Slice, without_garbage_collection
-from bench.load.crowd import Crowd
-from bench.scenarios import Arrival
+from bench.load.connection_pool import Crowd
 
 LATE_S = 0.001
 """A request that leaves the client later than this behind its schedule counts as a late send."""
@@ -107,9 +107,13 @@ class _OpenLoop:
         """Ask once on every new connection, untimed: a server may give one of its threads to a client that says nothing yet."""
         for connection in sorted(self._crowd.fresh):
             index, request = next(self._feed)
+
+            def keep(_: int, body: bytes, index: int = index) -> None:
+                self.outcome.answers.append((index, body))
+
             self._crowd.start(connection, request)
             while self._crowd.busy:
-                self._crowd.take(_GREET_S, lambda _, body, index=index: self.outcome.answers.append((index, body)))
+                self._crowd.take(_GREET_S, keep)
 
     def _send_due(self, number: int) -> tuple[int, float]:
         """Send all that is due, before any answer is looked at; the next one's number, and the time."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from bench.contract import BadInput, Codec
+from bench.contract.errors import BadInput
+from bench.contract.wire import Codec
 
 
 def protocol_names() -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import checked_scores, quoted
 
 MODEL = "emnist"

@@ -19,7 +19,8 @@ import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import checked_scores, matrix, quoted
 
 _FLOAT32 = 10

@@ -14,7 +14,8 @@ import math
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import checked_scores, matrix, quoted
 from bench.protocols._tfserving_pb2 import (
     DT_FLOAT,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import orjson
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import checked_scores, matrix, quoted
 
 

@@ -14,7 +14,8 @@ import json
 
 import orjson
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import matrix, quoted
 from bench.protocols._open_inference import INPUT, MODEL, OUTPUT, REQUEST_ID, raw_values, shaped_scores
 from bench.protocols.v2_json import output_of

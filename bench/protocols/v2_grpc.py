@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import matrix
 from bench.protocols._inference_pb2 import ModelInferRequest, ModelInferResponse
 from bench.protocols._open_inference import (

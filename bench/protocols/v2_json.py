@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from bench.contract import FloatArray, MalformedAnswer
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray
 from bench.protocols._arrays import matrix, quoted
 from bench.protocols._open_inference import INPUT, MODEL, OUTPUT, REQUEST_ID, require_output, shaped_scores, value_type
 

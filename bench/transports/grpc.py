@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from bench.contract import ConnectionLost, Endpoint, ErrorStatus, ExchangeTimeout, Payload
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout
+from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
 
 _MAX_MESSAGE_BYTES = 256 * 1024 * 1024

@@ -16,15 +16,8 @@ import struct
 import time
 from collections.abc import Generator
 
-from bench.contract import (
-    ConnectionLost,
-    Endpoint,
-    ErrorStatus,
-    ExchangeError,
-    ExchangeTimeout,
-    MalformedAnswer,
-    Payload,
-)
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout, MalformedAnswer
+from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.contract import FloatArray, MalformedAnswer, Payload, Predictor
+from bench.contract.errors import MalformedAnswer
+from bench.contract.tensors import FloatArray, Predictor
+from bench.contract.wire import Payload
 from bench.protocols.in_process import CODEC
 
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from bench.contract import Backend, Endpoint, FloatArray, Payload
-from bench.load.interleave import Settings
-from bench.payloads import PayloadPress
-from bench.probe import Probe, open_transport
-from bench.records import Record
-from bench.scenarios import Scenario
+from bench.contract.records import Record
+from bench.contract.scenarios import Scenario
+from bench.contract.system import Backend
+from bench.contract.tensors import FloatArray
+from bench.contract.wire import Endpoint, Payload
+from bench.load.scheduler import Settings
+from bench.transports.connect import open_transport
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
 from tests.bench.scripted import PREDICT, ScriptedSystem, little_dataset, measuring
 
 BATCH = Scenario("batch8", batch_size=8)

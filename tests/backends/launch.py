@@ -25,7 +25,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 READY_S = 60.0
@@ -139,7 +139,7 @@ def running(
     app = folder / "app"
     shutil.copytree(source, app)
     for shared in config.get("shared", ()):
-        shutil.copytree(FIXTURES / "shared" / shared, app / shared, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(FIXTURES / shared, app / shared, ignore=shutil.ignore_patterns("__pycache__"))
     port = _free_port()
     values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app)}
     words = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in command or config["command"]]

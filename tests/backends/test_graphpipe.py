@@ -14,7 +14,7 @@ import onnxruntime as ort
 import pytest
 import requests
 
-from bench.contract import MalformedAnswer
+from bench.contract.errors import MalformedAnswer
 from bench.protocols import codec
 from tests.backends.launch import Server, exchange, running, some_images, tiny_model
 

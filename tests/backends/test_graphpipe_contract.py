@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 import requests
 
-from bench.contract import Backend, ConnectionLost, ErrorStatus, FloatArray, MalformedAnswer, Payload
-from bench.load.interleave import Settings
-from bench.payloads import PayloadPress
-from bench.probe import Probe, open_transport
+from bench.contract.errors import ConnectionLost, ErrorStatus, MalformedAnswer
+from bench.contract.records import Verdict
+from bench.contract.scenarios import Scenario
+from bench.contract.system import Backend
+from bench.contract.tensors import FloatArray
+from bench.contract.wire import Payload
+from bench.load.scheduler import Settings
 from bench.protocols import codec
-from bench.records import Verdict
-from bench.scenarios import Scenario
+from bench.transports.connect import open_transport
 from bench.transports.http import HttpTransport
-from fixtures.spec import load_spec
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
+from fixtures.specs.spec import load_spec
 from tests.bench.scripted import CLASSES, IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, measuring
 from tests.standins.graphpipe import GraphPipeServer, graphpipe
 

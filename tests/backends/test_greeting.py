@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.contract import Endpoint, Payload
-from bench.load.crowd import Crowd
-from bench.load.feeds import CyclingFeed
+from bench.contract.scenarios import Arrival
+from bench.contract.wire import Endpoint, Payload
+from bench.load.connection_pool import Crowd
 from bench.load.open_loop import run_schedule, schedule
+from bench.load.payload_sources import CyclingFeed
 from bench.protocols import codec
-from bench.scenarios import Arrival
 from bench.transports.http import HttpTransport
 from tests.backends.launch import running, some_images, tiny_model
 

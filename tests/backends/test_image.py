@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 
-from bench.contract import FloatArray
-from fixtures.shared.serving.image import MAX_SIDE, MAX_UPLOAD_BYTES, SIDE, prepare, read_picture
-from fixtures.shared.serving.model import BadRequest
+from bench.contract.tensors import FloatArray
+from fixtures.serving.image import MAX_SIDE, MAX_UPLOAD_BYTES, SIDE, prepare, read_picture
+from fixtures.serving.model import BadRequest
 
 
 def encoded(picture: Image.Image, format_name: str = "PNG", **options: object) -> bytes:

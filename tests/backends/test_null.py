@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.contract.scenarios import CONNECTIONS
 from bench.protocols import codec, protocol_names
-from bench.scenarios import CONNECTIONS
 from tests.backends.launch import FIXTURES, Server, exchange, running, some_images, tiny_model
 
 pytestmark = pytest.mark.integration

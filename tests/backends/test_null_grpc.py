@@ -12,7 +12,8 @@ import grpc
 import numpy as np
 import pytest
 
-from bench.contract import Endpoint, ErrorStatus, Payload
+from bench.contract.errors import ErrorStatus
+from bench.contract.wire import Endpoint, Payload
 from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from tests.backends.launch import Server, exchange, running, some_images, tiny_model

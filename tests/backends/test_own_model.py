@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.contract import FloatArray, Model
+from bench.contract.system import Model
+from bench.contract.tensors import FloatArray
 from bench.protocols import codec
-from fixtures.model import load_model
+from fixtures.model.load import load_model
 from tests.backends.launch import nnef_model, running
 from tests.fixtures.models import convolutional, linear
 

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.contract import Dataset
-from fixtures.dataset import load_emnist
-from fixtures.shared.serving.image import MAX_UPLOAD_BYTES
-from fixtures.shared.serving.onnx_model import OnnxModel
+from bench.contract.system import Dataset
+from fixtures.dataset.emnist import load_emnist
+from fixtures.serving.image import MAX_UPLOAD_BYTES
+from fixtures.serving.onnx_model import OnnxModel
 from tests.backends.launch import FIXTURES, tiny_model
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-OWN_MODEL = FIXTURES / "models" / "emnist-mlp.onnx"
+OWN_MODEL = FIXTURES / "model" / "emnist-mlp.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def images() -> Dataset:
 def client_of(model: Any) -> FlaskClient:
     """The application around a model."""
     pytest.importorskip("flask")
-    from fixtures.shared.serving.flask_app import create_app
+    from fixtures.serving.flask_app import create_app
 
     return create_app(model).test_client()
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 from bench.protocols import codec
 from tests.backends.launch import Server, exchange, nnef_model, running, some_images, tiny_model
 

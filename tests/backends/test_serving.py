@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 from bench.protocols import codec
-from fixtures.shared.serving import wire
-from fixtures.shared.serving.batching import run_together
-from fixtures.shared.serving.model import BadRequest, checked_images
-from fixtures.shared.serving.onnx_model import OnnxModel
+from fixtures.serving import wire
+from fixtures.serving.batching import run_together
+from fixtures.serving.model import BadRequest, checked_images
+from fixtures.serving.onnx_model import OnnxModel
 from tests.backends.launch import some_images, tiny_model
 
 IMAGES = hnp.arrays(

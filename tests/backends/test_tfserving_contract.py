@@ -12,13 +12,15 @@ import orjson
 import pytest
 import requests
 
-from bench.contract import Endpoint, ErrorStatus, ExchangeError, FloatArray, MalformedAnswer
-from bench.probe import open_transport
+from bench.contract.errors import ErrorStatus, ExchangeError, MalformedAnswer
+from bench.contract.records import Verdict
+from bench.contract.tensors import FloatArray
+from bench.contract.wire import Endpoint
 from bench.protocols import _tfserving_pb2 as messages
 from bench.protocols import codec
-from bench.records import Verdict
-from fixtures.readiness import check_status
-from fixtures.spec import load_spec
+from bench.transports.connect import open_transport
+from fixtures.fleet.readiness import check_status
+from fixtures.specs.spec import load_spec
 from tests.backends.contract import exchange, measured, probe, started, unloading, wrong_once
 from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset
 from tests.standins.tfserving import TfServing, tfserving

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.contract import Endpoint, ErrorStatus, MalformedAnswer
+from bench.contract.errors import ErrorStatus, MalformedAnswer
+from bench.contract.records import Verdict
+from bench.contract.wire import Endpoint
 from bench.protocols import codec
-from bench.records import Verdict
-from fixtures.readiness import check_status
-from fixtures.spec import load_spec
+from fixtures.fleet.readiness import check_status
+from fixtures.specs.spec import load_spec
 from tests.backends.contract import exchange, measured, probe, started, unloading, wrong_once
 from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset
 from tests.standins.tfserving import tfserving

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fixtures.emnist_archive import OFFICIAL_TEST
+from fixtures.dataset.archive import OFFICIAL_TEST
 from tests.bad_input.case import BAD_INPUT, NOT_FILES, Case, Write, fifo, file, folder, head, link, npz, sparse
 from tests.fixtures.archive_builder import MAPPING, MAPPING_TEXT, images_name, labels_name
-from tests.fixtures.test_spec import FULL
+from tests.fixtures.specs.test_spec import FULL
 
 DEEP = 100_000
 _INPUTS = ("--inputs", "expected")
@@ -366,7 +366,7 @@ def _beside(write: Write) -> Write:
 def _edited(old: str, new: str) -> Write:
     def write(here: Path) -> None:
         text = FULL.replace('protocol = "grpc"', 'protocol = "v2-grpc"') if "protocol" not in old else FULL
-        for name in ("backends/server", "shared/serving", "exporters/nnef"):
+        for name in ("backends/server", "serving", "exporters/nnef"):
             (here / "root" / name).mkdir(parents=True)
         (here / "root/backends/server/requirements.txt").write_text("")
         (here / "root/exporters/nnef/export.py").write_text("")
@@ -396,7 +396,7 @@ def _caches() -> Iterator[Case]:
 
 def _web() -> Iterator[Case]:
     for name, (path, write) in NOT_FILES.items():
-        yield Case(f"web: {name}", "web", (path,), ("python -m fixtures.web: error: ", "expected"), BAD_INPUT, write)
+        yield Case(f"web: {name}", "web", (path,), ("python -m tools.web: error: ", "expected"), BAD_INPUT, write)
     for port in ("0", "-1", "65536", "abc", "9" * 5000, "1.5", "nan", "²", ""):
         yield Case(f"web --port: {port[:10]!r}", "web", (f"--port={port}",), ("--port",), BAD_INPUT)
     yield Case("web: two models", "web", ("a", "b"), ("unrecognized arguments: b",), BAD_INPUT)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Record
-from reports import documents
+from bench.contract.records import Record
+from reports.store import documents
 from tests.bad_input.case import BAD_INPUT, NOT_FILES, Case, Write, head, npz, sparse
 from tests.reports.records import a_record, a_run
 

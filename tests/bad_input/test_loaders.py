@@ -14,18 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.contract import BadInput
-from bench.records import Record, Samples
-from fixtures.spec import load_spec
-from reports import documents
-from reports.comparison import compare
-from reports.html import render_html
-from reports.markdown import render_comparison, render_markdown
-from reports.store import StoredRun, load_run
-from reports.terminal import summary_lines
-from reports.view import build_view
+from bench.contract.errors import BadInput
+from bench.contract.records import Record, Samples
+from fixtures.specs.spec import load_spec
+from reports.across_runs.comparison import compare
+from reports.renderers.html import render_html
+from reports.renderers.markdown import render_comparison, render_markdown
+from reports.renderers.terminal import summary_lines
+from reports.sections.report import build_view
+from reports.store import documents
+from reports.store.store import StoredRun, load_run
 from tests.bad_input.results import a_document, bad_samples
-from tests.fixtures.test_spec import FULL
+from tests.fixtures.specs.test_spec import FULL
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -184,7 +184,7 @@ def test_a_backend_toml_with_any_line_changed_is_read_or_refused(data: st.DataOb
 
 
 def _manifest(root: Path) -> Path:
-    for name in ("backends/server", "shared/serving", "exporters/nnef"):
+    for name in ("backends/server", "serving", "exporters/nnef"):
         (root / name).mkdir(parents=True)
     (root / "backends/server/requirements.txt").write_text("")
     (root / "exporters/nnef/export.py").write_text("")

@@ -62,7 +62,7 @@ def reports_main(arguments: Sequence[str]) -> int:
 
 
 def web_main(arguments: Sequence[str]) -> int:
-    from fixtures import web
+    from tools import web
 
     return web.main(arguments)
 
@@ -110,11 +110,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     sys.path.insert(0, str(Path(__file__).parents[2]))
     jobs = json.load(sys.stdin)
-    import fixtures.model
+    import fixtures.model.load
     import fixtures.plugin
     import reports.__main__  # noqa: F401 - each job would import these
 
-    fixtures.model.FIRST_ANSWER_S = 1.0  # half a minute in earnest
+    fixtures.model.load.FIRST_ANSWER_S = 1.0  # half a minute in earnest
     with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stdout(Quiet()), contextlib.redirect_stderr(Quiet()):
         os.chdir(empty)
         for arguments in ((), ("--benchmark-only", "--engine=docker", "--model=none")):

@@ -9,32 +9,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bench.campaign import Campaigns, Plan
-from bench.cells import Cell
-from bench.contract import (
-    Absence,
-    Backend,
-    BackendFailed,
-    Dataset,
-    Endpoint,
-    ExchangeError,
-    FloatArray,
-    Instance,
-    Model,
-    Predictor,
-    Probe,
-    Role,
-    SystemUnderTest,
-    Usage,
-)
-from bench.holdings import Holdings, own_holdings
-from bench.lane_maker import UNDER_LOAD
-from bench.load.interleave import Settings
+from bench.analysis.base_cell import RatioTo
+from bench.contract.cells import Cell
+from bench.contract.errors import BackendFailed, ExchangeError
+from bench.contract.records import Record, Samples
+from bench.contract.resource_usage import Holdings, own_holdings
+from bench.contract.scenarios import Scenario
+from bench.contract.system import Absence, Backend, Dataset, Instance, Model, Probe, Role, SystemUnderTest, Usage
+from bench.contract.tensors import FloatArray, Predictor
+from bench.contract.wire import Endpoint
+from bench.experiments.lane_builder import UNDER_LOAD
+from bench.experiments.resume import Resume
+from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.load.scheduler import Settings
 from bench.protocols.raw_float32 import CODEC
-from bench.ratio import RatioTo
-from bench.records import Record, Samples
-from bench.resume import Resume
-from bench.scenarios import Scenario
 from tests.bench.sockets import answering, ok, serving
 
 WIDTH, CLASSES, IMAGES = 16, 5, 24

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from bench.contract import Endpoint
+from bench.contract.wire import Endpoint
 
 Script = Callable[[socket.socket], None]
 """Talks on one accepted connection until it returns; then the connection is closed."""

@@ -7,13 +7,14 @@ from itertools import count
 
 import pytest
 
-from bench.cells import Cell
-from bench.contract import BadInput, Model, SystemUnderTest
-from bench.idle import IdleWatch
-from bench.load.interleave import Settings
-from bench.load_options import soak_seconds
-from bench.records import SoakRow
-from bench.scenarios import SINGLE
+from bench.contract.cells import Cell
+from bench.contract.errors import BadInput
+from bench.contract.records import SoakRow
+from bench.contract.scenarios import SINGLE
+from bench.contract.system import Model, SystemUnderTest
+from bench.load.scheduler import Settings
+from bench.machine.idle_cpu import IdleWatch
+from bench.session.load_options import soak_seconds
 from bench.soak import SUITE, Soak
 from tests.bench.scripted import (
     CLASSES,

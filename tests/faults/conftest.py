@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract import Model
+from bench.contract.system import Model
 from fixtures.engines.base import EngineSettings
 from tests.faults.three import be_quick, little
 from tests.fixtures.conftest import buildable, cache, client
 from tests.fixtures.tiny import CPU, make_settings
-from tests.reports.test_store import temporary
+from tests.reports.store.test_store import temporary
 
 __all__ = ["buildable", "cache", "client", "model", "quick", "settings", "temporary"]
 

@@ -14,20 +14,20 @@ from statistics import mean, stdev
 
 import pytest
 
-from bench.analysis import records_of
-from bench.contract import Model
-from bench.lane_maker import CLIENTS_SHARE
-from bench.load import interleave, lanes
-from bench.load.interleave import Settings
-from bench.records import Verdict
-from bench.scenarios import Scenario, clients_scenario
+from bench.analysis.compared_cells import records_of
+from bench.contract.records import Verdict
+from bench.contract.scenarios import Scenario, clients_scenario
+from bench.contract.system import Model
+from bench.experiments.lane_builder import CLIENTS_SHARE
+from bench.load import lane, scheduler
+from bench.load.scheduler import Settings
 from bench.statistics import Interval
 from fixtures.engines.base import EngineSettings
-from fixtures.engines.process import ProcessEngine
+from fixtures.engines.process.process import ProcessEngine
 from fixtures.engines.process_tree import marked
 from fixtures.engines.sweeping import run_folder_prefix
 from fixtures.plugin import BACKENDS
-from fixtures.spec import load_spec
+from fixtures.specs.spec import load_spec
 from tests.faults.three import AS_WITHOUT_FAULT, HEALTHY, READY_S, SETTINGS, SINGLE, Rows, assert_unharmed, make_faulty, measure
 
 REFERENCE = "reference"
@@ -172,7 +172,7 @@ def test_a_warm_up_that_becomes_slower_and_slower_has_an_end(
     tmp_path: Path, settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer in time, but a thousand of them would take hours, while all others wait: it is given up at a limit."""
-    monkeypatch.setattr(interleave, "_WARM_UP_LIMIT_S", 0.8)
+    monkeypatch.setattr(scheduler, "_WARM_UP_LIMIT_S", 0.8)
     rows = beside_two(["slower"], 2, tmp_path, settings, model)
     record, _ = rows["slower"]
     assert record.verdict is Verdict.FAILED
@@ -185,7 +185,7 @@ def test_answers_that_never_come_cost_the_others_only_so_much(
     tmp_path: Path, settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One in ten: each costs a deadline, and with answers in between it would go on for as long as there is to measure."""
-    monkeypatch.setattr(lanes, "_TIMEOUTS", 3)
+    monkeypatch.setattr(lane, "_TIMEOUTS", 3)
     rows = beside_two(["lost"], IN_MID_CAMPAIGN, tmp_path, settings, model)
     record, _ = rows["lost"]
     assert record.verdict is Verdict.FAILED
@@ -209,7 +209,7 @@ def test_a_fault_while_answers_are_verified_changes_nothing(
         return records_of(*args, **options)  # type: ignore[arg-type]
 
     harmed: list[int] = []
-    monkeypatch.setattr("bench.campaign.records_of", harm_first)
+    monkeypatch.setattr("bench.experiments.scenario_runner.records_of", harm_first)
     rows = beside_two([fault], 10**9, tmp_path, settings, model)
     assert len(harmed) == 1
     record, _ = rows[fault]

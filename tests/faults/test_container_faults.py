@@ -8,11 +8,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from bench.contract import Model
-from bench.records import Verdict
-from fixtures.engines import containers
+from bench.contract.records import Verdict
+from bench.contract.system import Model
 from fixtures.engines.base import EngineSettings
-from fixtures.owner import RUN_LABEL
+from fixtures.engines.docker import containers
+from fixtures.host.run_identity import RUN_LABEL
 from tests.faults.three import HEALTHY, assert_unharmed, make_faulty, measure
 from tests.fixtures.launching import an_engine
 

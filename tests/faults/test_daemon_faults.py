@@ -13,19 +13,19 @@ from pathlib import Path
 import docker
 import pytest
 
-from bench.campaign import Campaigns
-from bench.cells import Cell
-from bench.contract import Model
-from bench.load.interleave import Progress, Settings
-from bench.records import Record, Verdict
-from bench.scenarios import ACCURACY, Scenario
-from fixtures.engines import docker as docker_module
+from bench.contract.cells import Cell
+from bench.contract.records import Record, Verdict
+from bench.contract.scenarios import ACCURACY, Scenario
+from bench.contract.system import Model
+from bench.experiments.scenario_runner import Campaigns
+from bench.load.scheduler import Progress, Settings
 from fixtures.engines.base import EngineSettings
-from fixtures.fleet import LocalFleet
-from fixtures.owner import RUN_LABEL, Owner
+from fixtures.engines.docker import docker as docker_module
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.host.run_identity import RUN_LABEL, Owner
 from fixtures.plugin import BACKENDS
-from fixtures.spec import BackendSpec, load_spec
-from reports.store import RunStore, load_run
+from fixtures.specs.spec import BackendSpec, load_spec
+from reports.store.store import RunStore, load_run
 from tests.bench.scripted import little_dataset, plan_of
 from tests.faults.own_daemon import OwnDaemon, own_daemon
 from tests.faults.three import AS_WITHOUT_FAULT, make_faulty

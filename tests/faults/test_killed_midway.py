@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.records import EarlierRun, Verdict
-from bench.resume import Resume
-from bench.verdicts import INTERRUPTED
+from bench.analysis.verdicts import INTERRUPTED
+from bench.contract.records import EarlierRun, Verdict
+from bench.experiments.resume import Resume
 from fixtures.engines.sweeping import sweep_processes
-from reports.store import RECORDS, load_run
+from reports.store.store import RECORDS, load_run
 from tests.fixtures.tiny import make_settings
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal
 import pytest
-import bench.checkpoint, bench.load.interleave
+import bench.experiments.checkpoint, bench.load.scheduler
 
-bench.checkpoint.EVERY_S = 0.1
-bench.load.interleave._PROGRESS_EVERY_S = 0.0
+bench.experiments.checkpoint.EVERY_S = 0.1
+bench.load.scheduler._PROGRESS_EVERY_S = 0.0
 
 @pytest.hookimpl(trylast=True)
 def pytest_servebench_underway(cells):

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.cache import cache_root
 from fixtures.engines.process_tree import environments
 from fixtures.engines.shared_memory import regions_of
 from fixtures.engines.sweeping import run_folder_prefix, sweep_processes
-from fixtures.owner import OWNER_VARIABLE, Owner, RunIdentity, start_ticks
-from reports.store import RECORDS, load_run
+from fixtures.host.cache import cache_root
+from fixtures.host.run_identity import OWNER_VARIABLE, Owner, RunIdentity, start_ticks
+from reports.store.store import RECORDS, load_run
 from tests.fixtures.tiny import make_settings
 
 ROOT = Path(__file__).parents[2]

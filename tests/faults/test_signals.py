@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis import records_of
-from bench.interrupts import held_back, sigterm_as_ctrl_c
-from reports.store import RECORDS, load_run
+from bench.analysis.compared_cells import records_of
+from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
+from reports.store.store import RECORDS, load_run
 from tests.bench.scripted import right, world
 from tests.faults.test_surroundings import QUICK, SINGLE
 
@@ -31,7 +31,7 @@ def write_reports(folder, stored):
     os.kill(os.getpid(), signal.SIGTERM)
     (folder / "report.html").write_text("written")
 
-sys.modules["reports.render"] = types.SimpleNamespace(write_reports=write_reports)
+sys.modules["reports.renderers.files"] = types.SimpleNamespace(write_reports=write_reports)
 
 def pytest_runtestloop(session):
     config, record = session.config, a_record()
@@ -82,7 +82,7 @@ def test_figures_are_kept_before_the_session_ends(number: signal.Signals, monkey
         os.kill(os.getpid(), number)
         return records_of(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("bench.campaign.records_of", interrupted)
+    monkeypatch.setattr("bench.experiments.scenario_runner.records_of", interrupted)
     with world({"a": right}, SINGLE, QUICK) as (campaigns, cells, records), sigterm_as_ctrl_c():
         with pytest.raises(KeyboardInterrupt, match=f"signal {number.value}"):
             campaigns.result(cells["a"])

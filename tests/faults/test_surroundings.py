@@ -15,14 +15,14 @@ from pathlib import Path
 import docker
 import pytest
 
-from bench.contract import BackendUnavailable
-from bench.load.interleave import Settings
-from bench.records import Record, Samples
-from bench.scenarios import Scenario
-from fixtures.engines.process import ProcessEngine
+from bench.contract.errors import BackendUnavailable
+from bench.contract.records import Record, Samples
+from bench.contract.scenarios import Scenario
+from bench.load.scheduler import Settings
+from fixtures.engines.process.process import ProcessEngine
 from fixtures.engines.venv import PIP_RETRIES
-from fixtures.spec import BackendSpec, load_spec
-from reports.store import RECORDS, RunStore, load_run
+from fixtures.specs.spec import BackendSpec, load_spec
+from reports.store.store import RECORDS, RunStore, load_run
 from tests.bench.scripted import right, world
 from tests.fixtures.launching import an_engine
 from tests.fixtures.tiny import make_settings, make_tiny

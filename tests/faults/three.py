@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-import bench.lane_maker
-import bench.probe
-from bench import idle
-from bench.campaign import Campaigns
-from bench.cells import Cell
-from bench.contract import Model
-from bench.load.crowd import Crowd
-from bench.load.interleave import Settings
-from bench.records import Record, Samples, Verdict
-from bench.scenarios import Scenario
+import bench.experiments.lane_builder
+import bench.transports.connect
+from bench.contract.cells import Cell
+from bench.contract.records import Record, Samples, Verdict
+from bench.contract.scenarios import Scenario
+from bench.contract.system import Model
+from bench.experiments.scenario_runner import Campaigns
+from bench.load.connection_pool import Crowd
+from bench.load.scheduler import Settings
+from bench.machine import idle_cpu
 from bench.transports.http import HttpTransport
-from fixtures.engines import process_server
 from fixtures.engines.base import Engine, EngineSettings
-from fixtures.fleet import LocalFleet
-from fixtures.spec import BackendSpec, load_spec
+from fixtures.engines.process import process_server
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.specs.spec import BackendSpec, load_spec
 from tests.bench.scripted import CLASSES, PREDICT, WEIGHTS, WIDTH, little_dataset, plan_of
 
 SINGLE = Scenario("single", batch_size=1)
@@ -85,10 +85,10 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     So that many faults fit into a minute.
     """
-    monkeypatch.setattr(bench.probe, "HttpTransport", partial(HttpTransport, deadline_s=DEADLINE_S))
-    monkeypatch.setattr(bench.lane_maker, "Crowd", partial(Crowd, deadline_s=DEADLINE_S))
-    monkeypatch.setattr(idle, "_SETTLE_S", 0.05)
-    monkeypatch.setattr(idle, "_WINDOW_S", 0.2)
+    monkeypatch.setattr(bench.transports.connect, "HttpTransport", partial(HttpTransport, deadline_s=DEADLINE_S))
+    monkeypatch.setattr(bench.experiments.lane_builder, "Crowd", partial(Crowd, deadline_s=DEADLINE_S))
+    monkeypatch.setattr(idle_cpu, "_SETTLE_S", 0.05)
+    monkeypatch.setattr(idle_cpu, "_WINDOW_S", 0.2)
     monkeypatch.setattr(process_server, "_TERM_S", 0.3)
     monkeypatch.setattr(process_server, "_TERM_REST_S", 0.1)
 

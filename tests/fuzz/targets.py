@@ -15,11 +15,13 @@ from types import ModuleType
 import grpc
 import numpy as np
 
-from bench.contract import Endpoint, ExchangeError, FloatArray, MalformedAnswer, Payload
+from bench.contract.errors import ExchangeError, MalformedAnswer
+from bench.contract.tensors import FloatArray
+from bench.contract.wire import Endpoint, Payload
 from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
-from tests.bench.test_grpc_transport import METHOD, grpc_serving
+from tests.bench.transports.test_grpc import METHOD, grpc_serving
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PROTOCOLS = ("v1-json", "raw-float32", "graphpipe", "v2-json", "v2-binary", "v2-grpc", "tfserving-grpc")

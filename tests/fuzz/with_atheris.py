@@ -16,7 +16,7 @@ from pathlib import Path
 ATTEMPT_S = 10
 MEMORY_MB = 2048
 INSTRUMENTED = (
-    *("bench.protocols", "bench.transports", "fixtures.shared", "serving", "http1", "http2", "canned"),
+    *("bench.protocols", "bench.transports", "fixtures.serving", "serving", "http1", "http2", "canned"),
     *("graphpipe_wire", "graphpipe", "flatbuffers"),
 )
 _RUNS = re.compile(r"stat::number_of_executed_units: (\d+)|^#(\d+)\t", re.MULTILINE)

@@ -18,28 +18,32 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.campaign import Campaigns, Plan
-from bench.cells import Cell
-from bench.contract import Absence, Endpoint, ErrorStatus, FloatArray, Model, Payload, Role, SystemUnderTest
-from bench.load.interleave import Progress, Settings
-from bench.payloads import PayloadPress
-from bench.probe import Probe, open_transport
+from bench.analysis.base_cell import RatioTo
+from bench.contract.cells import Cell
+from bench.contract.errors import ErrorStatus
+from bench.contract.records import Record, Verdict
+from bench.contract.scenarios import Scenario
+from bench.contract.system import Absence, Model, Role, SystemUnderTest
+from bench.contract.tensors import FloatArray
+from bench.contract.wire import Endpoint, Payload
+from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.load.scheduler import Progress, Settings
 from bench.protocols import codec
-from bench.ratio import RatioTo
-from bench.records import Record, Verdict
-from bench.scenarios import Scenario
-from fixtures.cache import cache_root
-from fixtures.dataset import load_emnist
+from bench.transports.connect import open_transport
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
+from fixtures.dataset.emnist import load_emnist
 from fixtures.engines.base import EngineSettings
-from fixtures.engines.process import ProcessEngine
-from fixtures.engines.process_server import ProcessServer
+from fixtures.engines.process.process import ProcessEngine
+from fixtures.engines.process.process_server import ProcessServer
 from fixtures.engines.process_tree import marked, with_relatives
 from fixtures.engines.sweeping import run_folder_prefix
-from fixtures.exporting import Exports
-from fixtures.fleet import LocalFleet
-from fixtures.model import load_model
-from fixtures.owner import RunIdentity
-from fixtures.spec import BackendSpec, load_specs
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.host.cache import cache_root
+from fixtures.host.run_identity import RunIdentity
+from fixtures.model.exports import Exports
+from fixtures.model.load import load_model
+from fixtures.specs.spec import BackendSpec, load_specs
 from tests.backends.launch import listening
 
 pytestmark = [

@@ -12,16 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.contract import BackendUnavailable, ConnectionLost, FloatArray, Model, SystemUnderTest
+from bench.contract.errors import BackendUnavailable, ConnectionLost
+from bench.contract.system import Model, SystemUnderTest
+from bench.contract.tensors import FloatArray
 from bench.protocols import codec
-from fixtures.cache import cache_root
 from fixtures.engines.base import EngineSettings
-from fixtures.engines.process import ProcessEngine
-from fixtures.exporting import EXPORTERS, MAX_ABS_DIFF, Exports
-from fixtures.fleet import LocalFleet
-from fixtures.model import load_model
-from fixtures.owner import RunIdentity
-from fixtures.spec import EXPORT_SCRIPT, load_specs
+from fixtures.engines.process.process import ProcessEngine
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.host.cache import cache_root
+from fixtures.host.run_identity import RunIdentity
+from fixtures.model.exports import EXPORTERS, MAX_ABS_DIFF, Exports
+from fixtures.model.load import load_model
+from fixtures.specs.spec import EXPORT_SCRIPT, load_specs
 
 pytestmark = [
     pytest.mark.integration,

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.records import Verdict
+from bench.contract.records import Verdict
 from bench.statistics.histogram import encode_latencies, merge
-from reports.store import load_run
+from reports.store.store import load_run
 
 ROOT = Path(__file__).parents[2]
 

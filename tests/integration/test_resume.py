@@ -118,7 +118,7 @@ def test_a_killed_run_is_resumed(out: Path, killed: Path) -> None:
         assert {name.partition("/")[0] for name in samples.files} == set(cells)
     assert {path.name: path.read_bytes() for path in killed.iterdir() if path.is_file()} == before, "it stays as it was"
     document = json.loads((resumed / "results.json").read_text())
-    jsonschema.validate(document, json.loads((ROOT / "reports" / "schema.json").read_text()))
+    jsonschema.validate(document, json.loads((ROOT / "reports" / "store" / "schema.json").read_text()))
     assert any("taken over" in warning and old in warning for warning in document["run"]["warnings"])
     assert "taken over" in (resumed / "report.html").read_text()
 
@@ -152,7 +152,7 @@ def test_what_differs_is_refused_by_name(
     if len(os.sched_getaffinity(0)) < 2 and "--server-cpus=0,1" in arguments:
         pytest.skip("one CPU")
     model = tmp_path / "other.onnx"
-    content = (ROOT / "fixtures" / "models" / "emnist-mlp.onnx").read_bytes()
+    content = (ROOT / "fixtures" / "model" / "emnist-mlp.onnx").read_bytes()
     model.write_bytes(content + b"\x32\x01x")  # a doc_string: another file with the same weights
     folders = sorted(out.iterdir())
     code, said = run(out, f"--resume={killed}", *(argument.format(model=model) for argument in arguments))

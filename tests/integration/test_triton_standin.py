@@ -14,17 +14,19 @@ import numpy as np
 import pytest
 import requests
 
-from bench.contract import Endpoint, Model
-from bench.payloads import PayloadPress
-from bench.probe import Probe, open_transport
+from bench.contract.system import Model
+from bench.contract.wire import Endpoint
 from bench.protocols import codec
-from fixtures.cache import cache_root
+from bench.transports.connect import open_transport
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
 from fixtures.engines.base import EngineSettings
-from fixtures.engines.process import ProcessEngine
-from fixtures.fleet import LocalFleet
-from fixtures.model import load_model
-from fixtures.owner import RunIdentity
-from fixtures.spec import load_spec
+from fixtures.engines.process.process import ProcessEngine
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.host.cache import cache_root
+from fixtures.host.run_identity import RunIdentity
+from fixtures.model.load import load_model
+from fixtures.specs.spec import load_spec
 from tests.bench.scripted import ScriptedSystem, little_dataset
 from tests.standins.triton import METHOD, triton
 from tests.standins.triton_model import ServedModel

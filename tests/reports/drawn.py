@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from reports.figures import Chart
-from reports.render import draw_charts
-from reports.view import build_view
+from reports.charts.canvas import Chart
+from reports.renderers.files import draw_charts
+from reports.sections.report import build_view
 from tests.reports.records import RUNS, a_stored_run
 
 

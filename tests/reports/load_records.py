@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Record, Verdict
-from bench.scenarios import Arrival, Kind
+from bench.contract.records import Record, Verdict
+from bench.contract.scenarios import Arrival, Kind
 from bench.statistics import latency_percentile
 from bench.statistics.bootstrap import Floats
 from bench.statistics.histogram import encode_latencies

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
-from bench.gate import GateOutcome, GateRow
-from bench.records import Record, Run, Samples, SoakRow, StartRow, Verdict
-from bench.scenarios import Kind
-from reports.store import StoredRun
+from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
+from bench.contract.gate_rows import GateOutcome, GateRow
+from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, Verdict
+from bench.contract.scenarios import Kind
+from reports.store.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
 NASTY = "a|b <script>alert(\"1\")</script> & 'q' $x_1$ *b* `c` 🚀\nsecond\x00 line " + "very-long-" * 20

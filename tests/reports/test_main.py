@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports.__main__ import main
-from reports.store import RunStore, load_run
+from reports.store.store import RunStore, load_run
 from tests.reports.records import a_record, a_stored_run, unmeasured
 
 RECORDS = [a_record(), unmeasured("tfs", "single")]

@@ -14,19 +14,19 @@ ROOT = Path(__file__).parents[2]
 CONFTEST = """
 import sys
 sys.path.insert(0, {root!r})
-import bench.hooks
+import bench.contract.hooks
 pytest_plugins = ["reports.plugin"]
 
 def pytest_addhooks(pluginmanager):
-    pluginmanager.add_hookspecs(bench.hooks)
+    pluginmanager.add_hookspecs(bench.contract.hooks)
 """
 BROKEN_RENDERING = """
-import reports.render
+import reports.renderers.files
 
 def broken(folder, stored):
     raise ZeroDivisionError("chart")
 
-reports.render.write_reports = broken
+reports.renderers.files.write_reports = broken
 """
 MEASURING = """
 from tests.reports.records import a_record, a_run, some_samples, unmeasured
@@ -144,7 +144,7 @@ def test_option_stands_in_the_help(session: pytest.Pytester) -> None:
 
 RESUMING = """
 import pytest
-from bench.contract import BadInput
+from bench.contract.errors import BadInput
 from tests.reports.records import a_record, a_run
 
 def test_asks_for_itself(pytestconfig):

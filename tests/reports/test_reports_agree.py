@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports.render import write_reports
-from reports.store import RunStore, StoredRun
+from reports.renderers.files import write_reports
+from reports.store.store import RunStore, StoredRun
 from tests.reports.pages import Page, markdown_tables
 from tests.reports.records import a_stored_run, both_kinds
 

@@ -18,7 +18,7 @@ import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from bench.contract import FloatArray, Predictor
+from bench.contract.tensors import FloatArray, Predictor
 from tests.standins.graphpipe_wire import FLOAT32, Metadata, Reader, TensorInfo, infer_response, metadata_response
 from tests.standins.serving import in_a_thread
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from flatbuffers.table import Table
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 
 FLOAT32 = 10
 

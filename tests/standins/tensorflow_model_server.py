@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 from tests.standins.serving import on_two_ports
 from tests.standins.tfserving import METHOD, answer_call
 from tests.standins.tfserving_model import ServedModel

@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 from bench.protocols import _tfserving_pb2 as messages
 from tests.standins.serving import Call, on_two_ports
 from tests.standins.tfserving_model import INPUT, OUTPUT, SIGNATURES, ServedModel, ServingError, invalid

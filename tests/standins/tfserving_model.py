@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from bench.contract import FloatArray, Predictor
+from bench.contract.tensors import FloatArray, Predictor
 
 SIGNATURES = ("serving_default", "predict")
 INPUT, OUTPUT = "images", "scores"

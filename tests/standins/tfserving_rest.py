@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 from tests.standins.serving import KeptConnection
 from tests.standins.tfserving_model import INPUT, OUTPUT, SIGNATURES, ServedModel, ServingError, invalid
 

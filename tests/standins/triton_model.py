@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
-from bench.contract import FloatArray, Predictor
+from bench.contract.tensors import FloatArray, Predictor
 
 INPUT, OUTPUT = "images", "scores"
 DATATYPES = ("BOOL", "UINT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES")

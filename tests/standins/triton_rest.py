@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from bench.contract import FloatArray
+from bench.contract.tensors import FloatArray
 from tests.standins.serving import KeptConnection
 from tests.standins.triton_model import DATATYPES, INPUT, OUTPUT, ServedModel, Tensor, TritonError, invalid
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from bench.contract import Dataset
-from fixtures.dataset import load_emnist
-from fixtures.shared.serving.onnx_model import OnnxModel
+from bench.contract.system import Dataset
+from fixtures.dataset.emnist import load_emnist
+from fixtures.serving.onnx_model import OnnxModel
 from tests.backends.launch import FIXTURES, Server, running
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-OWN_MODEL = FIXTURES / "models" / "emnist-mlp.onnx"
+OWN_MODEL = FIXTURES / "model" / "emnist-mlp.onnx"
 WAIT_S = 20
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports.html import render_html
-from reports.render import draw_charts
-from reports.view import build_view
+from reports.renderers.files import draw_charts
+from reports.renderers.html import render_html
+from reports.sections.report import build_view
 from tests.reports.records import RUNS, a_stored_run
 
 if TYPE_CHECKING:

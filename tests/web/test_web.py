@@ -19,7 +19,7 @@ def test_a_missing_model_is_one_clear_line(tmp_path: Path) -> None:
     """A wrong path ends before anything starts, with the usage's exit code."""
     missing = tmp_path / "missing.onnx"
     ended = subprocess.run(
-        [sys.executable, "-m", "fixtures.web", str(missing)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "tools.web", str(missing)], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 2
     assert f"{missing}: expected an ONNX file" in ended.stderr
@@ -33,7 +33,7 @@ def test_it_serves_the_page() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = int(listener.getsockname()[1])
     with subprocess.Popen(
-        [sys.executable, "-m", "fixtures.web", "--port", str(port)],
+        [sys.executable, "-m", "tools.web", "--port", str(port)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""From the lanes of a campaign to records: figures, comparisons, verdicts. Nothing is timed here."""

@@ -1,0 +1,23 @@
+"""A cell: what a test is parametrised with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.contract.scenarios import Scenario
+from bench.contract.system import Backend
+from bench.contract.wire import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One backend endpoint in one scenario."""
+
+    backend: Backend
+    endpoint: Endpoint
+    scenario: Scenario
+
+    @property
+    def id(self) -> str:
+        """`<backend>-<endpoint>-<scenario>`."""
+        return f"{self.endpoint.id}-{self.scenario.name}"

@@ -1,0 +1,50 @@
+"""The exceptions of this project:
+
+ServebenchError
+├── BadInput               what a person gave is wrong: an option, a file, a backend.toml; ends the session with exit code 4
+├── BackendUnavailable     a backend cannot be had here (no engine, no image, build failed): its cells are NOT_MEASURED
+├── BackendFailed          a backend was had, but did not start, become ready or stay alive: its cells are FAILED
+└── ExchangeError          one exchange went wrong; counted, never invented
+    ├── ConnectionLost     the connection could not be opened, or ended before the answer did
+    ├── ExchangeTimeout    no complete answer within the deadline
+    ├── ErrorStatus        an answer that says that it is an error
+    └── MalformedAnswer    bytes that are not the protocol's
+"""
+
+from __future__ import annotations
+
+
+class ServebenchError(Exception):
+    """Base of all errors of this project: its text is a complete message for a person."""
+
+
+class BadInput(ServebenchError):
+    """What a person gave is wrong; the message names the thing, the expected, the seen and the remedy."""
+
+
+class BackendUnavailable(ServebenchError):
+    """A backend cannot be had on this machine; the message is the reason shown in its row."""
+
+
+class BackendFailed(ServebenchError):
+    """A backend did not start, did not become ready in time, or died; the message carries its log's tail."""
+
+
+class ExchangeError(ServebenchError):
+    """One exchange went wrong."""
+
+
+class ConnectionLost(ExchangeError):
+    """The connection could not be opened, or ended before the answer was complete."""
+
+
+class ExchangeTimeout(ExchangeError):
+    """No complete answer within the deadline."""
+
+
+class ErrorStatus(ExchangeError):
+    """The answer says that it is an error (HTTP status, gRPC code)."""
+
+
+class MalformedAnswer(ExchangeError):
+    """The answer's bytes are not what the protocol prescribes."""

@@ -1,0 +1,35 @@
+"""The pytest hooks through which the three packages meet without importing each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.contract.records import EarlierRun, Record, Run, Samples
+from bench.contract.system import Backend
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_servebench_backends(config: pytest.Config) -> Sequence[Backend] | None:
+    """The selected backends in the order of the report, instruments (null, reference) included; answered by fixtures."""
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_servebench_earlier(config: pytest.Config) -> EarlierRun | None:
+    """The run that is to be resumed, None if none is; answered by reports, which raise BadInput for what is no run."""
+
+
+@pytest.hookspec
+def pytest_servebench_run(config: pytest.Config, run: Run) -> None:
+    """A run starts, or more is known of it (its facts grow as backends start): the newest call holds."""
+
+
+@pytest.hookspec
+def pytest_servebench_record(config: pytest.Config, record: Record, samples: Samples | None) -> None:
+    """A cell is finished; called once a cell, as soon as nothing can change it any more."""
+
+
+@pytest.hookspec
+def pytest_servebench_underway(config: pytest.Config, cells: Sequence[tuple[Record, Samples]]) -> None:
+    """A campaign's cells as they stand, should the session be killed: they replace those of the last call; none at its end."""

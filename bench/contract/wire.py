@@ -1,0 +1,143 @@
+"""What goes over a wire, and what carries it: endpoints, payloads, answers, protocols, connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from bench.contract.tensors import FloatArray
+
+Request = TypeVar("Request")
+"""What a transport sends: a bytes object, an array; only the transport itself looks into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One protocol of one backend; `host` and the real `port` are known once the backend runs."""
+
+    backend: str
+    name: str
+    protocol: str
+    path: str = "/"
+    port: int = 0
+    host: str | None = None
+
+    @property
+    def id(self) -> str:
+        """`<backend>-<endpoint>`, as it stands in test names and tables."""
+        return f"{self.backend}-{self.name}"
+
+    def located(self, host: str, port: int) -> Endpoint:
+        """The same endpoint of a running backend."""
+        return replace(self, host=host, port=port)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One request's body as it goes over the wire, built before the clock.
+
+    `indices` [batch] are the rows of the dataset that it carries, in order.
+    """
+
+    body: bytes
+    content_type: str
+    indices: tuple[int, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def batch_size(self) -> int:
+        """Images in this payload."""
+        return len(self.indices)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The raw bytes that answered one payload, kept for verification after the clock."""
+
+    payload_index: int
+    body: bytes
+
+
+class Codec(Protocol):
+    """One wire protocol: pure functions between arrays and bytes; knows no connection."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in backend.toml."""
+        ...
+
+    @property
+    def transport(self) -> str:
+        """`http`, `grpc` or `in-process`: which transport carries it."""
+        ...
+
+    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+        """Images [n, width] float32 -> (body, content type, further request headers)."""
+        ...
+
+    def decode(self, body: bytes) -> FloatArray:
+        """An answer's bytes -> scores [n, classes] float32, all finite; raises MalformedAnswer."""
+        ...
+
+    def encode_answer(self, scores: FloatArray) -> bytes:
+        """Scores [n, classes] -> the bytes with which a server of this protocol would answer (null, stand-ins, tests)."""
+        ...
+
+
+class Transport(Protocol[Request]):
+    """One kept connection to one endpoint. Only `exchange` runs inside the clock.
+
+    `spent`: the connection cannot carry another exchange before `ensure_connected`; a plain attribute, read between exchanges.
+    """
+
+    spent: bool
+
+    def prepare(self, payload: Payload) -> Request:
+        """All that can be done before the clock: the very object that `exchange` sends."""
+        ...
+
+    def connect(self) -> None:
+        """Open the connection; raises ConnectionLost."""
+        ...
+
+    def ensure_connected(self) -> bool:
+        """Reopen the connection if the server closed it meanwhile; True if it did. Called outside the clock."""
+        ...
+
+    def exchange(self, request: Request) -> bytes:
+        """First byte out to last byte in; the answer's body. Raises ExchangeError."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+        ...
+
+
+class MultiplexedTransport(Transport[Request], Protocol[Request]):
+    """A connection that an event loop can drive beside others: an exchange is started, then advanced until it is whole.
+
+    `unsent`: it waits for room to send, not only for the answer. `slow_to_connect`: `connect` takes as long as many
+    exchanges, so whoever keeps a schedule opens all connections before it.
+    """
+
+    @property
+    def slow_to_connect(self) -> bool:
+        """The same for all transports of a kind."""
+        ...
+
+    @property
+    def unsent(self) -> bool:
+        """Whether `advance` should be called as soon as the descriptor can be written."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to advance; may change with each connect."""
+        ...
+
+    def start(self, request: Request) -> None:
+        """First byte out, without waiting; raises ExchangeError."""
+        ...
+
+    def advance(self) -> bytes | None:
+        """What can be done without waiting; the answer's body once its last byte is in. Raises ExchangeError."""
+        ...

@@ -1,0 +1,79 @@
+"""Cells and their results: what a test is parametrised with, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from bench.contract.gate_rows import GateOutcome, GateRow, change_text
+from bench.contract.records import Record, Samples, Verdict
+
+_EXTRA_INFO = (
+    "verdict",
+    "reason",
+    "images_per_s",
+    "images_per_s_low",
+    "images_per_s_high",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "ratio_to",
+    "rank",
+    "latency_p50_s",
+    "latency_p90_s",
+    "latency_p95_s",
+    "latency_p99_s",
+    "latency_p999_s",
+    "accuracy",
+    "agreement",
+    "max_abs_diff",
+    "ceiling_fraction",
+    "server_cpu_s_per_image",
+    "server_peak_memory_bytes",
+    "energy_j_per_image",
+    "batch_size",
+    "protocol",
+    "runtime",
+    "engine",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of a cell; `strict` makes a cell that could not be measured a failure instead of a skip."""
+
+    record: Record
+    duration_s: Sequence[float]
+    samples: Samples | None
+    strict: bool = False
+    gate: GateRow | None = None
+
+    def require_measured(self) -> None:
+        """End the running test here if there is nothing to replay."""
+        unanswered = self.record.verdict is Verdict.SATURATED and not self.duration_s
+        if (self.record.verdict is Verdict.NOT_MEASURED or unanswered) and not self.strict:
+            pytest.skip(f"{self.record.id} was not measured: {self.record.reason}")
+        if self.record.verdict is Verdict.NOT_MEASURED or not self.duration_s:
+            pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
+
+    def require_right(self) -> None:
+        """Fail the running test if the server failed or answered wrongly; any other verdict is a remark, not a failure."""
+        if self.record.verdict in (Verdict.FAILED, Verdict.WRONG_ANSWERS):
+            pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
+
+    def require_no_regression(self) -> None:
+        """Fail the running test if the gate is sure that this cell is slower than allowed; nothing where nothing is gated."""
+        if self.gate is not None and self.gate.outcome is GateOutcome.FAIL:
+            row = self.gate
+            allowed = f"at most {100 * row.threshold:g} % slower is allowed"
+            pytest.fail(
+                f"{self.record.id}: gate: {change_text(row)} against the baseline; {allowed}: {row.reason}", pytrace=False
+            )
+
+    def extra_info(self) -> dict[str, object]:
+        """What pytest-benchmark's JSON carries beside the durations."""
+        values = self.record.as_dict()
+        gated = {} if self.gate is None else {"gate": self.gate.as_dict()}
+        return {**{name: values[name] for name in _EXTRA_INFO}, **gated}

@@ -1,0 +1,290 @@
+"""Takes over what an earlier run had measured: whether that may be, what is missing, and what may be said of both together.
+
+Cells that were measured in different campaigns were not side by side: between them no rank is claimed. A ratio holds all the
+same, for its base is measured again beside the missing cells, as are the ceilings and the reference that they are held against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.analysis.cell_record import Outcome
+from bench.analysis.verdicts import INTERRUPTED
+from bench.contract.cells import Cell
+from bench.contract.confusion import Disagreement
+from bench.contract.errors import BadInput
+from bench.contract.records import EarlierRun, Record, Run, Samples, StartRow, StudyRow, Verdict
+from bench.contract.scenarios import ACCURACY, Scenario
+from bench.contract.system import Role
+from bench.experiments.cell_result import CellResult
+
+_MACHINE = (
+    *("host", "system", "kernel", "machine", "cpu", "cpus_usable", "governor", "turbo_off", "hypervisor"),
+    *("client_cpu", "server_cpus", "python", "packages"),
+)
+_MEMORY = "memory_bytes"
+_MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
+_INSTALLED = ("image", "image_digest", "versions", "hashes")
+_FREE_OPTIONS = {"strict"}  # says what fails, not what is measured
+_SHOWN = 60
+_EARLIER = "Of an earlier run: "
+
+RatioTo = Callable[[Sequence[Cell]], Cell | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    record: Record
+    samples: Samples
+
+
+class Resume:
+    """What is taken over: nothing, unless an earlier run is given. `check` first: it may not be resumable here."""
+
+    def __init__(self, earlier: EarlierRun | None = None) -> None:
+        self._earlier = earlier
+        self._kept = _kept(earlier) if earlier is not None else {}
+        self._scenarios: list[str] = []  # sentences on those that two campaigns share
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no earlier run is resumed."""
+        return self._earlier is None
+
+    def check_kind(self, *, smoke: bool, gated: bool) -> None:
+        """Raise BadInput for a session that cannot take anything over."""
+        if self._earlier is not None and smoke:
+            raise BadInput(
+                f"--resume {self._earlier.place}: expected a session that measures, seen --benchmark-disable; drop one"
+            )
+        if self._earlier is not None and gated:
+            raise BadInput(
+                f"--resume {self._earlier.place}: expected no --gate: a cell and its baseline must be measured side by side; "
+                "run the gate anew, without --resume"
+            )
+
+    def check(self, now: Run) -> None:
+        """Raise BadInput, naming what differs, unless that run was measured on what this one measures on."""
+        if self._earlier is None:
+            return
+        differing = differences(self._earlier.run, now)
+        if differing:
+            raise BadInput(
+                f"--resume {self._earlier.place}: expected a run of this machine, code, model, dataset, engine and options; "
+                f"what differs:\n  " + "\n  ".join(differing) + "\n"
+                f"make it the same again (that run was: {self._earlier.run.command}), or measure anew without --resume"
+            )
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the cell is taken over."""
+        return cell.id in self._kept
+
+    @property
+    def records(self) -> list[tuple[Record, Samples]]:
+        """All that is taken over, also cells that are not selected now."""
+        return [(kept.record, kept.samples) for kept in self._kept.values()]
+
+    @property
+    def facts(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was known of the backends."""
+        return {} if self._earlier is None else self._earlier.run.backends
+
+    @property
+    def disagreements(self) -> list[Disagreement]:
+        """Of the cells that are taken over."""
+        return [] if self._earlier is None else [each for each in self._earlier.run.disagreements if each.cell in self._kept]
+
+    @property
+    def study(self) -> list[StudyRow]:
+        """The replay's rows of each scenario that went through without a problem, whole: its systems ran together."""
+        rows = () if self._earlier is None else self._earlier.run.study
+        troubled = {row.scenario for row in rows if row.problem}
+        return [row for row in rows if row.scenario not in troubled]
+
+    @property
+    def startup(self) -> list[StartRow]:
+        """The starts of each backend all of whose starts went well."""
+        rows = () if self._earlier is None else self._earlier.run.startup
+        troubled = {row.backend for row in rows if row.problem}
+        return [row for row in rows if row.backend not in troubled]
+
+    def with_study(self, rows: Sequence[StudyRow]) -> tuple[StudyRow, ...]:
+        """The replay's rows of this session, and those taken over of scenarios that it has none of."""
+        measured = {row.scenario for row in rows}
+        return (*(row for row in self.study if row.scenario not in measured), *rows)
+
+    def to_measure(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Those of `cells` that are missing, and the yardsticks among the others that these must be measured beside."""
+        missing = [cell for cell in cells if not self.has(cell)]
+        return [cell for cell in cells if not self.has(cell) or any(self._is_yardstick(cell, other) for other in missing)]
+
+    def ratio_to(self, otherwise: RatioTo) -> RatioTo:
+        """The base of the ratios: the one of the cells taken over, so that the ratios of both campaigns are to the same."""
+
+        def base(measured: Sequence[Cell]) -> Cell | None:
+            known = (cell for cell in measured if cell.endpoint.id in self._bases(cell.scenario))
+            return next(known, None) or otherwise(measured)
+
+        return base
+
+    def results(self, scenario: Scenario) -> dict[str, CellResult]:
+        """By id, the scenario's cells that are taken over, as if they had just been measured."""
+        return {
+            name: CellResult(kept.record, kept.samples.duration_s.tolist(), kept.samples)
+            for name, kept in self._kept.items()
+            if kept.record.scenario == scenario.name
+        }
+
+    def beside(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[tuple[Record, Samples]]]:
+        """What a campaign found, and the records taken over that must be told again, where it measured beside others'.
+
+        No rank is claimed between the two; a yardstick's outcome is left as it is, and is nobody's record.
+        """
+        told: list[tuple[Record, Samples]] = []
+        found = list(outcomes)
+        for scenario in dict.fromkeys(each.record.scenario for each in outcomes):
+            places = [n for n, each in enumerate(found) if each.record.scenario == scenario]
+            beside, again = self._beside_in(scenario, [found[n] for n in places])
+            told += again
+            for n, outcome in zip(places, beside, strict=True):
+                found[n] = outcome
+        return found, told
+
+    def _beside_in(self, scenario: str, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[tuple[Record, Samples]]]:
+        fresh = [each.record for each in outcomes if each.record.id not in self._kept and _compared(each.record)]
+        old = [name for name, kept in self._kept.items() if kept.record.scenario == scenario and _compared(kept.record)]
+        if not fresh or not old:
+            return list(outcomes), []
+        self._scenarios.append(_of_two(scenario, fresh, len(old), [self._then_and_now(each.record) for each in outcomes]))
+        for name in old:
+            self._kept[name] = replace(self._kept[name], record=_unranked(self._kept[name].record))
+        told = [(self._kept[name].record, self._kept[name].samples) for name in old]
+        return [replace(each, record=_unranked(each.record)) for each in outcomes], told
+
+    def warnings(self, now: Sequence[str], facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """What a reader must know of what was taken over, and `now`, of this session; `facts` are those of its backends."""
+        if self._earlier is None:
+            return list(now)
+        run = self._earlier.run
+        head = f"{len(self._kept)} cells{self._replayed()} were taken over from run {run.id} of {run.started_utc} (--resume)."
+        earlier = [warning.removeprefix(_EARLIER) for warning in run.warnings if warning not in now]
+        changed = [line for name, known in facts.items() for line in self._changed(name, known)]
+        return [head, *self._scenarios, *changed, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
+
+    def _changed(self, name: str, now: Mapping[str, Any]) -> list[str]:
+        """What of a backend is no longer what its cells were measured with: only its start shows it, too late to refuse."""
+        if not any(kept.record.backend == name for kept in self._kept.values()):
+            return []
+        then = self.facts.get(name, {})
+        lines = [_line(what, then[what], now[what]) for what in _INSTALLED if what in then and what in now]
+        differing = "; ".join(filter(None, lines))
+        words = "its cells taken over were measured with another installation than those of this session"
+        return [f"{name}: {words} ({differing}). Measure it anew."] if differing else []
+
+    def told(self, cells: Sequence[Cell]) -> list[str]:
+        """For the terminal, before anything is measured: what is taken over, and what is measured."""
+        if self._earlier is None:
+            return []
+        todo = self.to_measure(cells)
+        missing = [cell.id for cell in todo if not self.has(cell)]
+        again = [cell.id for cell in todo if self.has(cell)]
+        names = ", ".join(self._kept) or "none"
+        lines = [f"resume: {len(self._kept)} cells{self._replayed()} taken over from {self._earlier.place}: {names}"]
+        lines.append(f"resume: {len(missing)} cells missing: {', '.join(missing) or 'none'}")
+        if again:
+            lines.append(f"resume: measured again as yardsticks, their records stay: {', '.join(again)}")
+        absent = self.facts.keys() - {cell.backend.name for cell in cells}
+        if absent:
+            lines.append(f"resume: backends of that run that are not selected now: {', '.join(sorted(absent))}")
+        return lines
+
+    def _replayed(self) -> str:
+        scenarios = ", ".join(dict.fromkeys(row.scenario for row in self.study))
+        return f" and the replay of 2018 ({scenarios})" if scenarios else ""
+
+    def _is_yardstick(self, cell: Cell, missing: Cell) -> bool:
+        if cell.scenario != missing.scenario or cell.scenario == ACCURACY or missing.backend.role is not Role.SERVER:
+            return False
+        ceiling = cell.backend.role is Role.CEILING and cell.endpoint.protocol == missing.endpoint.protocol
+        return ceiling or cell.backend.role is Role.REFERENCE or cell.endpoint.id in self._bases(cell.scenario)
+
+    def _bases(self, scenario: Scenario) -> Collection[str]:
+        return {str(kept.record.ratio_to) for kept in self._kept.values() if kept.record.scenario == scenario.name}
+
+    def _then_and_now(self, record: Record) -> str:
+        kept = self._kept.get(record.id)
+        if kept is None or not kept.record.images_per_s or not record.images_per_s:
+            return ""
+        then, now = kept.record.images_per_s, record.images_per_s
+        return f"{record.backend}-{record.endpoint} {then:,.0f} images/s then, {now:,.0f} now ({100 * (now / then - 1):+.1f} %)"
+
+
+def differences(then: Run, now: Run) -> list[str]:
+    """What keeps the cells of two runs from standing in one table, a line each; empty if nothing does."""
+    found = [_line(name, then.environment.get(name), now.environment.get(name)) for name in _MACHINE if name in now.environment]
+    if _MEMORY in now.environment:
+        found.append(_memory_line(then.environment.get(_MEMORY), now.environment[_MEMORY]))
+    found += [
+        _line(f"code: the files in {name}/", f"{str(_sources(then).get(name))[:12]}, commit {then.environment.get('commit')}",
+              f"{digest[:12]}, commit {now.environment.get('commit')}")
+        for name, digest in _sources(now).items() if _sources(then).get(name) != digest
+    ]  # fmt: skip
+    found += [_line(f"model: {name}", then.model.get(name), now.model.get(name)) for name in ("sha256",)]
+    found += [_line(f"dataset: {name}", then.dataset.get(name), now.dataset.get(name)) for name in ("sha256",)]
+    found.append(_line("engine", then.engine, now.engine))
+    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in _FREE_OPTIONS]
+    found += [_line(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
+    return [line for line in found if line]
+
+
+def _kept(earlier: EarlierRun) -> dict[str, _Kept]:
+    """By id, the cells that were measured to their end and whose durations are there."""
+    found = {}
+    for record in earlier.records:
+        samples = earlier.samples.get(record.id)
+        ended = record.verdict not in (Verdict.NOT_MEASURED, Verdict.FAILED) and INTERRUPTED not in record.reason
+        if ended and samples is not None and len(samples.duration_s) and record.role != Role.TWIN:
+            found[record.id] = _Kept(replace(record, taken_from=record.taken_from or earlier.run.id), samples)
+    return found
+
+
+def _sources(run: Run) -> Mapping[str, str]:
+    known = run.environment.get("sources")
+    return known if isinstance(known, Mapping) else {}
+
+
+def _line(what: str, then: object, now: object) -> str:
+    """Compared as JSON: what was read back from a file has lists where there were tuples."""
+    before, after = (json.dumps(value, sort_keys=True, default=str) for value in (then, now))
+    return "" if before == after else f"{what}: {_cut(before)} then, {_cut(after)} now"
+
+
+def _memory_line(then: object, now: object) -> str:
+    """Memory of about the same size is the same machine's; another size is not: caches, limits and swapping depend on it."""
+    if isinstance(then, int) and isinstance(now, int) and 100 * abs(then - now) <= _MEMORY_PERCENT * max(then, now):
+        return ""
+    return _line(_MEMORY, then, now)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _compared(record: Record) -> bool:
+    return record.role == Role.SERVER and record.images_per_s is not None
+
+
+def _unranked(record: Record) -> Record:
+    return replace(record, rank=None, leader=None, leader_ratio=None, leader_ratio_low=None, leader_ratio_high=None)
+
+
+def _of_two(scenario: str, fresh: Sequence[Record], old: int, yardsticks: Sequence[str]) -> str:
+    names = ", ".join(f"{record.backend}-{record.endpoint}" for record in fresh)
+    both = "; ".join(filter(None, yardsticks))
+    return (
+        f"{scenario}: {names} were not measured side by side with the {old} cells taken over: no rank is claimed in this "
+        "scenario; ratios hold where their base was measured both times" + (f" ({both})." if both else ".")
+    )

@@ -1,0 +1,178 @@
+"""One start of one server, timed step by step until it serves as it will serve.
+
+Asking costs a server that is starting, so it is asked as rarely as the time that it has taken so far allows: each step is known
+to 1 %, or to 2 ms.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from math import inf
+from statistics import median
+from time import perf_counter, sleep
+
+from bench.contract.errors import BackendFailed, ConnectionLost, ExchangeError, MalformedAnswer
+from bench.contract.records import StartRow
+from bench.contract.system import Instance, SystemUnderTest, log_end
+from bench.contract.wire import Answer, Endpoint
+from bench.load.closed_loop import run_slice
+from bench.load.payload_sources import CyclingFeed
+from bench.protocols import codec
+from bench.transports.connect import open_transport
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
+from bench.verification.verify import Verifier
+
+BLOCK = 20  # exchanges
+LEAST_BLOCKS, MOST_BLOCKS = 8, 500
+ASK_S, ASK_AT_MOST_S = 1.0, 15.0  # at most where the least of blocks takes longer
+WARM_WITHIN = 1.1  # of the steady state
+STEADY_SHARE = 0.75  # of the blocks from there on
+RESTLESS_SHARE = 0.9  # of the steady state's own blocks
+
+_POLL_S, _POLL_SHARE, _POLL_AT_MOST_S = 0.002, 0.01, 0.1
+_ALIVE_EVERY_S = 1.0
+_KNOCK_TIMEOUT_S, _HOLD_S = 1.0, 0.005
+
+Blocks = Sequence[tuple[float, float]]
+"""Of each block of exchanges in a row: when it began, and its latency; seconds."""
+
+
+class Start:
+    """One start; `run` it once, then `stop` it. `row` is what is known of it so far."""
+
+    def __init__(self, instance: Instance, press: PayloadPress, probe: Probe, blank: StartRow) -> None:
+        self.row = blank
+        self._instance = instance
+        self._press = press
+        self._probe = probe
+        self._ordered_s = 0.0
+        self._asked_alive_s = 0.0
+
+    def run(self, *, until_warm: bool) -> None:
+        """Launch it, wait for one step after the other, then ask on until it is warm; what goes wrong is its row's problem."""
+        self._ordered_s = perf_counter()
+        try:
+            system = self._instance.launch()
+            self.row = replace(self.row, launch_s=self._since())
+            endpoint = next(iter(system.endpoints.values()))
+            self.row = replace(self.row, port_open_s=self._reached(system, partial(knock, endpoint)))
+            if self._instance.tells_ready:  # before that nobody would send it a request
+                self.row = replace(self.row, ready_s=self._reached(system, self._instance.check_ready))
+            answered_s = self._reached(system, partial(self._probe.ask, system, endpoint))
+            self.row = replace(self.row, first_answer_s=answered_s)
+            if until_warm:
+                self.row = replace(self.row, warm_s=warm_at(self._ask_on(system, endpoint)))
+        except (BackendFailed, ExchangeError) as error:
+            self.row = replace(self.row, problem=str(error))
+
+    def stop(self) -> None:
+        """Stop it, timed."""
+        start = perf_counter()
+        self._instance.stop()
+        if self.row.launch_s is not None:
+            self.row = replace(self.row, stop_s=perf_counter() - start)
+
+    def _since(self) -> float:
+        return perf_counter() - self._ordered_s
+
+    def _reached(self, system: SystemUnderTest, ask: Callable[[], float | None]) -> float:
+        """Ask until no ExchangeError comes; seconds from the order to then, or to when `ask` says that it was.
+
+        Raises BackendFailed at the time-out, and when the server ended.
+        """
+        while True:
+            try:
+                at_s = ask()
+                return (perf_counter() if at_s is None else at_s) - self._ordered_s
+            except ExchangeError as error:
+                self._check_hope(system, error)
+            sleep(min(_POLL_AT_MOST_S, max(_POLL_S, _POLL_SHARE * self._since())))
+
+    def _check_hope(self, system: SystemUnderTest, error: ExchangeError) -> None:
+        seconds, timeout_s = self._since(), self._instance.ready_timeout_s
+        what = f"gave no right answer within {timeout_s:g} s" if seconds >= timeout_s else ""
+        if not what and seconds - self._asked_alive_s >= _ALIVE_EVERY_S:
+            self._asked_alive_s = seconds
+            what = "" if system.is_alive() else f"ended within {seconds:.1f} s of its start"
+        if what:
+            last = f"{type(error).__name__}: {error}"
+            raise BackendFailed(f"{system.backend.name} {what}\n  last error: {last}\n{log_end(system)}") from error
+
+    def _ask_on(self, system: SystemUnderTest, endpoint: Endpoint) -> Blocks:
+        """One connection, one image after the other; every answer is verified. Raises ExchangeError."""
+        book = self._press.book(codec(endpoint.protocol), 1)
+        payloads = book.payloads[: BLOCK * LEAST_BLOCKS]
+        transport = open_transport(system, endpoint)
+        blocks: list[tuple[float, float]] = []
+        answers: list[Answer] = []
+        try:
+            transport.connect()
+            feed = CyclingFeed(payloads, transport.prepare).sendings(BLOCK)
+            start = perf_counter()
+            while not _asked_enough(len(blocks), perf_counter() - start):
+                began_s = self._since()
+                done = run_slice(transport, feed, slice_s=inf, opener=False, most=BLOCK)
+                if done.error is not None:
+                    raise done.error
+                blocks.append((began_s, undisturbed_s(done.duration_s)))
+                answers += [Answer(index, body) for index, body in done.answers]
+        finally:
+            transport.close()
+        verifier = Verifier(book.codec, payloads, book.expected, self._press.dataset.class_names)
+        checked = verifier.verify(answers, len(self._press.dataset))
+        if checked.wrong:
+            raise MalformedAnswer(f"{endpoint.id}: {checked.wrong} of {checked.answers} answers: {checked.first_wrong}")
+        return blocks
+
+
+def undisturbed_s(duration_s: Sequence[float]) -> float:
+    """The lower tenth of a block's latencies: what others take of the machine only adds, and a cold server is slow in all."""
+    return sorted(duration_s)[len(duration_s) // 10]
+
+
+def warm_at(blocks: Blocks) -> float | None:
+    """When the latency had come down to 10 % above its steady state at most, to stay there; None where it did not settle.
+
+    The steady state is the median of the second half of the blocks. Warm is the beginning of the first block of the first
+    half that is within 10 % of it and from which on three of four blocks are: a stall of the host is no relapse. Where the
+    steady state is more restless than that, within what nine of ten of its own blocks keep: more cannot be told there.
+    """
+    latencies = [latency_s for _, latency_s in blocks]
+    half = len(blocks) // 2
+    if not half:
+        return None
+    steady = sorted(latencies[half:])
+    limit_s = max(WARM_WITHIN * median(steady), steady[int(RESTLESS_SHARE * (len(steady) - 1))])
+    for place in range(half):
+        rest = latencies[place:]
+        if rest[0] <= limit_s and sum(latency_s <= limit_s for latency_s in rest) >= STEADY_SHARE * len(rest):
+            return blocks[place][0]
+    return None
+
+
+def knock(endpoint: Endpoint) -> float:
+    """When its port took a connection; raises ConnectionLost while it does not.
+
+    A container engine's proxy takes any connection, and drops it while nobody listens behind: so it must last a moment.
+    """
+    try:
+        with socket.create_connection((str(endpoint.host), endpoint.port), _KNOCK_TIMEOUT_S) as connection:
+            taken_s = perf_counter()
+            connection.settimeout(_HOLD_S)
+            try:
+                dropped = connection.recv(1) == b""
+            except TimeoutError:
+                dropped = False
+    except OSError as error:
+        raise ConnectionLost(f"{endpoint.id}: {error}") from error
+    if dropped:
+        raise ConnectionLost(f"{endpoint.id}: its connection was dropped at once")
+    return taken_s
+
+
+def _asked_enough(blocks: int, seconds: float) -> bool:
+    return (blocks >= LEAST_BLOCKS and seconds >= ASK_S) or blocks >= MOST_BLOCKS or seconds >= ASK_AT_MOST_S

@@ -1,0 +1,150 @@
+"""Starts each selected server freshly, several times, while the others are up and idle; start_timing times one start.
+
+What can be done once and beforehand is done (image built, environment made, model exported), and the backend runs already, so
+that its files are in the page cache: this is the start of a further replica, not of the first one on a new machine. The
+backends take turns, round after round, so that a slow minute of the machine is not one backend's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from bench.contract.errors import BackendFailed, BadInput
+from bench.contract.options import whole_number
+from bench.contract.records import StartRow
+from bench.contract.system import Absence, Backend, Fleet
+from bench.experiments.start_timing import Start
+from bench.machine.host import pinned
+from bench.machine.idle_cpu import IdleWatch
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
+
+MOST_STARTS = 100
+_TRIES = 3  # of a start whose port was taken by another program
+
+
+@dataclass(frozen=True, slots=True)
+class StartPlan:
+    """What the session asked for, and where results go as they come."""
+
+    backends: Sequence[Backend]
+    starts: int
+    client_cpu: int
+    strict: bool
+    smoke: bool
+    say: Callable[[str], None]
+    emit: Callable[[Sequence[StartRow]], None]
+    taken: Sequence[StartRow] = ()  # measured by the run that is resumed
+
+
+@dataclass(frozen=True, slots=True)
+class StartResult:
+    """All starts of one backend; `absence` says why there are none."""
+
+    backend: str
+    rows: Sequence[StartRow]
+    absence: Absence | None = None
+    strict: bool = False
+
+    @property
+    def duration_s(self) -> list[float]:
+        """Seconds to the first right answer, of the starts that came so far."""
+        return [row.first_answer_s for row in self.rows if row.first_answer_s is not None]
+
+    @property
+    def problem(self) -> str:
+        """What went wrong first."""
+        return next((row.problem for row in self.rows if row.problem), "")
+
+    def require_measured(self) -> None:
+        """End the running test here if there is nothing to replay: skipped where the backend cannot be had, else failed."""
+        if self.absence is not None and not self.absence.failed and not self.strict:
+            pytest.skip(f"{self.backend} was not started: {self.absence.reason}")
+        if not self.duration_s:
+            why = self.problem if self.absence is None else self.absence.reason
+            pytest.fail(f"{self.backend} did not start: {why}", pytrace=False)
+
+    def require_right(self) -> None:
+        """Fail the running test if one of the starts did not come to right answers."""
+        if self.problem:
+            pytest.fail(f"{self.backend} did not start well every time: {self.problem}", pytrace=False)
+
+    def extra_info(self) -> dict[str, object]:
+        """What pytest-benchmark's JSON carries beside the durations."""
+        return {"starts": [row.as_dict() for row in self.rows]}
+
+
+class StartUps:
+    """The session's starts; `result` measures those of all selected backends on first use."""
+
+    def __init__(self, plan: StartPlan, fleet: Fleet, press: PayloadPress, idle: IdleWatch | None = None) -> None:
+        self._plan = plan
+        self._fleet = fleet
+        self._press = press
+        self._idle = idle or IdleWatch(plan.say)
+        self._probe = Probe(press, (1,))
+        starts = Counter(row.backend for row in plan.taken)
+        self._rows = [row for row in plan.taken if starts[row.backend] >= plan.starts]
+        self._done = False
+
+    def result(self, backend: Backend) -> StartResult:
+        """What came of a backend's starts."""
+        if not self._done:
+            self._done = True
+            taken = {row.backend for row in self._rows}
+            self._run([each.name for each in self._plan.backends if each.name not in taken])
+        rows = [row for row in self._rows if row.backend == backend.name]
+        return StartResult(backend.name, rows, self._fleet.absent.get(backend.name), self._plan.strict)
+
+    def _run(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        self._fleet.start(names, self._probe)
+        if not self._plan.smoke:
+            self._idle.look(self._fleet.running)
+        left = [name for name in names if name in self._fleet.running]
+        for name in names:
+            if name not in left:
+                self._keep(StartRow(name, self._fleet.engine, 1, problem=self._fleet.absent[name].reason))
+        with pinned(self._plan.client_cpu):
+            for repeat in range(1, self._plan.starts + 1):
+                for name in list(left):
+                    row = self._start(name, repeat)
+                    self._keep(row)
+                    if row.first_answer_s is None:  # it would take its whole time-out again
+                        left.remove(name)
+                self._plan.say(f"start-up: {repeat} of {self._plan.starts} starts of {len(left)} backends")
+
+    def _keep(self, row: StartRow) -> None:
+        self._rows.append(row)
+        self._plan.emit(tuple(self._rows))
+
+    def _start(self, name: str, repeat: int) -> StartRow:
+        blank = row = StartRow(name, self._fleet.engine, repeat)
+        try:
+            for _ in range(_TRIES):
+                with self._fleet.another(name) as instance:
+                    start = Start(instance, self._press, self._probe, blank)
+                    start.run(until_warm=not self._plan.smoke)
+                    again = start.row.first_answer_s is None and instance.lost_its_port()
+                    start.stop()
+                    row = start.row
+                if not again:
+                    break
+        except BackendFailed as error:  # it could not even be ordered
+            row = replace(blank, problem=str(error))
+        return row
+
+
+def starts_of(text: str | None) -> int:
+    """`3` -> 3; raises BadInput."""
+    starts = whole_number(text or "", 0, MOST_STARTS)
+    if starts is None:
+        raise BadInput(
+            f"--starts {str(text)[:200]}: expected how often each backend is started, from 0 (not at all) to {MOST_STARTS}"
+        )
+    return starts

@@ -1,0 +1,177 @@
+"""Several connections to one endpoint, driven by one event loop; knows nothing of schedules, or of what bytes mean.
+
+Every connection has at most one exchange under way. The loop takes answers as the kernel reports them; whoever drives it
+decides what is sent next, and when.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+from bench.contract.errors import ExchangeTimeout
+from bench.contract.wire import MultiplexedTransport
+from bench.transports import DEADLINE_S
+
+_BOTH = select.EPOLLIN | select.EPOLLOUT
+_EVENTS_AT_ONCE = 4  # few, so that whoever keeps a schedule can look at it in between
+_LOOKS = 10  # in the time of a deadline, for who is behind it
+
+Answered = Callable[[int, bytes], object]
+"""Is told of an answer that is whole, and of the connection that it came on, which can be sent on again."""
+
+
+class Crowd:
+    """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
+
+    `reconnects` counts those that were opened again because their server had ended them.
+    """
+
+    def __init__(self, transports: Sequence[MultiplexedTransport[Any]], *, deadline_s: float = DEADLINE_S) -> None:
+        self._transports = transports
+        self._deadline_s = deadline_s
+        self._epoll = select.epoll()
+        self._descriptor: list[int] = []  # of each open connection
+        self._number: dict[int, int] = {}  # by descriptor
+        self._sending: set[int] = set()  # those that wait for room to send
+        self._started_at = [0.0] * len(transports)
+        self._heard_at = 0.0
+        self._looked_at = 0.0
+        self._unwatched: set[int] = set()  # idle ones that the server ended: mended when they are needed
+        self.reconnects = 0
+        self.busy: set[int] = set()
+        self.fresh: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._transports)
+
+    @property
+    def prepare(self) -> Callable[..., Any]:
+        """From a payload to what is sent; the same for all of them."""
+        return self._transports[0].prepare
+
+    def at_first(self, count: int) -> int:
+        """How many to open for a schedule that begins with `count`: where opening one would hold it up, all of them."""
+        return len(self) if self._transports[0].slow_to_connect else count
+
+    def gather(self, count: int) -> range:
+        """Have exactly the first `count` connections open, and none busy; returns their numbers. Raises ConnectionLost.
+
+        `fresh` are those that nothing was sent on since they were opened.
+        """
+        if self.busy:
+            self.close()
+        while len(self._descriptor) > count:
+            self._forget(number := len(self._descriptor) - 1)
+            self._descriptor.pop()
+            self._unwatched.discard(number)
+            self.fresh.discard(number)
+            self._transports[number].close()
+        for number in range(len(self._descriptor)):
+            self.mend(number)
+        while len(self._descriptor) < count:
+            self.grow()
+        return range(count)
+
+    def grow(self) -> int | None:
+        """One more connection; its number, or None where there is no further one. Raises ConnectionLost."""
+        number = len(self._descriptor)
+        if number == len(self._transports):
+            return None
+        self._transports[number].connect()
+        self._descriptor.append(-1)
+        self._watch(number)
+        self.fresh.add(number)
+        return number
+
+    def mend(self, number: int) -> None:
+        """Open that idle connection again if its server ended it; raises ConnectionLost."""
+        reopened = self._transports[number].ensure_connected()
+        self.reconnects += reopened
+        if reopened:
+            self.fresh.add(number)
+        if reopened or number in self._unwatched:
+            self._watch(number)
+
+    def start(self, number: int, request: Any) -> float:
+        """First byte of a request out on that connection; returns when. Raises ExchangeError."""
+        transport = self._transports[number]
+        if transport.spent or number in self._unwatched:
+            self.mend(number)
+        now = self._started_at[number] = perf_counter()
+        if not self.busy:
+            self._heard_at = now
+        self.busy.add(number)
+        self.fresh.discard(number)
+        transport.start(request)
+        if transport.unsent:
+            self._sending.add(number)
+            self._epoll.modify(self._descriptor[number], _BOTH)
+        return now
+
+    def take(self, wait_s: float, answered: Answered) -> None:
+        """Wait at most so long, then hand over each answer that is whole.
+
+        Raises ExchangeError, also where an answer is not whole within the deadline, whatever the others got meanwhile.
+        """
+        events = self._epoll.poll(wait_s, _EVENTS_AT_ONCE)
+        if not events:
+            if self.busy and perf_counter() - self._heard_at > self._deadline_s:
+                waited = f"{len(self.busy)} connections waited {self._deadline_s:g} s for an answer"
+                raise ExchangeTimeout(f"{waited}, and none got one")
+            return
+        self._heard_at = perf_counter()
+        for descriptor, _ in events:
+            number = self._number[descriptor]
+            if number not in self.busy:
+                self._forget(number)
+                self._unwatched.add(number)
+                continue
+            transport = self._transports[number]
+            body = transport.advance()
+            if self._sending and number in self._sending and not transport.unsent:
+                self._sending.discard(number)
+                self._epoll.modify(descriptor, select.EPOLLIN)
+            if body is not None:
+                self.busy.discard(number)
+                answered(number, body)
+        if self._heard_at - self._looked_at > self._deadline_s / _LOOKS:
+            self._look_for_the_late()
+
+    def _look_for_the_late(self) -> None:
+        self._looked_at = self._heard_at
+        for number in self.busy:
+            if self._heard_at - self._started_at[number] > self._deadline_s:
+                raise ExchangeTimeout(f"connection {number}: no complete answer within {self._deadline_s:g} s")
+
+    def close(self) -> None:
+        """Close all connections, whatever they are in the middle of; `gather` opens them again."""
+        for number in range(len(self._descriptor)):
+            self._forget(number)
+        self._descriptor.clear()
+        self._number.clear()
+        self._sending.clear()
+        self._unwatched.clear()
+        self.busy.clear()
+        self.fresh.clear()
+        for transport in self._transports:
+            transport.close()
+
+    def _watch(self, number: int) -> None:
+        self._forget(number)
+        descriptor = self._transports[number].fileno()
+        self._epoll.register(descriptor, select.EPOLLIN)
+        self._descriptor[number], self._number[descriptor] = descriptor, number
+        self._unwatched.discard(number)
+
+    def _forget(self, number: int) -> None:
+        """Stop watching it; a descriptor that was closed meanwhile has left the kernel's list by itself."""
+        descriptor = self._descriptor[number]
+        if self._number.get(descriptor) == number:
+            del self._number[descriptor]
+            try:
+                self._epoll.unregister(descriptor)
+            except OSError:
+                return

@@ -1,0 +1,69 @@
+"""Where a lane's payloads come from: the same ones in turn, or ones that no server has seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from bench.contract.wire import Payload
+
+Prepare = Callable[[Payload], Any]
+"""From a payload to what the lane's transport sends."""
+
+
+class Feed(Protocol):
+    """Where a lane's payloads come from; their requests are prepared before the clock."""
+
+    @property
+    def payloads(self) -> Sequence[Payload]:
+        """All payloads so far; an answer names its payload by the index here."""
+        ...
+
+    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
+        """(payload index, request) for the next slice, in which about `expected` are likely to be sent."""
+        ...
+
+    def sent(self, index: int) -> None:
+        """That request has been answered."""
+        ...
+
+
+class CyclingFeed:
+    """The same prepared payloads in turn, wrapping around; goes on in the next slice where the last one ended."""
+
+    def __init__(self, payloads: Sequence[Payload], prepare: Prepare) -> None:
+        self.payloads = payloads
+        self._requests = [prepare(payload) for payload in payloads]
+        self._at = 0
+
+    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see Feed
+        """Without end."""
+        while True:
+            index = self._at
+            self._at = (index + 1) % len(self._requests)
+            yield index, self._requests[index]
+
+    def sent(self, index: int) -> None:
+        """Kept: it will be sent again."""
+
+
+class FreshFeed:
+    """Payloads that were never sent before: no cache, of whatever size, can know their answers."""
+
+    def __init__(self, grow: Callable[[], Payload], prepare: Prepare) -> None:
+        self.payloads: list[Payload] = []
+        self._requests: dict[int, Any] = {}
+        self._grow = grow
+        self._prepare = prepare
+
+    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
+        """At most `expected`, built here and now, before the slice."""
+        first = len(self.payloads)
+        for index in range(first, first + expected):
+            self.payloads.append(self._grow())
+            self._requests[index] = self._prepare(self.payloads[index])
+        return iter([(index, self._requests[index]) for index in range(first, first + expected)])
+
+    def sent(self, index: int) -> None:
+        """Never sent again, so let go."""
+        self._requests.pop(index, None)

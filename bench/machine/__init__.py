@@ -1,0 +1,1 @@
+"""The machine that measures: CPUs, energy, software, who uses it meanwhile."""

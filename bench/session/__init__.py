@@ -1,0 +1,1 @@
+"""Options in, cells out, and the bridge to pytest-benchmark."""

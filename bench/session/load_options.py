@@ -1,0 +1,86 @@
+"""What --clients, --loads, --arrivals, --slo and --soak say, as numbers and scenarios; refused by name if they say nothing."""
+
+from __future__ import annotations
+
+import re
+
+from bench.contract.errors import BadInput
+from bench.contract.options import whole_number
+from bench.contract.scenarios import CONNECTIONS, Arrival, Kind, Scenario, open_loop_scenario
+
+ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_LONGEST_S = 10.0
+_LONGEST_SOAK_S = 7 * 24 * 3600
+_FASTEST_PER_S = 1_000_000.0
+
+
+def clients_of(text: str | None) -> list[int]:
+    """`1,2,4` -> numbers of clients, ascending, each once; raises BadInput."""
+    numbers = set()
+    for word in _words("--clients", text, "numbers of clients, like 1,2,4,8"):
+        number = whole_number(word, 1, CONNECTIONS)
+        if number is None:
+            raise BadInput(f"--clients {text}: expected numbers from 1 to {CONNECTIONS}, seen {word!r}; like 1,2,4,8")
+        numbers.add(number)
+    return sorted(numbers)
+
+
+def open_loops_of(loads: str | None, arrivals: str | None) -> list[Scenario]:
+    """`30%,200/s` and `poisson`, `constant` or `both` -> scenarios; raises BadInput."""
+    kinds = ARRIVALS.get(arrivals or "")
+    if kinds is None:
+        raise BadInput(f"--arrivals {arrivals}: expected one of {', '.join(ARRIVALS)}")
+    words = _words("--loads", loads, "parts of a server's peak or rates, like 30%,70%,200/s")
+    return [_open_loop(kind, word, loads) for kind in kinds for word in dict.fromkeys(words)]
+
+
+def limit_of(text: str | None) -> float | None:
+    """`15ms` -> 0.015 seconds; None for 0; raises BadInput."""
+    if text is None or text.strip() == "0":
+        return None
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(us|ms|s)", text.strip(), re.ASCII)
+    limit_s = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+    if not 0 < limit_s <= _LONGEST_S:
+        raise BadInput(f"--slo {text}: expected a time above 0 and up to {_LONGEST_S:g} s, like 15ms or 0.5s; 0 looks for none")
+    return limit_s
+
+
+def options_for(scenario: Scenario) -> dict[str, str]:
+    """The options with which a session has this scenario, and none more of its kind."""
+    if scenario.slo_s is not None:
+        return {"--slo": f"{1e3 * scenario.slo_s:g}ms"}
+    if scenario.kind is Kind.CLIENTS:
+        return {"--clients": str(scenario.concurrency)}
+    if scenario.kind is Kind.OPEN_LOOP:
+        load = f"{scenario.rate_per_s:g}/s" if scenario.load is None else f"{100 * scenario.load:g}%"
+        return {"--loads": load, "--arrivals": str(scenario.arrival)}
+    return {}
+
+
+def _open_loop(arrival: Arrival, word: str, loads: str | None) -> Scenario:
+    found = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?)(%|/s)", word, re.ASCII)
+    value = float(found[1]) if found else 0.0
+    if found and found[2] == "%" and 0 < value <= 200:
+        return open_loop_scenario(arrival, load=value / 100)
+    if found and found[2] == "/s" and 0 < value <= _FASTEST_PER_S:
+        return open_loop_scenario(arrival, rate_per_s=value)
+    raise BadInput(
+        f"--loads {loads}: expected parts of the peak above 0 and up to 200%, or rates up to {_FASTEST_PER_S:g}/s, "
+        f"seen {word!r}; like 30%,70%,200/s"
+    )
+
+
+def soak_seconds(text: str | None) -> float:
+    """`3600` -> 3600.0; raises BadInput."""
+    seconds = whole_number(text or "", 1, _LONGEST_SOAK_S)
+    if seconds is None:
+        raise BadInput(f"--soak {str(text)[:200]}: expected whole seconds, from 1 to {_LONGEST_SOAK_S:,}")
+    return float(seconds)
+
+
+def _words(flag: str, text: str | None, expected: str) -> list[str]:
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if not words:
+        raise BadInput(f"{flag} {text or ''}: names nothing; expected {expected}")
+    return words

@@ -1,0 +1,152 @@
+"""What one pytest session knows of itself from its start on, and how it tells the reports."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pytest
+
+from bench.analysis.base_cell import RatioTo
+from bench.contract.confusion import Confusion, Disagreement
+from bench.contract.errors import BadInput
+from bench.contract.gate_rows import GateRow
+from bench.contract.options import get_flag, get_option, whole_number
+from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, StudyRow
+from bench.contract.scenarios import Kind, Scenario
+from bench.contract.system import Backend, Dataset, Fleet, Model
+from bench.experiments.resume import Resume
+from bench.load.scheduler import Settings
+from bench.machine.environment import environment, warnings_about
+from bench.machine.idle_cpu import IdleWatch
+from bench.verification.misclassified import confusion_of
+
+_MOST_S = 24 * 3600
+_MOST_ROUNDS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Session:
+    """What this plugin knows of the session from its start on."""
+
+    smoke: bool
+    client_cpu: int
+    run_id: str
+    started_utc: str
+    backends: Sequence[Backend] = ()
+    ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
+    study: tuple[StudyRow, ...] = ()
+    startup: tuple[StartRow, ...] = ()
+    soak: tuple[SoakRow, ...] = ()
+    facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    disagreements: list[Disagreement] = field(default_factory=list)
+    # read once, at the start: later this process is pinned, and loads the machine
+    machine: Mapping[str, Any] | None = None
+    gate: float | None = None
+    gate_rows: Sequence[GateRow] = ()
+    scenarios: Mapping[Kind, Sequence[Scenario]] = field(default_factory=dict)
+    resume: Resume = field(default_factory=Resume)
+
+
+SESSION = pytest.StashKey[Session]()
+
+
+def seed_of(config: pytest.Config) -> int:
+    """--seed as a number; raises BadInput."""
+    text = get_option(config, "--seed") or "0"
+    seed = whole_number(text, 0, 2**32 - 1)
+    if seed is None:
+        raise BadInput(f"--seed {text[:200]}: expected a whole number from 0 to {2**32 - 1}")
+    return seed
+
+
+def settings_of_session(config: pytest.Config) -> Settings:
+    """What pytest-benchmark's options mean here, where a cell has its whole time; raises BadInput."""
+    max_time_s, min_rounds = float(config.getoption("benchmark_max_time")), int(config.getoption("benchmark_min_rounds"))
+    if not 0 < max_time_s <= _MOST_S:  # also where it is no number
+        raise BadInput(f"--benchmark-max-time {max_time_s:g}: expected seconds a cell, above 0 and at most {_MOST_S:,}")
+    if min_rounds > _MOST_ROUNDS:
+        raise BadInput(f"--benchmark-min-rounds {min_rounds}: expected rounds a cell, at most {_MOST_ROUNDS:,}")
+    return Settings(
+        max_time_s=max_time_s,
+        min_rounds=min_rounds,
+        precision=config.getoption("benchmark_precision"),
+        confidence=float(config.getoption("benchmark_confidence")),
+        seed=seed_of(config),
+    )
+
+
+def emit_beside(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch) -> None:
+    """Tell the reports what was measured beside the cells; nothing in the smoke run."""
+    if not config.stash[SESSION].smoke:
+        facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
+        emit_run(config, fleet, dataset, model, facts)
+
+
+def emit_run(
+    config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, Mapping[str, object]]
+) -> None:
+    """Tell the reports what this run is; called again when more is known of the backends."""
+    session = config.stash[SESSION]
+    for backend in session.backends:  # also those that could not be had
+        varied = {"variant_of": backend.variant_of, "differs": backend.differs} if backend.variant_of else {}
+        session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets), **varied})
+    for name, known in facts.items():
+        session.facts[name] = {**session.facts.get(name, {}), **known}
+    config.hook.pytest_servebench_run(config=config, run=run_of(config, fleet, dataset, model))
+
+
+def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> Run:
+    """All that is known of the run so far."""
+    session = config.stash[SESSION]
+    if session.confusion is None and dataset.labels is not None:
+        session.confusion = confusion_of(dataset, model.predictor(dataset.images))
+    if session.machine is None:
+        session.machine = environment(session.client_cpu, fleet.server_cpus)
+    machine = session.machine
+    warnings = session.resume.warnings(warnings_about(machine), session.facts)
+    if dataset.synthetic:
+        warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
+    return Run(
+        id=session.run_id,
+        started_utc=session.started_utc,
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        engine=fleet.engine,
+        environment=machine,
+        dataset={
+            "name": dataset.name,
+            "n": len(dataset),
+            "sha256": dataset.sha256,
+            "synthetic": dataset.synthetic,
+            "labelled": dataset.labels is not None,
+            "own": get_option(config, "--inputs") is not None,
+        },
+        model={
+            "name": model.name,
+            "sha256": model.given_sha256 or model.sha256,
+            "input_width": model.input_width,
+            "input_shape": list(model.input_shape),
+            "classes": model.classes,
+        },
+        options={
+            **asdict(settings_of_session(config)),
+            "ratio_to": session.ratio_to.wanted,
+            "strict": get_flag(config, "--strict-backends"),
+        },
+        backends=dict(session.facts),
+        warnings=tuple(warnings),
+        study=session.study,
+        startup=session.startup,
+        soak=session.soak,
+        confusion=session.confusion,
+        disagreements=tuple(session.disagreements),
+        gate=tuple(session.gate_rows),
+    )
+
+
+def emit_record(config: pytest.Config, record: Record, samples: Samples | None) -> None:
+    """Hand a finished cell to the reports."""
+    config.hook.pytest_servebench_record(config=config, record=record, samples=samples)

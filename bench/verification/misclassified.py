@@ -1,0 +1,95 @@
+"""Finds what the reference takes for what on the whole dataset, and names the images that a server answered otherwise."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
+from bench.contract.system import Dataset
+from bench.contract.tensors import FloatArray, IntArray
+from bench.verification.verify import Differing, class_name
+
+PAIRS = 10
+SAMPLES = 6  # images of each pair
+LISTED = 20  # disagreements of one cell; the record's `agreement` counts all of them
+
+
+def confusion_of(dataset: Dataset, scores: FloatArray) -> Confusion:
+    """The mistakes behind the reference's scores [images, classes]; ValueError where no labels say what is one."""
+    labels = dataset.labels
+    if labels is None:
+        raise ValueError(f"{dataset.name} has no labels: nothing says what is a mistake")
+    answered = scores.argmax(axis=1)
+    names, classes = dataset.class_names, max(scores.shape[1], int(labels.max(initial=0)) + 1)
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (labels, answered), 1)
+    wrong = counts - np.diag(np.diag(counts))
+    return Confusion(
+        side_px=dataset.side_px,
+        images=len(dataset),
+        mistakes=int(wrong.sum()),
+        classes=tuple(
+            ClassCount(class_name(names, k), int(counts[k].sum()), int(counts[k, k]), int(counts[:, k].sum()))
+            for k in range(classes)
+        ),
+        pairs=tuple(_pair(dataset, labels, scores, wrong, *place) for place in _worst(wrong)),
+    )
+
+
+def disagreements_of(
+    cell: str, found: Sequence[Differing], labels: IntArray | None, names: Sequence[str]
+) -> tuple[Disagreement, ...]:
+    """The differing answers of one cell with the names of their classes; real ones first, no more than LISTED."""
+    order = sorted(found, key=lambda differing: (differing.excused, differing.image, differing.answered))
+    return tuple(
+        Disagreement(
+            cell=cell,
+            image=differing.image,
+            label="" if labels is None else class_name(names, int(labels[differing.image])),
+            reference=class_name(names, differing.reference),
+            reference_score=differing.reference_score,
+            answered=class_name(names, differing.answered),
+            score=differing.score,
+            answers=differing.answers,
+            excused=differing.excused,
+        )
+        for differing in order[:LISTED]
+    )
+
+
+def _worst(wrong: IntArray) -> list[tuple[int, int]]:
+    """Pairs of classes that are taken for each other most often, worst first; equal ones in the classes' order."""
+    both = np.triu(wrong + wrong.T)
+    places = [(int(a), int(b)) for a, b in np.argwhere(both > 0)]
+    return sorted(places, key=lambda place: (-int(both[place]), place))[:PAIRS]
+
+
+def _pair(dataset: Dataset, labels: IntArray, scores: FloatArray, wrong: IntArray, a: int, b: int) -> ConfusedPair:
+    one, other = (a, b) if wrong[a, b] >= wrong[b, a] else (b, a)
+    answered = scores.argmax(axis=1)
+    mistaken = [np.flatnonzero((labels == x) & (answered == y)) for x, y in ((one, other), (other, one))]
+    names = dataset.class_names
+    samples = [
+        SampleImage(
+            index=int(image),
+            label=class_name(names, int(labels[image])),
+            answered=class_name(names, int(answered[image])),
+            score=float(scores[image].max()),
+            pixels=_pixels(dataset.images[image]) if dataset.side_px else "",
+        )
+        for image in _mixed(*mistaken)[:SAMPLES]
+    ]
+    return ConfusedPair(class_name(names, one), class_name(names, other), len(mistaken[0]), len(mistaken[1]), tuple(samples))
+
+
+def _mixed(first: IntArray, second: IntArray) -> list[int]:
+    """Of both directions in turn, so that a few samples show both."""
+    turns = [array[n] for n in range(max(len(first), len(second))) for array in (first, second) if n < len(array)]
+    return [int(image) for image in turns]
+
+
+def _pixels(image: FloatArray) -> str:
+    return base64.b64encode(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes()).decode()

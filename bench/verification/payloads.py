@@ -1,0 +1,124 @@
+"""What is sent: the dataset's images cut into payloads, encoded before the clock, with the scores that must come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from bench.contract.system import Dataset
+from bench.contract.tensors import FloatArray, IntArray, Predictor
+from bench.contract.wire import Codec, Payload
+from bench.statistics import Magnitude
+from bench.verification.verify import Verifier
+
+_DIGIT = 256  # what one value carries of a serial number: at most a 16,384th of the largest of its kind
+_DIGITS = 4  # values that carry it, where an item has so many
+_STEP_EXPONENT = -22  # of a step, relative to its column: 2 to 4 units in the last place of the largest value
+_LEAST_EXPONENT = -60  # of a column: steps of smaller values would be denormal once a weight is multiplied in, and dear
+
+
+def batches(images: int, batch_size: int, *, wrap: bool) -> list[tuple[int, ...]]:
+    """Indices that cover all `images` in order; the last batch wraps around to the first images, or stays short."""
+    starts = range(0, images, batch_size)
+    if wrap:
+        return [tuple((start + offset) % images for offset in range(batch_size)) for start in starts]
+    return [tuple(range(start, min(start + batch_size, images))) for start in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadBook:
+    """All payloads of one protocol and batch size; `expected[k]` [batch, classes]; `encode_s` the median to encode one."""
+
+    codec: Codec
+    payloads: tuple[Payload, ...]
+    expected: tuple[FloatArray, ...]
+    encode_s: float
+
+
+class PayloadPress:
+    """Makes payload books from one dataset and its reference scores; endpoints of one protocol share a book."""
+
+    def __init__(self, dataset: Dataset, predictor: Predictor) -> None:
+        self.dataset = dataset
+        self._predictor = predictor
+        # In the batch sizes that will be asked, a runtime may round differently by 1e-7; one at a time is as good as any.
+        self.scores = predictor(dataset.images)
+        self._magnitude = Magnitude.of(self.scores)
+        self._columns = _living_columns(dataset.images)
+        self._steps = _steps(dataset.images[:, self._columns])
+        self._books: dict[tuple[str, int, bool], PayloadBook] = {}
+
+    def book(self, codec: Codec, batch_size: int, *, wrap: bool = True) -> PayloadBook:
+        """The payloads that cover the dataset once, `batch_size` images each."""
+        key = (codec.name, batch_size, wrap)
+        if key not in self._books:
+            plan = batches(len(self.dataset), batch_size, wrap=wrap)
+            encode_s: list[float] = []
+            payloads = []
+            for indices in plan:
+                start = perf_counter()
+                payloads.append(encoded(codec, self.dataset.images[list(indices)], indices))
+                encode_s.append(perf_counter() - start)
+            expected = tuple(self.scores[list(indices)] for indices in plan)
+            self._books[key] = PayloadBook(codec, tuple(payloads), expected, float(np.median(encode_s)))
+        return self._books[key]
+
+    def verifier(self, codec: Codec, payloads: Sequence[Payload], expected: Sequence[FloatArray]) -> Verifier:
+        """Judges answers to these payloads by the reference's scores for them."""
+        return Verifier(codec, payloads, expected, self.dataset.class_names, self._magnitude)
+
+    def fresh(self, codec: Codec, batch_size: int) -> Callable[[], Payload]:
+        """A maker of payloads whose bytes were never sent before: the first payload's images, each with a serial number.
+
+        Always the first one's, which the audit repeats: what is fresh must be as dear as what is repeated in all but its being
+        new. Other images take other paths through a tree or a branch, and other numbers are longer or shorter as text.
+        """
+        indices = batches(len(self.dataset), batch_size, wrap=True)[0]
+        serial = iter(range(1 << 30))
+
+        def make() -> Payload:
+            return encoded(codec, self._fresh_images(next(serial), indices), indices)
+
+        return make
+
+    def fresh_expected(self, payloads: list[Payload]) -> list[FloatArray]:
+        """The reference's scores for the first `len(payloads)` payloads that one maker of `fresh` made, in order."""
+        return [self._predictor(self._fresh_images(number, payload.indices)) for number, payload in enumerate(payloads)]
+
+    def _fresh_images(self, number: int, indices: tuple[int, ...]) -> FloatArray:
+        """Some of each image's values moved away from 0 by its serial number's digits; cut off, they are what they were."""
+        images = self.dataset.images[list(indices)]
+        serials = np.arange(1, len(indices) + 1, dtype=np.int64) + number * len(indices)
+        for column, step in zip(self._columns, self._steps, strict=True):
+            digits = serials if column == self._columns[-1] else serials % _DIGIT
+            images[:, column] += np.copysign(digits.astype(np.float32) * step, images[:, column])
+            serials //= _DIGIT
+        return images
+
+
+def _living_columns(images: FloatArray) -> IntArray:
+    """The values that carry a serial number: those that are something other than 0 in the most images.
+
+    What is always 0 is another matter for a server than what is not: training may have left it weights so small that with
+    them a processor counts in denormal numbers, at many times the cost.
+    """
+    living = np.count_nonzero(images, axis=0)
+    return np.argsort(-living, kind="stable")[:_DIGITS].astype(np.int64)
+
+
+def _steps(columns: FloatArray) -> FloatArray:
+    """For each of these columns a power of two, so small that it tells nothing and so large that float32 keeps it."""
+    largest = np.abs(columns).max(axis=0).astype(np.float64)
+    largest[largest == 0] = 1.0
+    exponents = np.maximum(np.ceil(np.log2(largest)), _LEAST_EXPONENT) + _STEP_EXPONENT
+    steps: FloatArray = np.exp2(exponents).astype(np.float32)
+    return steps
+
+
+def encoded(codec: Codec, images: FloatArray, indices: tuple[int, ...]) -> Payload:
+    """One payload."""
+    body, content_type, headers = codec.encode(images)
+    return Payload(body=body, content_type=content_type, indices=indices, headers=headers)

@@ -1,0 +1,227 @@
+"""Two runs side by side: the change of each cell, and whether the runs can tell it from what the machine did meanwhile.
+
+Runs of two sessions differ by more than their intervals say. What both measured with the same code, null and the reference,
+is the yardstick: a server's change counts only where it is larger than what these changed by. To compare two versions of a
+server, measure them in one session: `--baseline`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.contract.errors import BadInput
+from bench.contract.records import Record, Run, Verdict
+from bench.contract.scenarios import ACCURACY
+from bench.contract.system import Role
+from bench.statistics import BETWEEN_STARTS
+from reports.store.store import StoredRun
+from reports.tables.clean_text import listed, one_line
+from reports.tables.columns import Column
+from reports.tables.tables import MISSING, Grid, endpoint_name, number, scenarios_of, title_of, with_interval
+
+BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
+_COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED, Verdict.CLIENT_BOUND)
+_COLUMNS = (
+    Column("cell", "Cell", "Backend and endpoint.", numeric=False),
+    Column("before", "Before, images/s", "In the first run, with its 95 % interval."),
+    Column("after", "After, images/s", "In the second run, with its 95 % interval."),
+    Column("change", "Change", "Speed of the second run over the first, with the interval that the yardstick allows."),
+    Column("verdict", "Verdict", "Better or worse only where the whole interval says so.", numeric=False),
+    Column("why", "Note", "What else differs.", numeric=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What null and the reference changed by in one scenario: `spread` is the largest |log| of them, None without any."""
+
+    spread: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One cell: second run's speed over the first's; no interval where it cannot be told."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def verdict(self) -> str:
+        """Better, worse or cannot tell."""
+        if self.low is None or self.high is None:
+            return CANNOT_TELL
+        return BETTER if self.low > 1 else WORSE if self.high < 1 else CANNOT_TELL
+
+    @property
+    def text(self) -> str:
+        """`+12.3 % (+8.1 to +16.7)`."""
+        value = f"{100 * (self.value - 1):+.1f} %"
+        if self.low is None or self.high is None:
+            return value
+        return f"{value} ({100 * (self.low - 1):+.1f} to {100 * (self.high - 1):+.1f})"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonTable:
+    """One scenario."""
+
+    title: str
+    grid: Grid
+    yardstick: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The whole comparison, as texts."""
+
+    title: str
+    lead: str
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    tables: tuple[ComparisonTable, ...]
+
+
+def compare(before: StoredRun, after: StoredRun) -> Comparison:
+    """Raises BadInput where the two measured other images or another model."""
+    _require_same(before.run, after.run)
+    pairs = _pairs(before.records, after.records)
+    scenarios = [name for name in scenarios_of([*before.records, *after.records]) if name != ACCURACY.name]
+    tables, found = [], []
+    for scenario in scenarios:
+        here = {key: pair for key, pair in pairs.items() if key[2] == scenario}
+        yardstick = yardstick_of([pair for pair in here.values() if pair[0] and pair[1]])
+        servers = [pair for pair in here.values() if any(each and each.role == Role.SERVER for each in pair)]
+        changes = [(pair, _change(pair, yardstick)) for pair in servers]
+        found += [(pair[1] or pair[0], change) for pair, change in changes]
+        rows = tuple(_texts(pair, change) for pair, change in changes)
+        tables.append(ComparisonTable(title_of(scenario), Grid(_COLUMNS, rows), yardstick.text))
+    return Comparison(
+        title="Comparison of two runs",
+        lead=f"{_named(before.run)}, then {_named(after.run)}",
+        sentences=_sentences(found),
+        warnings=_warnings(before.run, after.run),
+        tables=tuple(tables),
+    )
+
+
+def yardstick_of(pairs: Sequence[tuple[Record | None, Record | None]]) -> Yardstick:
+    """From the instruments' cells that both runs have."""
+    logs = {}
+    for one, other in pairs:
+        if one and other and one.role in (Role.CEILING, Role.REFERENCE) and one.images_per_s and other.images_per_s:
+            logs[endpoint_name(one)] = math.log(other.images_per_s / one.images_per_s)
+    if not logs:
+        return Yardstick(None, "No instrument stands in both runs: what the machine did between them is not known.")
+    low, high = (100 * math.expm1(end) for end in (min(logs.values()), max(logs.values())))
+    changed = f"{low:+.1f} %" if len(logs) == 1 else f"{low:+.1f} to {high:+.1f} %"
+    text = f"The yardstick, {listed(sorted(logs))}, changed by {changed}: a smaller change of a server may be the machine's."
+    return Yardstick(max(abs(value) for value in logs.values()), text)
+
+
+def _require_same(before: Run, after: Run) -> None:
+    for what, one, other in (("images", before.dataset, after.dataset), ("model", before.model, after.model)):
+        if one.get("sha256") != other.get("sha256"):
+            seen = " and ".join(str(each.get("sha256"))[:12] for each in (one, other))
+            raise BadInput(f"the two runs cannot be compared: expected the same {what}, seen {seen} (sha256). Measure again.")
+
+
+def _pairs(
+    before: Sequence[Record], after: Sequence[Record]
+) -> Mapping[tuple[str, str, str], tuple[Record | None, Record | None]]:
+    """By (backend, endpoint, scenario), in the order of the second run, what only the first has last."""
+    old = {(r.backend, r.endpoint, r.scenario): r for r in before}
+    new = {(r.backend, r.endpoint, r.scenario): r for r in after}
+    return {key: (old.get(key), new.get(key)) for key in [*new, *(key for key in old if key not in new)]}
+
+
+def _change(pair: tuple[Record | None, Record | None], yardstick: Yardstick) -> Change | None:
+    one, other = pair
+    if one is None or other is None or not one.images_per_s or not other.images_per_s:
+        return None
+    if one.verdict not in _COMPARABLE or other.verdict not in _COMPARABLE:
+        return None
+    value = math.log(other.images_per_s / one.images_per_s)
+    halves = [_half(record) for record in (one, other)]
+    if yardstick.spread is None or None in halves or one.engine != other.engine:
+        return Change(math.exp(value), None, None)
+    # Where both are bound by the client, what the server gained or lost is hidden.
+    if Verdict.CLIENT_BOUND in (one.verdict, other.verdict):
+        return Change(math.exp(value), None, None)
+    width = math.hypot(*(half or 0.0 for half in halves), math.log1p(BETWEEN_STARTS)) + yardstick.spread
+    return Change(math.exp(value), math.exp(value - width), math.exp(value + width))
+
+
+def _half(record: Record) -> float | None:
+    """Half the interval, as a logarithm."""
+    value, low, high = record.images_per_s, record.images_per_s_low, record.images_per_s_high
+    if not value or not low or not high:
+        return None
+    return max(math.log(high / value), math.log(value / low))
+
+
+def _texts(pair: tuple[Record | None, Record | None], change: Change | None) -> tuple[str, ...]:
+    known = pair[1] or pair[0]
+    if known is None:
+        raise ValueError("a pair has one of the two")
+    speeds = [
+        MISSING if each is None else with_interval(each.images_per_s, each.images_per_s_low, each.images_per_s_high)
+        for each in pair
+    ]
+    text, verdict = (MISSING, "not compared") if change is None else (change.text, change.verdict)
+    return (endpoint_name(known), *speeds, text, verdict, _note(*pair))
+
+
+def _note(one: Record | None, other: Record | None) -> str:
+    if one is None or other is None:
+        return "only in the second run" if one is None else "only in the first run"
+    if one.verdict != other.verdict:
+        return f"{one.verdict} before, {other.verdict} now"
+    if one.engine != other.engine:
+        return f"engine {one.engine} before, {other.engine} now"
+    return "" if one.verdict == Verdict.VALID else str(one.verdict)
+
+
+def _sentences(found: Sequence[tuple[Record | None, Change | None]]) -> tuple[str, ...]:
+    named: dict[str, list[str]] = {BETTER: [], WORSE: [], CANNOT_TELL: []}
+    for record, change in found:
+        if record is not None and change is not None:
+            named[change.verdict].append(f"{endpoint_name(record)} ({title_of(record.scenario).lower()}, {change.text})")
+    said = [f"{word.capitalize()}: {listed(named[word], 6)}." for word in (WORSE, BETTER) if named[word]]
+    if not said:
+        said = ["No cell changed by more than these two runs can tell."]
+    apart = sum(change is None for _, change in found)
+    counted = f"{len(named[CANNOT_TELL])} cells cannot be told apart" + (f", {apart} are not in both runs." if apart else ".")
+    return (*said, counted)
+
+
+def _warnings(before: Run, after: Run) -> tuple[str, ...]:
+    """What differs that should not."""
+    found = []
+    for what, keys in (
+        ("machine", ("host", "cpu", "kernel", "governor", "server_cpus", "client_cpu")),
+        ("software", ("packages",)),
+    ):
+        for key in keys:
+            one, other = before.environment.get(key), after.environment.get(key)
+            if one != other:
+                found.append(f"The {what} differs ({key}): {_short(one)} before, {_short(other)} now.")
+    if before.engine != after.engine:
+        found.append(f"The engine differs: {before.engine} before, {after.engine} now.")
+    for key in sorted({*before.options, *after.options} - {"seed"}):
+        one, other = before.options.get(key), after.options.get(key)
+        if one != other:
+            found.append(f"The option {key} differs: {_short(one)} before, {_short(other)} now.")
+    return tuple(found)
+
+
+def _short(value: object) -> str:
+    return one_line(number(value, 4) if isinstance(value, float) else str(value))[:120]
+
+
+def _named(run: Run) -> str:
+    commit = run.environment.get("commit")
+    return one_line(f"{run.id} ({run.started_utc.replace('T', ' ')[:16]} UTC{f', commit {commit}' if commit else ''})")

@@ -1,0 +1,175 @@
+"""Each cell over many runs of one folder: its speed with its noise band, by date and commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
+
+from bench.contract.errors import BadInput
+from bench.contract.records import Record
+from bench.contract.scenarios import ACCURACY
+from bench.contract.system import Role
+from reports.charts.canvas import GRID, NARROW, WIDE, Chart, Dashes, Group, style
+from reports.charts.curves import Curves, draw_panels
+from reports.charts.speed import chart_of, protocol_colours
+from reports.store.store import LATEST, StoredRun, load_run
+from reports.tables.clean_text import one_line
+from reports.tables.columns import Column
+from reports.tables.tables import Grid, endpoint_name, number, scenario_table, scenarios_of, title_of, with_interval
+
+_MOST_LABELS = 8
+_SUBS = (1, 1.2, 1.5, 2, 3, 5, 7)  # of a decade: a few ticks also where runs differ by little
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySection:
+    """One scenario: its picture, and a row a run."""
+
+    title: str
+    chart: Chart | None
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Runs of one model and dataset, oldest first; `skipped` says which others lie there, and why they are left out."""
+
+    title: str
+    lead: str
+    sections: tuple[HistorySection, ...]
+    skipped: tuple[str, ...]
+
+
+def read_runs(folder: Path) -> tuple[list[StoredRun], list[str]]:
+    """All runs in a folder, oldest first; what cannot be read is named. Raises BadInput where there is none."""
+    runs, skipped = [], []
+    for path in sorted(folder.glob("*/")) if folder.is_dir() else []:
+        if (
+            path.name == LATEST
+            or path.is_symlink()
+            or (not any(path.glob("run*.json")) and not (path / "results.json").is_file())
+        ):
+            continue
+        try:
+            runs.append(load_run(path))
+        except BadInput as error:
+            skipped.append(one_line(str(error)))
+    if not runs:
+        raise BadInput(
+            f"{folder} holds no run that can be read: expected folders with results.json, as --report-dir makes them"
+        )
+    runs.sort(key=lambda stored: stored.run.started_utc)
+    newest = runs[-1].run
+    fitting = []
+    for stored in runs:
+        same = all(
+            getattr(stored.run, what).get("sha256") == getattr(newest, what).get("sha256") for what in ("dataset", "model")
+        )
+        if same:
+            fitting.append(stored)
+        else:
+            skipped.append(f"{one_line(stored.run.id)}: measured with other images or another model than the newest run")
+    return fitting, skipped
+
+
+def history_of(runs: Sequence[StoredRun], skipped: Sequence[str]) -> History:
+    """Pictures and tables of all runs."""
+    records = [record for stored in runs for record in stored.records]
+    scenarios = [name for name in scenarios_of(records) if name != ACCURACY.name]
+    first, last = runs[0].run.started_utc[:10], runs[-1].run.started_utc[:10]
+    return History(
+        title="History",
+        lead=f"{len(runs)} run{'' if len(runs) == 1 else 's'}, {first} to {last}",
+        sections=tuple(_section(scenario, runs) for scenario in scenarios),
+        skipped=tuple(skipped),
+    )
+
+
+def label_of(stored: StoredRun) -> str:
+    """`11-24 10:23 1a2b3c4`: when, and of which commit."""
+    commit = str(stored.run.environment.get("commit") or "")
+    return one_line(f"{stored.run.started_utc[5:16].replace('T', ' ')} {commit[:7]}")
+
+
+def _section(scenario: str, runs: Sequence[StoredRun]) -> HistorySection:
+    of_cell: dict[tuple[str, str], dict[int, Record]] = {}
+    for place, stored in enumerate(runs):
+        for record in stored.records:
+            if record.scenario == scenario and record.images_per_s and record.role in (Role.SERVER, Role.REFERENCE):
+                of_cell.setdefault((record.backend, record.endpoint), {})[place] = record
+    newest = {key: seen[max(seen)] for key, seen in of_cell.items()}
+    columns = (
+        Column("run", "Run", "When, and of which commit.", numeric=False),
+        *(
+            Column(f"{n}", f"{endpoint_name(record)}", "Images/s with the 95 % interval.")
+            for n, record in enumerate(newest.values())
+        ),
+    )
+    rows = tuple(
+        (label_of(stored), *(_speed(seen.get(place)) for seen in of_cell.values())) for place, stored in enumerate(runs)
+    )
+    return HistorySection(title_of(scenario), _chart(scenario, runs, newest, of_cell), Grid(columns, rows))
+
+
+def _speed(record: Record | None) -> str:
+    if record is None:
+        return "–"
+    mark = "" if record.verdict == "VALID" else f" {record.verdict}"
+    return with_interval(record.images_per_s, record.images_per_s_low, record.images_per_s_high) + mark
+
+
+def _chart(
+    scenario: str,
+    runs: Sequence[StoredRun],
+    newest: dict[tuple[str, str], Record],
+    of_cell: dict[tuple[str, str], dict[int, Record]],
+) -> Chart | None:
+    if not newest:
+        return None
+    colours = protocol_colours([scenario_table(scenario, list(newest.values()))])
+    protocols = list(dict.fromkeys(record.protocol for record in newest.values()))
+    panels = [
+        Group(protocol, tuple(r for r in newest.values() if r.protocol == protocol), None, colours.get(protocol, GRID))
+        for protocol in protocols
+    ]
+    labels = [label_of(stored) for stored in runs]
+    alt = f"Images per second of each cell over {len(runs)} runs, {title_of(scenario).lower()}; all numbers are in the table."
+    title = f"{title_of(scenario)} · over {len(runs)} runs"
+    with style():
+        curves = Curves(_styled(labels), _plotter(of_cell), lambda record: f"{number(record.images_per_s)} /s")
+        drawn = [draw_panels(panels, curves, layout) for layout in (WIDE, NARROW)]
+        return chart_of(f"history-{scenario}", title, alt, *drawn)
+
+
+def _plotter(of_cell: dict[tuple[str, str], dict[int, Record]]) -> Callable[[Axes, Record, str, Dashes], None]:
+    def plot(ax: Axes, record: Record, colour: str, dashes: Dashes) -> None:
+        seen = of_cell[record.backend, record.endpoint]
+        x = np.array(sorted(seen), dtype=np.float64)
+        speeds = [seen[int(place)] for place in x]
+        middle = [each.images_per_s or 0.0 for each in speeds]
+        low = [each.images_per_s_low or each.images_per_s or 0.0 for each in speeds]
+        high = [each.images_per_s_high or each.images_per_s or 0.0 for each in speeds]
+        ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        ax.plot(x, middle, color=colour, linestyle=dashes, linewidth=1.6, marker="o", markersize=4)
+
+    return plot
+
+
+def _styled(labels: Sequence[str]) -> Callable[[Axes, int], None]:
+    def styled(ax: Axes, most_ticks: int) -> None:
+        ax.set_yscale("log")
+        ax.set_xlim(-0.5, len(labels) - 0.5)
+        step = -(-len(labels) // min(max(most_ticks // 2, 2), _MOST_LABELS))
+        shown = list(range(0, len(labels), step))
+        ax.set_xticks(shown, [labels[place] for place in shown])
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
+        ax.yaxis.set_major_locator(LogLocator(subs=_SUBS))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.grid(color=GRID)
+
+    return styled

@@ -1,0 +1,326 @@
+"""Draws lines that share their axes, a panel a protocol, each named where it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.contract.records import Record
+from bench.contract.system import Role
+from reports.charts.canvas import GRID, INK, MUTED, PALETTE, PANEL, Dashes, Group, Layout, axes, canvas, stroke, write
+from reports.tables.clean_text import shortened
+from reports.tables.tables import endpoint_name
+
+_TOP, _HEAD, _FOOT, _GAP, _LEFT = 4, 46, 30, 14, 58
+_HEIGHT, _ROW, _LABELS, _BETWEEN = 236, 18, 268, 26
+_DOUBTFUL = (0, (2.5, 2))
+_MOST_MARKED = 16  # a curve of more points has no markers
+MARKERS = ("o", "s", "^", "D", "v")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One endpoint: `x` and `y` [n]; hollow and dashed at `doubtful` [n] points. Without a marker it is a ceiling, dotted.
+
+    `gaps`: the places of points behind which no line leads on.
+    """
+
+    label: str
+    colour: str
+    marker: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    doubtful: tuple[bool, ...]
+    gaps: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One protocol; `facets` are drawn beside each other: a title (or none) and the same endpoints' lines in the same order."""
+
+    title: str
+    facets: tuple[tuple[str, tuple[Line, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What all panels share: its bounds, and its marks with their texts."""
+
+    low: float
+    high: float
+    marks: tuple[tuple[float, str], ...]
+    logarithmic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """A thin line across the first facet, with its text where it leaves at the right or at the bottom."""
+
+    text: str
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """All that a picture shows."""
+
+    panels: tuple[Panel, ...]
+    x: Axis
+    y: Axis
+    guides: tuple[Guide, ...] = ()
+
+
+def log_axis(values: Sequence[float], unit: str, most: int, room: float = 1.18) -> Axis:
+    """An axis around these values, with at most so many marks, and `room` times as far as the highest."""
+    low, high = min(values), max(values)
+    # One value, or several that are equal, need some axis too.
+    low, high = (low * 0.85, high * room) if high > 1.2 * low else (low * 0.7, high * 1.4)
+    return Axis(low, high, tuple((tick, f"{tick:,g}{unit}") for tick in log_ticks(low, high, most)))
+
+
+def draw_plot(plot: Plot, layout: Layout) -> Figure:
+    """A panel below the other; wide: facets side by side and labels at the right; narrow: facets and a key below each other."""
+    heights = [_panel_height(panel, layout) for panel in plot.panels]
+    figure = canvas(layout.width_px, _TOP + sum(heights) + _GAP * (len(heights) - 1))
+    top = float(_TOP)
+    for panel, height in zip(plot.panels, heights, strict=True):
+        if layout.beside:
+            _draw_beside(figure, panel, plot, layout, top)
+        else:
+            _draw_below(figure, panel, plot, layout, top)
+        top += height + _GAP
+    return figure
+
+
+def _plot_height(panel: Panel, layout: Layout) -> int:
+    return max(_HEIGHT, _ROW * _lines(panel)) if layout.beside else 190
+
+
+def _panel_height(panel: Panel, layout: Layout) -> int:
+    if layout.beside:
+        return _head(panel) + _plot_height(panel, layout) + _FOOT
+    return len(panel.facets) * (_head(panel) + _plot_height(panel, layout) + _FOOT) + _ROW * _lines(panel) + 6
+
+
+def _head(panel: Panel) -> int:
+    return _HEAD if any(title for title, _ in panel.facets) else _HEAD - 20
+
+
+def _lines(panel: Panel) -> int:
+    return len({line.label for _, lines in panel.facets for line in lines})
+
+
+def _draw_beside(figure: Figure, panel: Panel, plot: Plot, layout: Layout, top: float) -> None:
+    height, count = _plot_height(panel, layout), len(panel.facets)
+    width = (layout.width_px - _LEFT - _LABELS - _BETWEEN * (count - 1)) / count
+    write(figure, 0, top + 10, panel.title, INK)
+    for place, (title, lines) in enumerate(panel.facets):
+        left = _LEFT + place * (width + _BETWEEN)
+        if title:
+            write(figure, left, top + _HEAD - 14, title, MUTED)
+        ax = axes(figure, left, top + _head(panel), width, height)
+        _style(ax, plot, named=place == 0)
+        _plot_lines(ax, lines, plot.guides if place == 0 else ())
+        if place == count - 1:
+            _name_lines(figure, ax, lines, (left, top + _head(panel), width, height))
+
+
+def _draw_below(figure: Figure, panel: Panel, plot: Plot, layout: Layout, top: float) -> None:
+    height, width = _plot_height(panel, layout), layout.width_px - _LEFT - 14
+    write(figure, 0, top + 10, panel.title, INK)
+    for place, (title, lines) in enumerate(panel.facets):
+        if title:
+            write(figure, _LEFT, top + _HEAD - 14, title, MUTED)
+        ax = axes(figure, _LEFT, top + _head(panel), width, height)
+        _style(ax, plot, named=True)
+        _plot_lines(ax, lines, plot.guides if place == 0 else ())
+        top += _head(panel) + height + _FOOT
+    for place, line in enumerate(panel.facets[-1][1]):
+        y = top + 6 + _ROW * place
+        _key(figure, 4, y, line)
+        write(figure, 34, y, line.label, MUTED if not line.marker else INK)
+
+
+def _style(ax: Axes, plot: Plot, *, named: bool) -> None:
+    for axis, of in ((plot.x, "x"), (plot.y, "y")):
+        if axis.logarithmic:
+            getattr(ax, f"set_{of}scale")("log")
+        getattr(ax, f"set_{of}lim")(axis.low, axis.high)
+        texts = [text if of == "x" or named else "" for _, text in axis.marks]
+        getattr(ax, f"set_{of}ticks")([at for at, _ in axis.marks], texts)
+        getattr(ax, f"set_{of}ticks")([], minor=True)
+    ax.grid(color=GRID)
+
+
+def _plot_lines(ax: Axes, lines: Sequence[Line], guides: Sequence[Guide]) -> None:
+    for guide in guides:
+        ax.plot(guide.x, guide.y, color=MUTED, linewidth=0.8, alpha=0.45, zorder=1.5)
+        ax.annotate(
+            guide.text,
+            (guide.x[1], guide.y[1]),
+            xytext=(-3, 2),
+            textcoords="offset points",
+            color=MUTED,
+            fontsize=10,
+            ha="right",
+        )
+    for line in lines:
+        _plot_line(ax, line)
+
+
+def _plot_line(ax: Axes, line: Line) -> None:
+    """Piece by piece, since one doubtful point makes the pieces beside it dashed."""
+    pieces = pieces_of(line)
+    for start, end, doubtful in pieces:
+        style = ":" if not line.marker else _DOUBTFUL if doubtful else "-"
+        colour, width = (line.colour, 1.8) if line.marker else (MUTED, 1.4)
+        ax.plot(line.x[start : end + 1], line.y[start : end + 1], color=colour, linestyle=style, linewidth=width)
+    if not line.marker:
+        drawn = {place for start, end, _ in pieces for place in range(start, end + 1)}
+        for place in set(range(len(line.x))) - drawn:  # alone between two gaps: it would not be seen
+            ax.plot(line.x[place], line.y[place], color=MUTED, marker=".", linestyle="")
+    if not line.marker or len(line.x) > _MOST_MARKED:
+        return
+    for doubtful in (False, True):
+        points = [(x, y) for x, y, of in zip(line.x, line.y, line.doubtful, strict=True) if of is doubtful]
+        (dots,) = ax.plot([x for x, _ in points], [y for _, y in points], linestyle="", clip_on=False, zorder=3)
+        dots.set_marker(line.marker)
+        dots.set_markersize(5.5)
+        dots.set_markerfacecolor(PANEL if doubtful else line.colour)
+        dots.set_markeredgecolor(line.colour)
+
+
+def pieces_of(line: Line) -> list[tuple[int, int, bool]]:
+    """First and last point of each piece that is drawn in one go, and whether it is doubtful."""
+    pieces: list[tuple[int, int, bool]] = []
+    for start in range(len(line.x) - 1):
+        if start in line.gaps:
+            continue
+        doubtful = bool(line.marker) and (line.doubtful[start] or line.doubtful[start + 1])
+        if pieces and pieces[-1][1:] == (start, doubtful):
+            pieces[-1] = (pieces[-1][0], start + 1, doubtful)
+        else:
+            pieces.append((start, start + 1, doubtful))
+    return pieces
+
+
+def _name_lines(figure: Figure, ax: Axes, lines: Sequence[Line], box: tuple[float, float, float, float]) -> None:
+    """Each label as near to the height at which its line ends as the others let it; a thin line leads there."""
+    left, top, width, height = box
+    ends = [_end(ax, line, box) for line in lines]
+    order = sorted(range(len(lines)), key=lambda n: (ends[n][1], n))
+    heights = spread([ends[n][1] for n in order], top, top + height)
+    for place, n in enumerate(order):
+        line, (x, y), at = lines[n], ends[n], heights[place]
+        if line.x:
+            _lead(figure, [x + 5, left + width + 4, left + width + 18], [y, y, at], line.colour if line.marker else MUTED)
+        _key(figure, left + width + 22, at, line)
+        write(figure, left + width + 50, at, line.label, INK if line.marker else MUTED)
+
+
+def _end(ax: Axes, line: Line, box: tuple[float, float, float, float]) -> tuple[float, float]:
+    """Where a line ends, in pixels of the figure; the foot of the panel if nothing of it can be drawn."""
+    left, top, width, height = box
+    if not line.x:
+        return left + width, top + height
+    x, y = ax.transAxes.inverted().transform(ax.transData.transform((line.x[-1], line.y[-1])))
+    return left + width * float(x), top + height * (1 - float(y))
+
+
+def spread(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
+    """As near to the heights that are wanted (ascending) as rows that do not overlap can be, between top and bottom."""
+    found: list[float] = []
+    for n, height in enumerate(wanted):
+        lowest = bottom - _ROW * (len(wanted) - 1 - n)
+        found.append(min(max(height, found[-1] + _ROW if found else top), lowest))
+    for n in range(len(found) - 2, -1, -1):
+        found[n] = min(found[n], found[n + 1] - _ROW)
+    return found
+
+
+def _key(figure: Figure, x: float, y: float, line: Line) -> None:
+    """A short piece of the line with its marker."""
+    style: Dashes = "-" if line.marker else ":"
+    colour = line.colour if line.marker else MUTED
+    piece = Line2D(*_places(figure, [x, x + 11, x + 22], [y] * 3), color=colour, linestyle=style, linewidth=1.8)
+    piece.set_marker(line.marker or "None")
+    piece.set_markersize(5.5)
+    piece.set_markevery([1])
+    figure.add_artist(piece)
+
+
+def _lead(figure: Figure, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+    figure.add_artist(Line2D(*_places(figure, x, y), color=colour, linewidth=0.7, alpha=0.7))
+
+
+def _places(figure: Figure, x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    width, height = figure.get_size_inches() * 72
+    return [each / width for each in x], [1 - each / height for each in y]
+
+
+_DASHES: tuple[Dashes, ...] = ("-", "--", ":")
+_LEGENDED_TOP, _LEGENDED_HEAD, _PANEL, _LEGENDED_FOOT, _LEGEND, _LEGENDED_LEFT, _LEGEND_WIDTH = 4, 28, 190, 46, 20, 46, 330
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """How curves are drawn: `style` an axes (told how many ticks have room), `plot` a record's curve, `label` its figure."""
+
+    style: Callable[[Axes, int], None]
+    plot: Callable[[Axes, Record, str, Dashes], None]
+    label: Callable[[Record], str]
+
+
+def draw_panels(panels: Sequence[Group], curves: Curves, layout: Layout) -> Figure:
+    """A panel for each group; a ceiling is a dotted line in grey."""
+    heights = [_legended_height(panel, layout) for panel in panels]
+    legends = [0 if layout.beside else _LEGEND * len(panel.records) + 12 for panel in panels]
+    figure = canvas(
+        layout.width_px, _LEGENDED_TOP + sum(heights) + sum(legends) + (_LEGENDED_HEAD + _LEGENDED_FOOT) * len(panels)
+    )
+    width = layout.width_px - _LEGENDED_LEFT - (_LEGEND_WIDTH if layout.beside else 12)
+    y = float(_LEGENDED_TOP)
+    for panel, height, legend in zip(panels, heights, legends, strict=True):
+        write(figure, 0, y + 10, shortened(panel.protocol, 40) or "unknown protocol", MUTED)
+        ax = axes(figure, _LEGENDED_LEFT, y + _LEGENDED_HEAD, width, height)
+        curves.style(ax, 8 if layout.beside else 4)
+        legend_at = (
+            (_LEGENDED_LEFT + width + 20, y + _LEGENDED_HEAD + 8)
+            if layout.beside
+            else (0, y + _LEGENDED_HEAD + height + _LEGENDED_FOOT - 2)
+        )
+        _draw_panel(figure, ax, panel, curves, legend_at)
+        y += _LEGENDED_HEAD + height + _LEGENDED_FOOT + legend
+    return figure
+
+
+def _legended_height(panel: Group, layout: Layout) -> int:
+    return max(_PANEL, _LEGEND * len(panel.records)) if layout.beside else _PANEL
+
+
+def _draw_panel(figure: Figure, ax: Axes, panel: Group, curves: Curves, legend_at: tuple[float, float]) -> None:
+    for place, record in enumerate(panel.records):
+        colour, dashes = PALETTE[place % len(PALETTE)], _DASHES[place // len(PALETTE) % 2]
+        if record.role == Role.CEILING:
+            colour, dashes = MUTED, _DASHES[2]
+        curves.plot(ax, record, colour, dashes)
+        x, y = legend_at[0], legend_at[1] + _LEGEND * place
+        stroke(figure, x, y, 22, colour, dashes)
+        write(figure, x + 30, y, f"{shortened(endpoint_name(record), 28)}  {curves.label(record)}")
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values between the bounds: as many as have room, from the finest ladder that keeps to it."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ladders = ([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1])
+    for ladder in ladders:
+        ticks = [factor * 10.0**power for power in powers for factor in ladder if low <= factor * 10.0**power <= high]
+        if len(ticks) <= most:
+            break
+    return ticks

@@ -1,0 +1,60 @@
+"""Draws latency distributions: the share of exchanges answered within a time, a panel a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.contract.records import Record, Samples
+from reports.charts.canvas import GRID, Dashes, Group, Layout
+from reports.charts.curves import Curves, draw_panels, log_ticks
+from reports.tables.tables import milliseconds
+
+Curve = npt.NDArray[np.float64]
+
+_QUANTILES = np.concatenate([np.linspace(0, 0.99, 150), np.linspace(0.9905, 1, 40)])
+
+
+def latency_text(record: Record) -> str:
+    """The percentiles that its n supports."""
+    parts = [("p50", record.latency_p50_s), ("p99", record.latency_p99_s)]
+    return ", ".join(f"{name} {milliseconds(value)} ms" for name, value in parts if value is not None)
+
+
+def curve_of(samples: Samples) -> Curve:
+    """The quantiles that are drawn, in ms: 190 points instead of a million."""
+    return np.asarray(np.quantile(samples.duration_s, _QUANTILES) * 1e3, dtype=np.float64)
+
+
+def draw_distributions(panels: Sequence[Group], curves: Mapping[str, Curve], layout: Layout) -> Figure:
+    """Cumulative curves on a logarithmic time axis that all panels share; `curves` by cell id."""
+    low = max(min(float(curve[1]) for curve in curves.values()), 1e-6)
+    # The slowest exchange of all may be a hundred times slower than the rest: the axis ends at the 99.9th percentile.
+    high = max(float(curve[np.searchsorted(_QUANTILES, 0.999)]) for curve in curves.values())
+    span = (low * 0.9, max(high * 1.1, low * 1.5))
+
+    def plot(ax: Axes, record: Record, colour: str, dashes: Dashes) -> None:
+        shown = np.maximum(curves[record.id], span[0] / 2)
+        ax.plot(shown, 100 * _QUANTILES, color=colour, linestyle=dashes, linewidth=1.8)
+
+    style = Curves(
+        style=lambda ax, most: _style_axes(ax, *span, most_ticks=most),
+        plot=plot,
+        label=lambda record: latency_text(record).split(",")[0],
+    )
+    return draw_panels(panels, style, layout)
+
+
+def _style_axes(ax: Axes, low: float, high: float, most_ticks: int) -> None:
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ticks = log_ticks(low, high, most_ticks)
+    ax.set_xticks(ticks, [f"{tick:g} ms" for tick in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_ylim(0, 101)
+    ax.set_yticks([0, 50, 90, 99], ["0", "50 %", "90 %", ""])
+    ax.grid(color=GRID)

@@ -1,0 +1,66 @@
+"""Draws how each cell's latency went through the campaign, so that a reader sees drift and who was disturbed when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.contract.records import Record, Samples
+from reports.charts.canvas import GRID, Dashes, Group, Layout
+from reports.charts.curves import Curves, draw_panels
+from reports.tables.tables import number
+
+Floats = npt.NDArray[np.float64]
+
+STRETCHES = 40
+"""Into so many parts of equal length a campaign is divided."""
+
+_WIDEST, _NARROWEST = 8.0, 1.25
+
+
+def trace_of(samples: Samples, rounds: int) -> tuple[Floats, Floats]:
+    """Per cent of the campaign's rounds [stretches], and the median there over the cell's own; empty stretches are left out."""
+    overall = float(np.median(samples.duration_s))
+    stretch = np.minimum(samples.round_index * STRETCHES // max(rounds, 1), STRETCHES - 1)
+    known = np.unique(stretch)
+    medians = [float(np.median(samples.duration_s[stretch == part])) for part in known]
+    return (known + 0.5) * 100 / STRETCHES, np.array(medians) / overall
+
+
+def swing(samples: Samples, rounds: int) -> str:
+    """The slowest stretch over the fastest one."""
+    _, relative = trace_of(samples, rounds)
+    return f"× {number(float(relative.max() / relative.min()), 2)}"
+
+
+def draw_traces(panels: Sequence[Group], samples: Mapping[str, Samples], layout: Layout) -> Figure:
+    """A panel a protocol; time runs to the right, and 1 is each cell's own median."""
+    rounds = 1 + max(int(samples[r.id].round_index.max(initial=0)) for panel in panels for r in panel.records)
+    traces = {r.id: trace_of(samples[r.id], rounds) for panel in panels for r in panel.records}
+    widest = max(float(np.exp(np.abs(np.log(relative)).max())) for _, relative in traces.values())
+    bound = min(max(widest * 1.05, _NARROWEST), _WIDEST)
+
+    def plot(ax: Axes, record: Record, colour: str, dashes: Dashes) -> None:
+        ax.plot(*traces[record.id], color=colour, linestyle=dashes, linewidth=1.4)
+
+    return draw_panels(
+        panels,
+        Curves(lambda ax, most: _style_axes(ax, bound, most), plot, lambda record: swing(samples[record.id], rounds)),
+        layout,
+    )
+
+
+def _style_axes(ax: Axes, bound: float, most_ticks: int) -> None:
+    ax.set_xlim(0, 100)
+    ticks = [0, 25, 50, 75, 100] if most_ticks > 4 else [0, 50, 100]
+    ax.set_xticks(ticks, [f"{tick} %" for tick in ticks])
+    ax.set_yscale("log")
+    ax.set_ylim(1 / bound, bound)
+    shown = [value for value in (0.25, 0.5, 0.8, 1, 1.25, 2, 4) if 1 / bound <= value <= bound]
+    ax.set_yticks(shown, [f"× {value:g}" for value in shown])
+    ax.set_yticks([], minor=True)
+    ax.grid(color=GRID)

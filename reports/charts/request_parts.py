@@ -1,0 +1,74 @@
+"""Where the time of a request goes: encode, wire, serving, model, decode; by differences of measured medians.
+
+The wire is what null takes for the same bytes, the model what it takes in this process without any server: what is left of
+the exchange is the serving. Where the two are more than the whole, the exchange is not divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.contract.records import Record
+from bench.contract.system import Role
+from reports.charts.canvas import MUTED, PALETTE, Layout
+from reports.charts.stacked_bars import Look, Stack, draw_stacks
+from reports.tables.tables import Table, endpoint_name, milliseconds, number
+
+ENCODE, WIRE, SERVING, MODEL, DECODE, WHOLE = "encode", "wire", "serving", "model", "decode", "exchange, undivided"
+COLOURS = {ENCODE: PALETTE[4], WIRE: PALETTE[5], SERVING: PALETTE[0], MODEL: PALETTE[2], DECODE: PALETTE[3], WHOLE: MUTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One cell: seconds by part, in the order in which they pass."""
+
+    record: Record
+    seconds: tuple[tuple[str, float], ...]
+
+    @property
+    def total_s(self) -> float:
+        """From the images to the scores, as a client sees it."""
+        return sum(seconds for _, seconds in self.seconds)
+
+    @property
+    def text(self) -> str:
+        """`1.42 ms, serving 61 %`."""
+        serving = dict(self.seconds).get(SERVING)
+        share = "" if serving is None else f", serving {number(100 * serving / self.total_s, 2)} %"
+        return f"{milliseconds(self.total_s)} ms{share}"
+
+
+def parts_of(table: Table) -> list[Parts]:
+    """Of each compared cell with a median, fastest first."""
+    instruments = [row.record for row in table.instruments]
+    wires = {r.protocol: r.latency_p50_s for r in instruments if r.role == Role.CEILING and r.latency_p50_s}
+    model_s = next((r.latency_p50_s for r in instruments if r.role == Role.REFERENCE and r.latency_p50_s), None)
+    found = [_parts(row.record, wires.get(row.record.protocol), model_s) for row in table.rows if row.record.latency_p50_s]
+    return sorted(found, key=lambda parts: (parts.total_s, parts.record.id))
+
+
+def _parts(record: Record, wire_s: float | None, model_s: float | None) -> Parts:
+    whole_s = record.latency_p50_s or 0.0
+    inside = [(WHOLE, whole_s)]
+    if wire_s is not None and model_s is not None and wire_s + model_s <= whole_s:
+        inside = [(WIRE, wire_s), (SERVING, whole_s - wire_s - model_s), (MODEL, model_s)]
+    return Parts(record, ((ENCODE, record.encode_s or 0.0), *inside, (DECODE, record.decode_s or 0.0)))
+
+
+def draw_parts(rows: Sequence[Parts], layout: Layout) -> Figure:
+    """A bar of 100 % a cell; beside it the whole time."""
+    stacks = [Stack(endpoint_name(row.record), row.text, _shares(row)) for row in rows]
+    return draw_stacks(stacks, Look(COLOURS, _mark, hatched=(WHOLE,)), layout)
+
+
+def _shares(row: Parts) -> tuple[tuple[str, float], ...]:
+    return tuple((part, 100 * seconds / row.total_s) for part, seconds in row.seconds)
+
+
+def _mark(ax: Axes, _: Layout) -> None:
+    ax.set_xlim(0, 100)
+    ax.set_xticks([0, 25, 50, 75, 100], ["0", "25 %", "50 %", "75 %", "100 %"])

@@ -1,0 +1,1 @@
+"""From a report's sections to HTML, Markdown, the terminal, and files."""

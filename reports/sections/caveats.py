@@ -1,0 +1,77 @@
+"""What a reader should know of servers that burn CPU while nobody asks them: who was paused, who may have disturbed others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, NETWORK, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION, WAY_OUT
+from reports.tables.clean_text import cut, listed, one_line
+from reports.tables.tables import number
+
+
+def idle_sentences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """From the facts of a run's backends; none where all of them idle as a server should."""
+    paused = [f"{one_line(name)} ({_burned(facts)})" for name, facts in backends.items() if facts.get(PAUSED)]
+    restless = [name for name, facts in backends.items() if _ran_on(facts)]
+    told = {name: _share(facts, IDLE_CPU_FRACTION) for name, facts in backends.items() if IDLE_CPU_FRACTION in facts}
+    unknown = [name for name, share in told.items() if share is None]
+    sentences = []
+    if paused:
+        sentences.append(
+            "Paused outside of its own, longer slices, because it burns CPU while nobody asks it: "
+            f"{listed(paused, most=len(paused))}. Where it serves beside others, it takes this from them."
+        )
+    if restless:
+        sentences.append(
+            f"Could not be kept paused, and used CPU meanwhile: {_names(restless)}. The others shared the CPU with it, and may "
+            "be faster than their figures say."
+        )
+    if unknown:
+        sentences.append(
+            f"Not known whether it burns CPU while nobody asks it, for its engine shows no CPU times: {_names(unknown)}. "
+            "It was not paused, and may have disturbed the others."
+        )
+    return tuple(sentences)
+
+
+def _burned(facts: Mapping[str, Any]) -> str:
+    idle, paused = _share(facts, IDLE_CPU_FRACTION), _share(facts, PAUSED_CPU_FRACTION)
+    while_paused = f", {_percent(paused)} while paused" if paused is not None else ""
+    return f"{_percent(idle)} of a core{while_paused}"
+
+
+def _ran_on(facts: Mapping[str, Any]) -> bool:
+    return PAUSE_FAILED in facts or (_share(facts, PAUSED_CPU_FRACTION) or 0.0) > BURNS_ABOVE
+
+
+def _share(facts: Mapping[str, Any], key: str) -> float | None:
+    value = facts.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _percent(share: float | None) -> str:
+    return f"{number(100 * share, 2)} %" if share is not None else "an unknown part"
+
+
+def _names(names: list[str]) -> str:
+    return listed([one_line(name) for name in names])
+
+
+_LONGEST_WHY = 300
+
+
+def isolation_sentences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """From the facts of a run's backends; none where all containers were shut in and reached on their own network."""
+    open_to: dict[str, list[str]] = {}
+    for name, facts in backends.items():
+        if isinstance(facts.get(WAY_OUT), str):
+            open_to.setdefault(cut(one_line(facts[WAY_OUT]), _LONGEST_WHY), []).append(one_line(name))
+    sentences = [f"Not shut in, for it could reach {where}: {listed(names)}." for where, names in open_to.items()]
+    published = [one_line(name) for name, facts in backends.items() if facts.get(NETWORK) == "published"]
+    if published:
+        sentences.append(
+            "Reached over ports that the engine publishes, for its networks are not on this machine: "
+            f"{listed(published)}. A proxy of the engine may stand between, and its time is in theirs."
+        )
+    return tuple(sentences)

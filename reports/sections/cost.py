@@ -1,0 +1,75 @@
+"""What serving costs: CPU time, energy and memory of each backend, beside its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.contract.records import Record, Verdict
+from bench.contract.scenarios import THROUGHPUT_SCENARIOS
+from bench.contract.system import Role
+from reports.tables.columns import Column
+from reports.tables.tables import Grid, endpoint_name, number, size, title_of
+
+NOTE = (
+    "CPU time is that of the server's processes alone. Energy is that of the machine's packages by their own meters (RAPL), "
+    "the client and idling included; most virtual machines have none. Peak memory belongs to the whole backend, whoever of its "
+    "endpoints was asked: of a container it is its cgroup's high-water mark, the page cache charged to it included; of "
+    "processes the most that was seen after a campaign, what they share counted once. Compare it within an engine."
+)
+NOT_MEASURED = "not measured"
+_NOBODYS = {Verdict.WRONG_ANSWERS: "wrong", Verdict.FAILED: "failed"}
+_IMAGES = 1000
+
+
+def cost_grid(records: Sequence[Record]) -> Grid:
+    """A row for each endpoint that answered, cheapest first; no rows where nothing is known of any."""
+    names = [scenario.name for scenario in THROUGHPUT_SCENARIOS]
+    cells: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if record.role == Role.SERVER and record.scenario in names and record.exchanges:
+            cells.setdefault(endpoint_name(record), {})[record.scenario] = record
+    if not any(_figures(record) for of_endpoint in cells.values() for record in of_endpoint.values()):
+        return Grid(_columns(names), ())
+    order = sorted(cells, key=lambda name: (_cheapness([cells[name].get(scenario) for scenario in names]), name))
+    return Grid(_columns(names), tuple(_texts(name, cells[name], names, records) for name in order))
+
+
+def _figures(record: Record) -> bool:
+    known = (record.server_cpu_s_per_image, record.energy_j_per_image, record.server_peak_memory_bytes)
+    return any(value is not None for value in known)
+
+
+def _cheapness(of_endpoint: Sequence[Record | None]) -> float:
+    known = [record.server_cpu_s_per_image for record in of_endpoint if record is not None and record.verdict not in _NOBODYS]
+    return next((value for value in known if value is not None), float("inf"))
+
+
+def _columns(scenarios: Sequence[str]) -> tuple[Column, ...]:
+    titles = [title_of(name).lower() for name in scenarios]
+    return (
+        Column("endpoint", "Endpoint", "One protocol of one backend.", numeric=False),
+        *(Column(f"cpu-{t}", f"CPU s/1000, {t}", f"CPU seconds of the server for {_IMAGES} images, {t}.") for t in titles),
+        *(Column(f"joule-{t}", f"J/1000, {t}", f"Joules of the machine's packages for {_IMAGES} images, {t}.") for t in titles),
+        Column(
+            "memory", "Peak memory", "The most that the backend's processes held at once in this run, as far as it was seen."
+        ),
+    )
+
+
+def _texts(name: str, cells: dict[str, Record], scenarios: Sequence[str], records: Sequence[Record]) -> tuple[str, ...]:
+    of_name = [cells.get(scenario) for scenario in scenarios]
+    backend = next(iter(cells.values())).backend
+    peaks = [r.server_peak_memory_bytes for r in records if r.backend == backend and r.server_peak_memory_bytes is not None]
+    return (
+        name,
+        *(_for_many(record, record.server_cpu_s_per_image if record is not None else None) for record in of_name),
+        *(_for_many(record, record.energy_j_per_image if record is not None else None) for record in of_name),
+        size(max(peaks)) if peaks else NOT_MEASURED,
+    )
+
+
+def _for_many(record: Record | None, per_image: float | None) -> str:
+    """Nobody needs to know what a wrong answer costs."""
+    if record is not None and record.verdict in _NOBODYS:
+        return _NOBODYS[record.verdict]
+    return NOT_MEASURED if per_image is None else number(per_image * _IMAGES)

@@ -1,0 +1,226 @@
+"""What another setting of a server changes, from the concurrency sweep: who gains from batching requests of many clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bench.contract.records import Record, Verdict
+from bench.contract.scenarios import Kind
+from bench.contract.system import Role
+from reports.tables.clean_text import listed, one_line
+from reports.tables.columns import Column
+from reports.tables.tables import Grid, endpoint_name, milliseconds, ratio, times, with_interval
+
+NOTE = (
+    "A variant is the same server with another setting, measured beside it. One that computes the requests of many clients "
+    "together saves what a run of the model and its calls cost, and makes the first of them wait for the others: with one "
+    "client that is all cost. The ratio is its images/s over those of the default setting; its interval comes from both "
+    "intervals, and where it holds 1 this run cannot tell."
+)
+_COLUMNS = (
+    Column("variant", "Variant", "The other setting, endpoint by endpoint.", numeric=False),
+    Column("clients", "Clients", "Connections, each asks again once it was answered."),
+    Column("default_speed", "Default, images/s", "Of the default setting, with the 95 % interval."),
+    Column("speed", "Variant, images/s", "Of the variant, with the 95 % interval."),
+    Column("ratio", "Ratio", "Speed of the variant over the default's, with an interval from both intervals."),
+    Column("default_p50", "Default, p50 ms", "Half of all answers took at most this long."),
+    Column("p50", "Variant, p50 ms", "Half of all answers took at most this long."),
+    Column("default_cpu", "Default, CPU ms/image", "CPU time of the server's processes for one image."),
+    Column("cpu", "Variant, CPU ms/image", "CPU time of the server's processes for one image."),
+    Column("told", "Variant is", "Faster or slower where the whole interval says so.", numeric=False),
+)
+_COUNTED = (Verdict.VALID, Verdict.OVERSUBSCRIBED, Verdict.CLIENT_BOUND)
+
+
+class Told(StrEnum):
+    """What a run can say of a variant beside its default."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class VariantsSection:
+    """`differs` says of each variant what its setting is; nothing is in it where the run has none."""
+
+    differs: tuple[tuple[str, str], ...]
+    sentences: tuple[str, ...]
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One endpoint of a backend in its default setting and in another, with as many clients.
+
+    `ratio` is the variant's speed over the default's; [low, high] is what both intervals leave of it, None where one has none.
+    """
+
+    default: Record
+    variant: Record
+    ratio: float
+    low: float | None
+    high: float | None
+
+    @property
+    def clients(self) -> int:
+        """Connections of both."""
+        return self.variant.concurrency
+
+    @property
+    def told(self) -> Told:
+        """What the whole interval says, of cells that may be believed; who bounds the client is at least as fast as shown."""
+        if not {self.default.verdict, self.variant.verdict} <= {*_COUNTED}:
+            return Told.CANNOT_TELL
+        if self.low is not None and self.low > 1 and self.default.verdict != Verdict.CLIENT_BOUND:
+            return Told.FASTER
+        if self.high is not None and self.high < 1 and self.variant.verdict != Verdict.CLIENT_BOUND:
+            return Told.SLOWER
+        return Told.CANNOT_TELL
+
+
+def variants_section(backends: Mapping[str, Mapping[str, Any]], records: Sequence[Record]) -> VariantsSection:
+    """All pairs, endpoint by endpoint, by number of clients."""
+    bases = {name: facts["variant_of"] for name, facts in backends.items() if isinstance(facts.get("variant_of"), str)}
+    bases = {name: base for name, base in bases.items() if base}
+    differs = tuple((one_line(name), one_line(str(backends[name].get("differs", "")))) for name in bases)
+    swept = [r for r in records if r.kind is Kind.CLIENTS and r.role == Role.SERVER]
+    wanted = [r for r in records if r.role == Role.SERVER and r.backend in bases]
+    sweeps = list(_sweeps(bases, swept))
+    rows = tuple(_texts(pair) for sweep in sweeps for pair in sweep)
+    return VariantsSection(differs, tuple(_sentences(sweeps, wanted)) if differs else (), Grid(_COLUMNS, rows))
+
+
+def _sweeps(bases: Mapping[str, str], swept: Sequence[Record]) -> Iterator[list[Pair]]:
+    """The pairs of one endpoint, fewest clients first; those that both have a speed for."""
+    by_place = {_place(record, record.backend): record for record in swept}
+    found: dict[tuple[object, ...], list[Pair]] = {}
+    for record in sorted((r for r in by_place.values() if r.backend in bases), key=lambda r: r.concurrency):
+        default = by_place.get(_place(record, bases[record.backend]))
+        pair = _pair(default, record) if default is not None else None
+        if pair is not None:
+            found.setdefault((endpoint_name(record), record.batch_size), []).append(pair)
+    order = list(bases)
+    yield from sorted(found.values(), key=lambda sweep: order.index(sweep[0].variant.backend))
+
+
+def _pair(default: Record, variant: Record) -> Pair | None:
+    """None where one of the two has no speed."""
+    if not default.images_per_s or not variant.images_per_s:
+        return None
+    low = _over(variant.images_per_s_low, default.images_per_s_high)
+    high = _over(variant.images_per_s_high, default.images_per_s_low)
+    return Pair(default, variant, variant.images_per_s / default.images_per_s, low, high)
+
+
+def _over(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None
+
+
+def _place(record: Record, backend: str) -> tuple[object, ...]:
+    return backend, record.endpoint, record.protocol, record.batch_size, record.concurrency
+
+
+def _sentences(sweeps: Sequence[list[Pair]], wanted: Sequence[Record]) -> Iterator[str]:
+    if sweeps:
+        yield _headline([sweep[-1] for sweep in sweeps])
+        yield from map(_sentence, sweeps)
+    else:
+        yield (
+            "No variant was measured with several clients beside its default setting, so this run cannot say who gains; "
+            "the concurrency sweep (bench/test_concurrency.py) shows it."
+        )
+    compared = {endpoint_name(pair.variant) for sweep in sweeps for pair in sweep}
+    left_out = [name for name in dict.fromkeys(map(endpoint_name, wanted)) if name not in compared]
+    if sweeps and left_out:
+        yield f"Not compared, for it or its default setting was not measured: {listed(left_out, most=len(left_out))}."
+
+
+def _headline(ends: Sequence[Pair]) -> str:
+    """Who gains, who loses and of whom this run cannot tell, each with the most clients that both were measured with."""
+    most = {pair.clients for pair in ends}
+    where = f"With {_clients(ends[0])}" if len(most) == 1 else "With the most clients that were measured"
+    words = {Told.FASTER: "faster than the default setting", Told.SLOWER: "slower", Told.CANNOT_TELL: "not to be told apart"}
+    parts = []
+    for told, meaning in words.items():
+        names = [_name(pair) for pair in ends if pair.told is told]
+        if names:
+            parts.append(f"{meaning}: {listed(names, most=len(names))}")
+    return f"{where}, {'; '.join(parts)}."
+
+
+def _name(pair: Pair) -> str:
+    batch = f" in batches of {pair.variant.batch_size}" if pair.variant.batch_size > 1 else ""
+    return f"{endpoint_name(pair.variant)}{batch}"
+
+
+def _sentence(sweep: Sequence[Pair]) -> str:
+    """How fast with the most clients and at what price, from how many on, and what it costs with the fewest."""
+    last, first = sweep[-1], sweep[0]
+    parts = [f"{_name(last)} with {_clients(last)}: {_speed(last)}{_cpu(last)}"]
+    if len(sweep) > 1:
+        parts.append(_threshold(sweep))
+    if first.clients == 1 and first.default.latency_p50_s and first.variant.latency_p50_s:
+        took, before = milliseconds(first.variant.latency_p50_s), milliseconds(first.default.latency_p50_s)
+        parts.append(f"with one client half of all answers take up to {took} ms instead of {before}")
+    return f"{'; '.join(parts)}."
+
+
+def _speed(pair: Pair) -> str:
+    beside, factor = endpoint_name(pair.default), times(pair.ratio, pair.low, pair.high)
+    if pair.told is Told.CANNOT_TELL:
+        return f"{factor} as fast as {beside}, so this run cannot tell{_doubt(pair)}"
+    return f"{'at least ' if _bounds_client(pair) else ''}{factor} as fast as {beside}"
+
+
+def _bounds_client(pair: Pair) -> bool:
+    return pair.told is Told.FASTER and pair.variant.verdict == Verdict.CLIENT_BOUND
+
+
+def _doubt(pair: Pair) -> str:
+    """Why the two figures may mean less than they say."""
+    verdicts = [f"{endpoint_name(r)} is {r.verdict}" for r in (pair.default, pair.variant) if r.verdict != Verdict.VALID]
+    return f" ({' and '.join(verdicts)})" if verdicts else ""
+
+
+def _cpu(pair: Pair) -> str:
+    took, before = pair.variant.server_cpu_s_per_image, pair.default.server_cpu_s_per_image
+    if not took or not before:
+        return ""
+    return f", for {milliseconds(took)} ms of CPU an image instead of {milliseconds(before)}"
+
+
+def _threshold(sweep: Sequence[Pair]) -> str:
+    """The fewest clients from which on all say faster."""
+    since = None
+    for pair in reversed(sweep):
+        if pair.told is not Told.FASTER:
+            break
+        since = pair
+    if since is None:
+        slower = [pair for pair in sweep if pair.told is Told.SLOWER]
+        return "surely slower throughout" if len(slower) == len(sweep) else "not surely faster up to there"
+    return "faster throughout" if since is sweep[0] else f"surely faster from {_clients(since)} on"
+
+
+def _clients(pair: Pair) -> str:
+    return "one client" if pair.clients == 1 else f"{pair.clients} clients"
+
+
+def _texts(pair: Pair) -> tuple[str, ...]:
+    default, variant = pair.default, pair.variant
+    return (
+        _name(pair),
+        str(pair.clients),
+        with_interval(default.images_per_s, default.images_per_s_low, default.images_per_s_high),
+        with_interval(variant.images_per_s, variant.images_per_s_low, variant.images_per_s_high),
+        ratio(pair.ratio, pair.low, pair.high),
+        milliseconds(default.latency_p50_s),
+        milliseconds(variant.latency_p50_s),
+        milliseconds(default.server_cpu_s_per_image),
+        milliseconds(variant.server_cpu_s_per_image),
+        f"{pair.told}{_doubt(pair)}",
+    )

@@ -1,0 +1,1 @@
+"""A run on disk: written, read again, held against its schema."""

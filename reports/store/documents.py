@@ -1,0 +1,249 @@
+"""The file formats of a run: what results.json, run.json, records.jsonl, results.csv and samples.npz hold, byte for byte.
+
+Knows no folder and no life cycle; that is store.py's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import fields
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.contract.confusion import Confusion, Disagreement
+from bench.contract.errors import BadInput
+from bench.contract.gate_rows import GateRow
+from bench.contract.npy_header import claimed_array
+from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
+from reports.store.typed import MOST, problem
+
+READABLE = range(1, SCHEMA_VERSION + 1)
+RUN_KEYS = (
+    "id",
+    "started_utc",
+    "command",
+    "engine",
+    "options",
+    "backends",
+    "warnings",
+    "study",
+    "confusion",
+    "disagreements",
+    "gate",
+    "startup",
+    "soak",
+)
+_LATER = ("study", "confusion", "disagreements", "gate", "startup", "soak")
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What reading a file of samples raises that was cut, edited or made by somebody else."""
+
+_DEEPEST = 40
+_MOST_FIGURE = 1e15
+_RATES = ("images_per_s", "ratio", "leader_ratio")
+_MOST_SAMPLES_BYTES = 4_000_000_000
+RECORD_KEYS = tuple(f.name for f in fields(Record))
+
+
+def plain(value: object) -> Any:
+    """The nearest JSON value of anything: a run must not be lost because a fact of it was a path or a numpy number."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()  # NUL ends a name in a zip file
+    if isinstance(value, Mapping):
+        return {str(plain(str(key))): plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Set):
+        return sorted((plain(item) for item in value), key=str)
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        return [plain(item) for item in value]
+    return plain(str(value))
+
+
+def parsed(content: bytes) -> Any:
+    """The inverse of `json_bytes`; raises ValueError also for what JSON takes and no file of ours holds.
+
+    That is NaN and infinity, numbers that no float or index can hold, and objects within objects without end.
+    """
+    document = json.loads(content, parse_constant=_no_number, parse_float=_number, parse_int=_number)
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return document
+    raise ValueError(f"values within values, more than {_DEEPEST} deep")
+
+
+def _inner(value: object) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _number(digits: str) -> int | float:
+    value = float(digits)
+    if not math.isfinite(value) or (abs(value) >= MOST and digits.lstrip("-").isdigit()):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return int(digits) if digits.lstrip("-").isdigit() else value
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """The part of results.json that is known before any cell: it is run.json."""
+    known = plain(run.as_dict())
+    head = {key: known[key] for key in RUN_KEYS}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": head,
+        **{key: known[key] for key in ("environment", "dataset", "model")},
+    }
+
+
+def results_document(run: Run, records: Iterable[Record]) -> dict[str, Any]:
+    """The whole of results.json."""
+    return {**run_document(run), "cells": [plain(record.as_dict()) for record in records]}
+
+
+def run_from_document(document: Any, source: str) -> Run:
+    """The run in a results.json or run.json; `source` names the file in the BadInput of anything else."""
+    if not isinstance(document, Mapping) or "schema_version" not in document:
+        raise BadInput(f"{source} is not a result of servebench: it has no schema_version.")
+    version = document["schema_version"]
+    if not isinstance(version, int) or version not in READABLE:
+        raise BadInput(
+            f"{source} has schema version {version!r}; this version of servebench reads 1 to {SCHEMA_VERSION}. "
+            f"Render it with the version of servebench that wrote it."
+        )
+    try:
+        head = document["run"]
+        if not isinstance(head, Mapping):
+            raise TypeError("run: expected an object")
+        beside = {key: document[key] for key in ("environment", "dataset", "model")}
+        wrong = problem(Run, {**{key: head[key] for key in RUN_KEYS if key in head}, **beside}, "run.")
+        if wrong:
+            raise ValueError(wrong)
+        return Run(
+            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", *_LATER)},
+            **beside,
+            warnings=tuple(head["warnings"]),
+            study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
+            confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,
+            disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
+            gate=tuple(GateRow.from_dict(row) for row in head.get("gate", ())),
+            startup=tuple(StartRow.from_dict(row) for row in head.get("startup", ())),
+            soak=tuple(SoakRow.from_dict(row) for row in head.get("soak", ())),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None
+
+
+def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record]:
+    """The cells of a results.json; raises BadInput."""
+    cells = document.get("cells")
+    if not isinstance(cells, list):
+        raise BadInput(f"{source} is damaged: expected a list of cells.")
+    return [record_from_document(cell, f"{source}, cell {number}") for number, cell in enumerate(cells, start=1)]
+
+
+def record_from_document(cell: Any, source: str) -> Record:
+    """One cell of results.json or one line of records.jsonl; `source` names it in the BadInput of anything else."""
+    wrong = problem(Record, cell) or _no_measurement(cell)
+    if wrong:
+        raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {wrong}.")
+    try:
+        return Record.from_dict(cell)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {error}.") from None
+
+
+def _no_measurement(cell: Mapping[str, Any]) -> str:
+    """What no clock, counter or division of two of them comes to; empty if nothing is."""
+    for name, value in cell.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            tiny = name.startswith(_RATES) and 0 < value < 1 / _MOST_FIGURE
+            if value < 0 or tiny or (isinstance(value, float) and value > _MOST_FIGURE):
+                return f"{name}: expected a figure from 0 to {_MOST_FIGURE:g}, seen {value!r}"
+    return ""
+
+
+def normalised(record: Record) -> Record:
+    """The record as it will be read back: numpy numbers are numbers, NaN and infinity are None."""
+    return Record.from_dict(plain(record.as_dict()))
+
+
+def json_bytes(document: Any) -> bytes:
+    """Indented JSON for people and programs; `document` has gone through `plain`."""
+    return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def record_line(record: Record) -> bytes:
+    """One line of records.jsonl."""
+    return (json.dumps(plain(record.as_dict()), ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def csv_bytes(records: Sequence[Record]) -> bytes:
+    """results.csv: a row a cell, a column for each field of a record, numbers in full precision."""
+    # pandas takes half a second to import: a session without a record (unit tests, --help) must not pay for it.
+    import pandas as pd
+
+    rows = [[plain(value) for value in record.as_dict().values()] for record in records]
+    # dtype=object keeps a whole number whole where another row has none (pandas would make it 1.0).
+    table = pd.DataFrame(rows, columns=list(RECORD_KEYS), dtype=object)
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def npz_bytes(samples: Mapping[str, Samples]) -> bytes:
+    """samples.npz: `<cell id>/duration_s` and `<cell id>/round_index` of every cell that has samples."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for cell, of_cell in samples.items():
+            _add_array(archive, f"{plain(cell)}/duration_s", np.asarray(of_cell.duration_s, dtype=np.float64))
+            _add_array(archive, f"{plain(cell)}/round_index", np.asarray(of_cell.round_index, dtype=np.int64))
+    return buffer.getvalue()
+
+
+def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
+    member = zipfile.ZipInfo(f"{name}.npy")  # its fixed date keeps the file the same for the same samples; np.savez's does not
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(member, "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def samples_from_npz(content: bytes) -> dict[str, Samples]:
+    """The inverse of `npz_bytes`; raises one of UNREADABLE on anything else, and inflates no more than a run may hold."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        cells = [name.removesuffix("/duration_s") for name in members if name.endswith("/duration_s")]
+        if sum(info.file_size for info in members.values()) > _MOST_SAMPLES_BYTES:
+            raise ValueError(f"its content is larger than {_MOST_SAMPLES_BYTES:,} bytes")
+        return {cell: _samples(archive, members[f"{cell}/duration_s"], members[f"{cell}/round_index"]) for cell in cells}
+
+
+def _samples(archive: zipfile.ZipFile, duration_s: zipfile.ZipInfo, round_index: zipfile.ZipInfo) -> Samples:
+    durations, rounds = (_array(archive, *each) for each in ((duration_s, np.float64), (round_index, np.int64)))
+    if durations.shape != rounds.shape or not (np.isfinite(durations) & (durations > 0)).all() or (rounds < 0).any():
+        raise ValueError(f"{duration_s.filename} and {round_index.filename} are not durations and the rounds that they are of")
+    return Samples(durations, rounds)
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """One array; what its head says is held against the member's size before memory is taken for it."""
+    with archive.open(member) as file:
+        shape, dtype = claimed_array(file, member.file_size)
+        if dtype != kind or len(shape) != 1:
+            raise ValueError(f"{member.filename} is {dtype} {list(shape)}")
+        content = file.read(shape[0] * dtype.itemsize)
+    return np.frombuffer(content, dtype=kind, count=shape[0]).copy()

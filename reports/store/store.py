@@ -1,0 +1,333 @@
+"""The folder of a run: opens it, appends each record at once, completes it at the end, reads it back.
+
+Measuring goes on whatever happens to the folder: what cannot be written there goes to a temporary folder, and
+`problems` says so. Nothing here raises OSError to its caller, save `load_run`, which says what is wrong by BadInput.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.contract.errors import BadInput
+from bench.contract.options import given_path
+from bench.contract.records import Record, Run, Samples
+from reports.store import documents
+from reports.store.folder_lock import Hold
+
+RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
+SAMPLE_PARTS = "samples.parts"
+UNDERWAY, UNDERWAY_SAMPLES = "underway.jsonl", "underway.npz"
+LATEST = "latest"
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+_MOST_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as it was measured: records in the order measured, samples by cell id, `notes` on what is incomplete."""
+
+    run: Run
+    records: tuple[Record, ...]
+    samples: Mapping[str, Samples] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class RunStore:
+    """Keeps a run in `<parent>/<utc time>-<host>/`, in memory too, so that a full disk costs nothing measured.
+
+    The folder is held (`folder_lock`) until `finish`: others can tell a run that goes on from one that was killed.
+    """
+
+    def __init__(self, parent: Path, run: Run, host: str) -> None:
+        self._parent = parent
+        self._name = folder_name(run.started_utc, host)
+        self._run = run
+        self._records: dict[str, Record] = {}
+        self._samples: dict[str, Samples] = {}
+        self._underway: dict[str, tuple[Record, Samples]] = {}
+        self._problems: list[str] = []
+        self._folder: Path | None = None
+        self._holds: list[Hold] = []
+        self._parts = 0
+        self._write(self._write_run)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run lies; None if nothing can be written anywhere."""
+        return self._folder
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be written, where it went instead: complete sentences for the terminal."""
+        return tuple(self._problems)
+
+    @property
+    def stored(self) -> StoredRun:
+        """All that was measured so far; a cell that was recorded again stands once, with its newest record."""
+        records, samples = _with_underway(self._records, self._samples, self._underway)
+        return StoredRun(self._run, tuple(records.values()), samples)
+
+    def update_run(self, run: Run) -> None:
+        """More is known of the run."""
+        self._run = run
+        self._write(self._write_run)
+
+    def add(self, record: Record, samples: Samples | None) -> None:
+        """A cell is finished: its record and samples are on the disk when this returns."""
+        record = documents.normalised(record)
+        self._records[record.id] = record
+        self._samples.pop(record.id, None)
+        if samples is not None:
+            self._samples[record.id] = samples
+        self._parts += 1
+        part = self._parts
+        self._write(lambda folder: self._append(folder, part, record, samples))
+
+    def keep_underway(self, cells: Sequence[tuple[Record, Samples]]) -> None:
+        """What the campaign under way has so far, instead of what it had before; none once its cells are finished."""
+        self._underway = {record.id: (documents.normalised(record), samples) for record, samples in cells}
+        self._write(lambda folder: _write_underway(folder, self._underway))
+
+    def finish(self) -> None:
+        """Write results.json, samples.npz and results.csv, each whole or not at all; point `latest` here; let the folder go."""
+        self._write(lambda folder: complete(folder, self.stored))
+        self._write(lambda folder: _write_underway(folder, {}))
+        self._write(_remove_parts)
+        if self._folder is not None and self._folder.parent == self._parent:
+            try:
+                point_latest(self._folder)
+            except OSError as error:
+                self._problems.append(f"{self._parent / LATEST} could not be pointed at this run: {error}.")
+        for hold in self._holds:
+            hold.release()
+
+    def _write(self, action: Callable[[Path], None]) -> None:
+        """Do `action` in the folder; if that fails, once more in a temporary one that then holds everything so far."""
+        try:
+            if self._folder is None and not self._problems:
+                self._folder = _new_folder(self._parent, self._name)
+                self._holds.append(Hold(self._folder))
+            if self._folder is not None:
+                action(self._folder)
+            return
+        except OSError as error:
+            failed, reason = self._folder or self._parent, error
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=f"servebench-{self._name}-"))
+            self._holds.append(Hold(self._folder))  # the one of before as well: the run that it began goes on
+            self._write_run(self._folder)
+            for part, (cell, record) in enumerate(self._records.items(), start=1):
+                self._append(self._folder, part, record, self._samples.get(cell))
+            _write_underway(self._folder, self._underway)
+            action(self._folder)
+            self._problems.append(f"Results could not be written to {failed}: {reason}. They are in {self._folder} instead.")
+        except OSError as error:
+            self._folder = None
+            self._problems.append(
+                f"Results could not be written to {failed}: {reason}; nor to a temporary folder: {error}. "
+                f"Only this terminal has them: make room, or give --report-dir a folder that can be written, and run again."
+            )
+
+    def _write_run(self, folder: Path) -> None:
+        write_atomic(folder / RUN, documents.json_bytes(documents.run_document(self._run)))
+
+    def _append(self, folder: Path, part: int, record: Record, samples: Samples | None) -> None:
+        if samples is not None:
+            (folder / SAMPLE_PARTS).mkdir(exist_ok=True)
+            content = documents.npz_bytes({record.id: samples})
+            write_atomic(folder / SAMPLE_PARTS / f"{part:06}.npz", content)
+        with (folder / RECORDS).open("ab") as file:
+            file.write(documents.record_line(record))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def folder_name(started_utc: str, host: str) -> str:
+    """`20261122T221300Z-host`: sorts by time; only letters, digits, dots, dashes and underscores."""
+    try:
+        started = datetime.fromisoformat(started_utc)
+    except ValueError:
+        started = datetime.now(UTC)
+    when = (started if started.tzinfo else started.replace(tzinfo=UTC)).astimezone(UTC)
+    return f"{when:%Y%m%dT%H%M%SZ}-{re.sub(r'[^A-Za-z0-9._-]+', '_', host)[:60].strip('._-') or 'host'}"
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """The file is there whole, or as it was before; raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def complete(folder: Path, stored: StoredRun) -> None:
+    """Write what a finished run has beyond run.json and records.jsonl; raises OSError."""
+    write_atomic(folder / RESULTS, documents.json_bytes(documents.results_document(stored.run, stored.records)))
+    write_atomic(folder / SAMPLES, documents.npz_bytes(stored.samples))
+    write_atomic(folder / CSV, documents.csv_bytes(stored.records))
+
+
+def point_latest(folder: Path) -> None:
+    """Make `latest` beside the folder a symbolic link to it, or a file with its name where links cannot be had."""
+    latest = folder.parent / LATEST
+    temporary = folder.parent / f".{LATEST}.{os.getpid()}.tmp"
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(folder.name, target_is_directory=True)
+        temporary.replace(latest)
+    except (OSError, NotImplementedError):
+        temporary.unlink(missing_ok=True)
+        write_atomic(latest, f"{folder.name}\n".encode())
+
+
+def resolve_latest(folder: Path) -> Path:
+    """The run that `latest` names where it is a file; any other path is itself. Raises BadInput for a file that names none."""
+    if folder.name != LATEST or not folder.is_file():
+        return folder
+    try:
+        name = _bounded(folder).decode().strip()
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{folder} cannot be read: {error}. Give the folder of one run.") from None
+    if not _FOLDER_NAME.fullmatch(name):
+        raise BadInput(f"{folder}: expected the name of a run's folder in it, seen {name[:80]!a}. Give the folder of one run.")
+    return folder.parent / name
+
+
+def named_run(name: str, typed_in: Path, parent: Path) -> Path:
+    """The folder that a person means by `name`: a path from where it was typed, or `latest`, the newest run in `parent`.
+
+    Unlike the link of that name, it may be one that did not end. Raises BadInput if there is none.
+    """
+    if name != LATEST or (typed_in / name).exists():
+        return resolve_latest(given_path("--resume", name, typed_in))
+    # A run's folder begins with its time. The link `latest` is one of them under another name.
+    runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
+    if not runs:
+        raise BadInput(f"{LATEST}: expected a run in {parent}, seen none. Give a run's folder, or its --report-dir as well.")
+    return max(runs, key=lambda each: each.name)
+
+
+def load_run(folder: Path) -> StoredRun:
+    """Read a run back: results.json, or run.json and records.jsonl of a run that did not end; raises BadInput."""
+    folder = resolve_latest(folder)
+    if (folder / RESULTS).is_file():
+        document = _read_json(folder / RESULTS)
+        run = documents.run_from_document(document, str(folder / RESULTS))
+        records = documents.cells_from_document(document, str(folder / RESULTS))
+        notes: list[str] = []
+    elif (folder / RUN).is_file():
+        run = documents.run_from_document(_read_json(folder / RUN), str(folder / RUN))
+        records, notes = _read_lines(folder / RECORDS)
+        notes.insert(0, "This run did not end: it was stopped, or still goes on. Shown is what it had finished until then.")
+        finished = {record.id for record in records}
+        underway = [record for record in _read_lines(folder / UNDERWAY)[0] if record.id not in finished]
+        if underway:
+            records += underway
+            notes.insert(1, f"Of cells that were being measured ({len(underway)}) what was kept last is shown, unverified.")
+    else:
+        raise BadInput(f"{folder} holds no run: expected {RESULTS}, or {RUN} and {RECORDS}. Give the folder of one run.")
+    newest = {record.id: record for record in records}
+    samples, sample_notes = _read_samples(folder)
+    return StoredRun(run, tuple(newest.values()), samples, (*notes, *sample_notes))
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+        try:
+            (parent / f"{name}{suffix}").mkdir()
+        except FileExistsError:
+            continue
+        return parent / f"{name}{suffix}"
+    raise OSError(f"a hundred runs of this second lie in {parent} already")
+
+
+def _write_underway(folder: Path, cells: Mapping[str, tuple[Record, Samples]]) -> None:
+    if not cells:
+        for name in (UNDERWAY, UNDERWAY_SAMPLES):
+            (folder / name).unlink(missing_ok=True)
+        return
+    write_atomic(folder / UNDERWAY_SAMPLES, documents.npz_bytes({cell: samples for cell, (_, samples) in cells.items()}))
+    write_atomic(folder / UNDERWAY, b"".join(documents.record_line(record) for record, _ in cells.values()))
+
+
+def _with_underway(
+    records: Mapping[str, Record], samples: Mapping[str, Samples], underway: Mapping[str, tuple[Record, Samples]]
+) -> tuple[dict[str, Record], dict[str, Samples]]:
+    """Finished cells, and behind them those that were not finished."""
+    open_ = {cell: kept for cell, kept in underway.items() if cell not in records}
+    return (
+        {**records, **{cell: record for cell, (record, _) in open_.items()}},
+        {**samples, **{cell: kept for cell, (_, kept) in open_.items()}},
+    )
+
+
+def _remove_parts(folder: Path) -> None:
+    """The parts are all in samples.npz now."""
+    parts = folder / SAMPLE_PARTS
+    if parts.is_dir():
+        for part in parts.iterdir():
+            part.unlink()
+        parts.rmdir()
+
+
+def _bounded(path: Path) -> bytes:
+    """A file's content; raises OSError, also for one that no run of ours writes: it would fill the memory."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise OSError(f"{path.stat().st_size:,} bytes; at most {_MOST_BYTES:,} are read")
+    return path.read_bytes()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return documents.parsed(_bounded(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read as JSON: {error}. Give a run whose files are as they were written.") from None
+
+
+def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
+    """The records of a run that did not end; a line that was torn while it was written is left out and counted."""
+    records, torn = [], []
+    try:
+        lines = _bounded(path).splitlines() if path.is_file() else []
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error}. Give a run whose files are as they were written.") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            cell = documents.parsed(line)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            torn.append(str(number))
+            continue
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{path}, line {number} is not a cell: {error}.") from None
+        records.append(documents.record_from_document(cell, f"{path}, line {number}"))
+    note = f"{path.name}: line {', '.join(torn)} was not written to its end and is left out."
+    return records, [note] if torn else []
+
+
+def _read_samples(folder: Path) -> tuple[dict[str, Samples], list[str]]:
+    """Samples of the whole run and of its finished cells, newest last; a file that cannot be read is noted."""
+    samples: dict[str, Samples] = {}
+    notes = []
+    whole = [path for path in (folder / UNDERWAY_SAMPLES, folder / SAMPLES) if path.is_file()]
+    for path in (*whole, *sorted((folder / SAMPLE_PARTS).glob("*.npz"))):
+        try:
+            samples.update(documents.samples_from_npz(_bounded(path)))
+        except documents.UNREADABLE as error:
+            notes.append(f"{path.name} cannot be read ({error}): latency distributions of its cells are missing.")
+    return samples, notes

@@ -1,0 +1,1 @@
+"""Tables as data: columns, rows, and how a number or a foreign text is written."""

@@ -1,0 +1,95 @@
+"""How images are cut into payloads, and that fresh ones are fresh."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.contract.system import Dataset
+from bench.contract.tensors import FloatArray
+from bench.protocols.raw_float32 import CODEC
+from bench.verification.payloads import PayloadPress, batches
+from tests.bench.scripted import IMAGES, PREDICT, asked, little_dataset
+
+
+def test_full_batches_wrap_around() -> None:
+    """1000 images in batches of 128: eight full ones, every image in at least one."""
+    found = batches(1000, 128, wrap=True)
+    assert [len(batch) for batch in found] == [128] * 8
+    assert {index for batch in found for index in batch} == set(range(1000))
+    assert found[-1][-1] == 8 * 128 - 1000 - 1
+
+
+def test_accuracy_batches_hold_each_image_once() -> None:
+    """Without wrapping the last batch is short: 7 x 128 + 104."""
+    found = batches(1000, 128, wrap=False)
+    assert [len(batch) for batch in found] == [128] * 7 + [104]
+    assert [index for batch in found for index in batch] == list(range(1000))
+
+
+def test_book_holds_what_each_payload_must_be_answered_with() -> None:
+    """Payload k's images and the expected scores k belong together; endpoints of one protocol share the book."""
+    dataset = little_dataset()
+    press = PayloadPress(dataset, PREDICT)
+    book = press.book(CODEC, 5)
+    for payload, expected in zip(book.payloads, book.expected, strict=True):
+        assert np.array_equal(asked(payload.body), dataset.images[list(payload.indices)])
+        assert np.allclose(PREDICT(asked(payload.body)), expected)
+    assert press.book(CODEC, 5) is book
+    assert book.encode_s > 0
+
+
+def test_fresh_payloads_never_repeat_and_their_scores_are_known() -> None:
+    """Two rounds over the dataset: all bodies differ, from each other and from the dataset's own."""
+    press = PayloadPress(little_dataset(), PREDICT)
+    make = press.fresh(CODEC, 3)
+    fresh = [make() for _ in range(2 * IMAGES)]
+    own = {payload.body for payload in press.book(CODEC, 3).payloads}
+    images = [image.tobytes() for payload in fresh for image in asked(payload.body)]
+    assert len({payload.body for payload in fresh} | own) == len(fresh) + len(own)
+    assert len(set(images)) == len(images)
+    for payload, expected in zip(fresh, press.fresh_expected(fresh), strict=True):
+        assert PREDICT(asked(payload.body)) == pytest.approx(expected, abs=1e-6)
+
+
+def dataset_of(images: FloatArray) -> Dataset:
+    return Dataset("made up", images, None, ("0",), sha256="0", synthetic=False, source="here")
+
+
+def fresh_images(images: FloatArray, batch_size: int, payloads: int) -> FloatArray:
+    """What the first fresh payloads hold, one image after the other."""
+    press = PayloadPress(dataset_of(images), lambda asked: asked[:, :1])
+    make = press.fresh(CODEC, batch_size)
+    bodies = [make().body for _ in range(payloads)]
+    return np.concatenate([np.frombuffer(body, "<f4", offset=4).reshape(batch_size, -1) for body in bodies])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 64])
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 16.0, 1e6])
+def test_fresh_images_are_new_and_next_to_the_repeated_ones(width: int, scale: float) -> None:
+    """Of any width and size of values, whole numbers, negative ones and zeros: all differ, none by what could matter."""
+    random = np.random.default_rng(0)
+    images = (random.integers(-3, 4, (7, width)) * scale).astype(np.float32)
+    images[:, 0] = scale
+    found = fresh_images(images, 5, payloads=120)
+    assert len({image.tobytes() for image in found}) == 600
+    repeated = np.tile(images[:5], (120, 1))
+    assert np.abs(found - repeated).max() <= max(np.abs(images).max() * 2**-11, 2**-72)
+    assert (np.abs(found) >= np.abs(repeated)).all(), "cut off, a whole number stays what it is"
+    assert (np.abs(found[found != 0]) > 1e-31).all(), "no denormal numbers"
+
+
+def test_what_is_always_zero_stays_zero() -> None:
+    """A model may have learnt nothing of it: its weights there can be of a kind that takes far longer to multiply with."""
+    images = np.random.default_rng(0).random((9, 20), dtype=np.float32)
+    images[:, :15] = 0
+    assert not fresh_images(images, 4, payloads=50)[:, :15].any()
+
+
+def test_a_serial_number_goes_on_beyond_one_value() -> None:
+    """Millions of images later they still differ."""
+    images = np.random.default_rng(0).random((4, 3), dtype=np.float32)
+    press = PayloadPress(dataset_of(images), lambda asked: asked[:, :1])
+    numbers = [*range(300), *range(65_530, 65_540), *range(16_777_210, 16_777_220)]
+    found = [press._fresh_images(number, (0, 1)) for number in numbers]
+    assert len({image.tobytes() for pair in found for image in pair}) == 2 * len(numbers)

@@ -1,0 +1,104 @@
+"""results.json, results.csv and samples.npz are what docs/results.md and the schema say."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.contract.records import SCHEMA_VERSION, Record, Run, Verdict
+from reports.store import documents
+from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, many
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """The schema in the tree."""
+    loaded: dict[str, Any] = json.loads((ROOT / "reports" / "store" / "schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    "records",
+    [every_verdict(), [], [a_record()], many(40), [a_record(backend=NASTY, reason=NASTY)]],
+    ids=["every verdict", "zero", "one", "forty", "nasty"],
+)
+def test_results_json_fits_its_schema(schema: dict[str, Any], records: list[Record]) -> None:
+    """Whatever was measured."""
+    document = json.loads(documents.json_bytes(documents.results_document(a_run(), records)))
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_schema_refuses_what_is_not_a_result(schema: dict[str, Any]) -> None:
+    """An unknown field, an unknown verdict, a missing field."""
+    good = documents.results_document(a_run(), [a_record()])
+    cell = good["cells"][0]
+    for bad in ({**cell, "colour": 1}, {**cell, "verdict": "SPLENDID"}, {k: v for k, v in cell.items() if k != "rank"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**good, "cells": [bad]}, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_schema_and_documentation_name_every_field_in_order(schema: dict[str, Any]) -> None:
+    """A field that is added to Record or Run must be described before it is released."""
+    cell_fields = [field.name for field in fields(Record)]
+    run_fields = [field.name for field in fields(Run) if field.name not in ("environment", "dataset", "model")]
+    text = (ROOT / "docs" / "results.md").read_text()
+    assert list(schema["$defs"]["cell"]["properties"]) == cell_fields
+    assert set(schema["properties"]["run"]["properties"]) == set(run_fields)
+    assert schema["$defs"]["cell"]["properties"]["verdict"]["enum"] == [str(verdict) for verdict in Verdict]
+    assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+    for name in (*cell_fields, *run_fields, *map(str, Verdict)):
+        assert f"| `{name}` |" in text
+
+
+def test_documentation_and_schema_say_the_same_of_a_field(schema: dict[str, Any]) -> None:
+    """One description, in both places."""
+    text = (ROOT / "docs" / "results.md").read_text()
+    for name, described in schema["$defs"]["cell"]["properties"].items():
+        rows = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert any(described["description"] in row for row in rows), name
+
+
+def test_csv_agrees_with_json_on_every_value() -> None:
+    """A row a cell, all digits, whole numbers whole, null is empty."""
+    records = [*every_verdict(), a_record(backend=NASTY, reason=NASTY)]
+    table = pd.read_csv(io.BytesIO(documents.csv_bytes(records)), dtype=str, keep_default_na=False)
+    cells = documents.results_document(a_run(), records)["cells"]
+    assert list(table.columns) == list(documents.RECORD_KEYS)
+    assert len(table) == len(cells)
+    for row, cell in zip(table.to_dict("records"), cells, strict=True):
+        for key, value in cell.items():
+            if value is None:
+                assert row[key] == ""
+            elif isinstance(value, str):
+                assert row[key].replace("\r\n", "\n") == value
+            else:
+                assert type(value)(row[key]) == value
+
+
+def test_csv_of_no_cell_has_its_header() -> None:
+    """A program that reads it finds the columns."""
+    assert documents.csv_bytes([]).decode().strip() == ",".join(documents.RECORD_KEYS)
+
+
+def test_samples_are_plain_arrays_by_cell() -> None:
+    """As documented: two arrays a cell, readable without pickle, the same bytes for the same samples."""
+    stored = a_stored_run()
+    content = documents.npz_bytes(stored.samples)
+    assert content == documents.npz_bytes(stored.samples)
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        for cell, samples in stored.samples.items():
+            assert archive[f"{cell}/duration_s"].dtype == np.float64
+            assert archive[f"{cell}/round_index"].dtype == np.int64
+            np.testing.assert_array_equal(archive[f"{cell}/duration_s"], samples.duration_s)
+            np.testing.assert_array_equal(archive[f"{cell}/round_index"], samples.round_index)

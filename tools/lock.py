@@ -1,0 +1,95 @@
+"""`python -m tools.lock`: writes every lock file again, from PyPI's own index; `tox -e lock` has the tool for it.
+
+One for each requirements file of a backend and an exporter, and one for each dependency group that CI uses. What is locked
+holds for every Python from the oldest that the project runs on, and for every platform. A version that a lock has already is
+kept where it still does; `--upgrade` takes the newest. The digests of images are asked of their registries, through the engine;
+where none answers, that is said, and what is locked stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from bench.contract.errors import BadInput
+from fixtures.engines.docker.docker import DockerApi, EngineError
+from fixtures.engines.locks import IMAGES_LOCK, LOCK_SUFFIX, asks_for_something, opt_out
+from fixtures.image_locks import lock_images, tagged_images
+from fixtures.specs.spec import load_specs
+
+CHECKOUT = Path(__file__).parents[1]
+GROUPS = ("run", "audit", "test", "lint", "type")
+"""Those that CI installs; `train` has PyTorch, whose CPU builds come from an index of their own."""
+
+FIXTURES = CHECKOUT / "fixtures"
+LOCKS = CHECKOUT / "locks"
+PYPI = "https://pypi.org/simple"
+OLDEST_PYTHON = "3.11"
+
+
+def group_lock(group: str) -> Path:
+    """The lock file of a dependency group."""
+    return LOCKS / f"{group}{LOCK_SUFFIX}"
+
+
+def requirements_files() -> list[Path]:
+    """Every requirements file that is to have a lock."""
+    found = sorted([*FIXTURES.glob("backends/*/requirements*.txt"), *FIXTURES.glob("exporters/*/requirements*.txt")])
+    found += sorted(LOCKS.glob("*.txt"))
+    return [file for file in found if asks_for_something(file) and opt_out(file) is None]
+
+
+def _jobs() -> Iterator[tuple[list[str], Path]]:
+    """What to lock, as arguments, and where to."""
+    for file in requirements_files():
+        options = ["--no-deps"] if "no-deps" in file.stem else []
+        yield [*options, str(file.relative_to(CHECKOUT))], file.with_suffix(LOCK_SUFFIX)
+    for group in GROUPS:
+        yield ["--group", f"pyproject.toml:{group}"], group_lock(group)
+
+
+def main(arguments: list[str]) -> int:
+    """Write them all; 1 if one of packages could not be made."""
+    parser = argparse.ArgumentParser(prog="python -m tools.lock", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that the requirements allow")
+    wants_newest = parser.parse_args(arguments).upgrade
+    failed = _lock_packages(["--upgrade"] if wants_newest else [])
+    lock_public_images(upgrade=wants_newest)
+    return min(failed, 1)
+
+
+def _lock_packages(upgrade: list[str]) -> int:
+    """How many could not be made."""
+    failed = 0
+    LOCKS.mkdir(exist_ok=True)
+    for what, lock in _jobs():
+        # no settings of this machine: neither its index nor its files may show in what others install
+        command = ["uv", "pip", "compile", "--quiet", "--no-config", "--default-index", PYPI, "--universal"]
+        command += ["--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-header", "--no-annotate", *upgrade]
+        done = subprocess.run([*command, *what, "--output-file", str(lock.relative_to(CHECKOUT))], cwd=CHECKOUT, check=False)
+        print(f"{lock.relative_to(CHECKOUT)}: {'written' if done.returncode == 0 else 'FAILED'}", flush=True)
+        failed += done.returncode != 0
+    return failed
+
+
+def lock_public_images(*, upgrade: bool) -> None:
+    """Look up the digests of all images that are named by a tag; where no engine answers, that is said."""
+    references = tagged_images(load_specs(FIXTURES / "backends").values())
+    try:
+        api = DockerApi.connect()
+    except EngineError as error:
+        print(f"{IMAGES_LOCK.name}: left as it is, no container engine answers to ask registries through: {error}")
+        return
+    try:
+        with closing(api):
+            lock_images(references, IMAGES_LOCK, api.registry_digest, print, upgrade=upgrade)
+    except BadInput as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
