@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bench.analysis.compared_cells import slices_of
+from bench.analysis.lane_speeds import slices_of
 from bench.contract.console import Console
 from bench.contract.options import get_option
 from bench.contract.system import Dataset, Fleet, Model
-from bench.load.lane import Lane, Part
+from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
 from bench.load.payload_sources import CyclingFeed
 from bench.load.scheduler import Campaign, Progress, Settings
@@ -56,7 +56,7 @@ class Bench:
         transport = open_transport(system, endpoint)
         payloads = self.press.book(codec(endpoint.protocol), 1).payloads[:100]
         feed = CyclingFeed(payloads, transport.prepare)
-        return Lane(part=Part.MEASURE, system=system, drive=OneClient(transport), feed=feed, goal_s=self.settings.max_time_s)
+        return Lane(Part.MEASURE, system, OneClient(transport), feed, Goals(self.settings.max_time_s))
 
     def interleaved(
         self, lanes: Sequence[Lane], seed: int, name: str, slower: Lane | None = None
@@ -68,11 +68,12 @@ class Bench:
         settings = replace(self.settings, seed=seed)
         Campaign(list(lanes), settings, self.progress(name)).run()
         for lane in lanes:
-            if lane.errors:
-                raise lane.errors[0]
-        if slower is not None:
-            slower.booked = [replace(booked, pace_s=booked.pace_s * SLOWER) for booked in slower.booked]
-        effects = bootstrap_effects(slices_of(lanes), len(lanes), seed=seed)
+            if lane.results.errors:
+                raise lane.results.errors[0]
+            if lane is slower:
+                slices = lane.results.slices
+                slices[:] = [replace(result, pace_s=result.pace_s * SLOWER) for result in slices]
+        effects = bootstrap_effects(slices_of([lane.results.slices for lane in lanes]), len(lanes), seed=seed)
         return [ratios(effects, to) for to in range(len(lanes))]
 
     def one_after_the_other(self, lanes: Sequence[Lane]) -> list[float]:
@@ -80,10 +81,10 @@ class Bench:
         rates = []
         for lane in lanes:
             for slice_s in (0.2, self.settings.max_time_s):  # a warm-up first
-                done = lane.drive.run(lane.feed.sendings(1), slice_s=slice_s, typical_s=0.0, opener=True)
+                done = lane.pattern.run(lane.source.sendings(1), slice_s=slice_s, typical_s=0.0, opener=True)
                 if done.error:
                     raise done.error
-            lane.drive.close()
+            lane.pattern.close()
             rates.append(len(done.duration_s) / sum(done.duration_s))
         return rates
 

@@ -7,14 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from bench.analysis.cell_record import CellRun
+from bench.analysis.cell_measurement import CellRun
 from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS, Kind
 from bench.contract.system import Fleet, Role
 from bench.load.connection_pool import Crowd
-from bench.load.lane import Lane, Part
-from bench.load.load_patterns import Clients, Drive, OneClient, OpenLoop, Peak, SloSearch
-from bench.load.payload_sources import CyclingFeed, Feed, FreshFeed, Prepare
+from bench.load.lane import Goals, Lane, Part
+from bench.load.load_patterns import Clients, LoadPattern, OneClient
+from bench.load.payload_sources import CyclingFeed, FreshFeed, PayloadSource, Prepare
+from bench.load.scheduled_load import OpenLoop, Peak, SloSearch
 from bench.load.scheduler import Settings
 from bench.load.slo_search import Search
 from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
@@ -60,28 +61,29 @@ class LaneMaker:
         kind = cell.scenario.kind
         book = self._press.book(codec(cell.endpoint.protocol), cell.scenario.batch_size, wrap=kind is not Kind.ACCURACY)
         if kind in UNDER_LOAD:
-            return CellRun(cell=cell, book=book, measure=self._lane_under_load(cell), again=again)
-        run = CellRun(
-            cell=cell, book=book, measure=self._lane(cell, Part.MEASURE, partial(CyclingFeed, book.payloads)), again=again
-        )
+            return CellRun(cell=cell, payload_set=book, measure=self._lane_under_load(cell), rerun=again)
+        measure = self._lane(cell, Part.MEASURE, partial(CyclingFeed, book.payloads))
+        same = fresh = None
         # A twin too: what it is compared with has these connections as well, and some servers are slower with each one more.
         if self._audits and cell.backend.role in (Role.SERVER, Role.TWIN) and kind is not Kind.ACCURACY:
-            run.same = self._lane(cell, Part.SAME, partial(CyclingFeed, book.payloads[:1]))
-            fresh = self._press.fresh(book.codec, cell.scenario.batch_size)
-            run.fresh = self._lane(cell, Part.FRESH, partial(FreshFeed, fresh))
-        return run
+            same = self._lane(cell, Part.SAME, partial(CyclingFeed, book.payloads[:1]))
+            grow = self._press.fresh(book.codec, cell.scenario.batch_size)
+            fresh = self._lane(cell, Part.FRESH, partial(FreshFeed, grow))
+        return CellRun(cell=cell, payload_set=book, measure=measure, same=same, fresh=fresh, rerun=again)
 
-    def _lane(self, cell: Cell, part: Part, feed: Callable[[Prepare], Feed]) -> Lane:
+    def _lane(self, cell: Cell, part: Part, source: Callable[[Prepare], PayloadSource]) -> Lane:
         system = self._fleet.running[cell.backend.name]
         transport = open_transport(system, system.endpoints[cell.endpoint.name])
         audits, burner = part is not Part.MEASURE, self._idle.burner(cell.backend.name)
         return Lane(
             part=part,
             system=system,
-            drive=OneClient(transport),
-            feed=feed(transport.prepare),
-            goal_s=(AUDIT_SHARE if audits else 1.0) * self._settings.max_time_s,
-            least_slices=AUDIT_SLICES if audits else 1 if burner is None else LEAST_SLICES,
+            pattern=OneClient(transport),
+            source=source(transport.prepare),
+            goals=Goals(
+                measured_s=(AUDIT_SHARE if audits else 1.0) * self._settings.max_time_s,
+                slices=AUDIT_SLICES if audits else 1 if burner is None else LEAST_SLICES,
+            ),
             endpoint=cell.endpoint.id,
             burner=burner,
         )
@@ -93,18 +95,20 @@ class LaneMaker:
         return Lane(
             part=Part.MEASURE,
             system=self._fleet.running[cell.backend.name],
-            drive=self._drive(cell, crowd, peak),
-            feed=feed,
-            # Of null's open loop it is enough to see that the client keeps its schedule.
-            goal_s=self._settings.max_time_s / (_WINDOWS if instrument and scenario.kind is Kind.OPEN_LOOP else 1),
-            least_slices=_CLIENTS_SLICES if scenario.kind is Kind.CLIENTS else 1,
-            least_exchanges=min_samples(0.99) if scenario.kind is Kind.OPEN_LOOP else 0,
+            pattern=self._pattern(cell, crowd, peak),
+            source=feed,
+            goals=Goals(
+                # Of null's open loop it is enough to see that the client keeps its schedule.
+                measured_s=self._settings.max_time_s / (_WINDOWS if instrument and scenario.kind is Kind.OPEN_LOOP else 1),
+                slices=_CLIENTS_SLICES if scenario.kind is Kind.CLIENTS else 1,
+                exchanges=min_samples(0.99) if scenario.kind is Kind.OPEN_LOOP else 0,
+            ),
             clients=scenario.concurrency if scenario.kind is Kind.CLIENTS else 1,
             endpoint=cell.endpoint.id,
             burner=self._idle.burner(cell.backend.name),
         )
 
-    def _drive(self, cell: Cell, crowd: Crowd, peak: Peak) -> Drive:
+    def _pattern(self, cell: Cell, crowd: Crowd, peak: Peak) -> LoadPattern:
         scenario = cell.scenario
         if scenario.kind is Kind.CLIENTS:
             return Clients(crowd, scenario.concurrency)

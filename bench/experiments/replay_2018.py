@@ -22,7 +22,7 @@ from bench.contract.tensors import IntArray
 from bench.contract.wire import Answer, Codec
 from bench.experiments.clients_2018 import GraphPipeClient, JsonClient, client_of_2018
 from bench.load.closed_loop import Slice, run_slice
-from bench.load.lane import Lane, Part
+from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
 from bench.load.payload_sources import CyclingFeed
 from bench.load.scheduler import Campaign, Progress, Settings
@@ -130,24 +130,24 @@ class StudyReplay:
             with awake(lane.burner):
                 transport.connect()
                 if study.step is StudyStep.WARMED_UP and most is None:
-                    self._keep(lane, run_slice(transport, lane.feed.sendings(0), slice_s=seconds / 4, opener=False))
-                    lane.duration_s.clear()
-                self._keep(lane, run_slice(transport, lane.feed.sendings(0), slice_s=seconds, opener=False, most=most))
+                    self._keep(lane, run_slice(transport, lane.source.sendings(0), slice_s=seconds / 4, opener=False))
+                    lane.results.duration_s.clear()
+                self._keep(lane, run_slice(transport, lane.source.sendings(0), slice_s=seconds, opener=False, most=most))
         except ExchangeError as error:
-            lane.errors.append(error)
+            lane.results.errors.append(error)
         except BackendFailed as error:
-            lane.note_disobedience(error)
+            lane.retire_uncontrolled(error)
         finally:
             transport.close()
-        rounds = (np.cumsum(lane.duration_s) / _ROUND_S).astype(np.int64)
+        rounds = (np.cumsum(lane.results.duration_s) / _ROUND_S).astype(np.int64)
         self._book(study, system, lane, transport, rounds)
 
     @staticmethod
     def _keep(lane: Lane, done: Slice) -> None:
-        lane.keep(done.answers)
-        lane.duration_s.extend(done.duration_s)
+        lane.keep_answers(done.answers)
+        lane.results.duration_s.extend(done.duration_s)
         if done.error is not None:
-            lane.errors.append(done.error)
+            lane.results.errors.append(done.error)
 
     def _interleaved(self, studies: Sequence[StudyCell]) -> None:
         """All systems side by side in short slices: the suite's own way."""
@@ -158,7 +158,7 @@ class StudyReplay:
         Campaign([lane for _, lane, _ in lanes.values()], settings, _silent).run()
         for study in studies:
             system, lane, transport = lanes[study.id]
-            self._book(study, system, lane, transport, np.asarray(lane.round_index, dtype=np.int64))
+            self._book(study, system, lane, transport, np.asarray(lane.results.round_index, dtype=np.int64))
 
     def _lane(self, study: StudyCell) -> tuple[SystemUnderTest, Lane, Any]:
         system = self._fleet.running[study.cell.backend.name]
@@ -170,9 +170,9 @@ class StudyReplay:
         else:
             transport = open_transport(system, endpoint)
         feed = CyclingFeed(book.payloads, transport.prepare)
-        goal_s = self._plan.settings.max_time_s * TIME_SHARE
+        goals = Goals(self._plan.settings.max_time_s * TIME_SHARE)
         burner = self._idle.burner(study.cell.backend.name)
-        lane = Lane(part=Part.MEASURE, system=system, drive=OneClient(transport), feed=feed, goal_s=goal_s, burner=burner)
+        lane = Lane(Part.MEASURE, system, OneClient(transport), feed, goals, burner=burner)
         return system, lane, transport
 
     def _book_of(self, study: StudyCell) -> PayloadBook:
@@ -180,15 +180,15 @@ class StudyReplay:
 
     def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, transport: object, rounds: IntArray) -> None:
         cell, book = study.cell, self._book_of(study)
-        answers = [Answer(index, body) for index, body in lane.answers]
+        answers = [Answer(index, body) for index, body in lane.results.answers]
         decoder = _decoder(transport, book.codec)
         checked = self._press.verifier(decoder, book.payloads, book.expected).verify(answers, len(self._press.dataset))
         speed = None
-        if lane.duration_s:
-            images = np.full(len(lane.duration_s), cell.scenario.batch_size)
-            speed = throughput(images, np.asarray(lane.duration_s), rounds, seed=self._plan.settings.seed)
-        errors = f"{len(lane.errors)} errors, the first: {lane.errors[0]}" if lane.errors else ""
-        problem = errors or lane.retired or checked.first_wrong
+        if lane.results.duration_s:
+            images = np.full(len(lane.results.duration_s), cell.scenario.batch_size)
+            speed = throughput(images, np.asarray(lane.results.duration_s), rounds, seed=self._plan.settings.seed)
+        errors = f"{len(lane.results.errors)} errors, the first: {lane.results.errors[0]}" if lane.results.errors else ""
+        problem = errors or lane.state.retired or checked.first_wrong
         self._results[study.id] = StudyResult(
             StudyRow(
                 backend=cell.backend.name,
@@ -202,11 +202,11 @@ class StudyReplay:
                 images_per_s=speed.value if speed and not problem else None,
                 images_per_s_low=speed.low if speed and not problem else None,
                 images_per_s_high=speed.high if speed and not problem else None,
-                exchanges=len(lane.duration_s),
+                exchanges=len(lane.results.duration_s),
                 agreement=checked.agreement,
                 problem=problem,
             ),
-            lane.duration_s,
+            lane.results.duration_s,
         )
 
 

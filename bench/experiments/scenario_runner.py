@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.analysis.base_cell import RatioTo
-from bench.analysis.cell_record import CellRun, Outcome, blank_record, pass_outcome
+from bench.analysis.cell_measurement import CellRun
+from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
 from bench.analysis.compared_cells import records_of
 from bench.analysis.open_loop_cells import outcome_on_schedule
 from bench.contract.cells import Cell
@@ -142,7 +143,7 @@ class Campaigns:
 
     def _book_pass(self, run: CellRun) -> None:
         outcome = pass_outcome(run, self._press)
-        self._book(run.cell, outcome.record, outcome.samples, run.measure.warm_up_s)
+        self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist())
         self._plan.emit_disagreements(outcome.disagreements)
 
     def _measure(self, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
@@ -156,7 +157,7 @@ class Campaigns:
             interrupted = False
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
-            if not interrupted or any(lane.duration_s for lane in lanes):
+            if not interrupted or any(lane.results.duration_s for lane in lanes):
                 with held_back() as held:
                     self._book_measured(runs, interrupted)
                     self._emit_run()  # what the paused ones used meanwhile is known now
@@ -180,7 +181,10 @@ class Campaigns:
     def _outcomes(self, runs: Sequence[CellRun], interrupted: bool) -> list[Outcome]:
         cpus = len(self._fleet.server_cpus)
         if runs[0].cell.scenario.kind in (Kind.OPEN_LOOP, Kind.SLO):
-            return [outcome_on_schedule(run, self._press, interrupted=interrupted and not run.measure.finished) for run in runs]
+            return [
+                outcome_on_schedule(run, self._press, interrupted=interrupted and not run.measure.state.finished)
+                for run in runs
+            ]
         return records_of(
             runs,
             self._press,

@@ -11,7 +11,7 @@ Prepare = Callable[[Payload], Any]
 """From a payload to what the lane's transport sends."""
 
 
-class Feed(Protocol):
+class PayloadSource(Protocol):
     """Where a lane's payloads come from; their requests are prepared before the clock."""
 
     @property
@@ -23,8 +23,8 @@ class Feed(Protocol):
         """(payload index, request) for the next slice, in which about `expected` are likely to be sent."""
         ...
 
-    def sent(self, index: int) -> None:
-        """That request has been answered."""
+    def release(self, index: int) -> None:
+        """That request has been answered: a source that will not send it again lets go of it."""
         ...
 
 
@@ -36,14 +36,14 @@ class CyclingFeed:
         self._requests = [prepare(payload) for payload in payloads]
         self._at = 0
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see Feed
+    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
         """Without end."""
         while True:
             index = self._at
             self._at = (index + 1) % len(self._requests)
             yield index, self._requests[index]
 
-    def sent(self, index: int) -> None:
+    def release(self, index: int) -> None:
         """Kept: it will be sent again."""
 
 
@@ -64,6 +64,6 @@ class FreshFeed:
             self._requests[index] = self._prepare(self.payloads[index])
         return iter([(index, self._requests[index]) for index in range(first, first + expected)])
 
-    def sent(self, index: int) -> None:
+    def release(self, index: int) -> None:
         """Never sent again, so let go."""
         self._requests.pop(index, None)

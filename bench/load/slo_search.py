@@ -18,6 +18,22 @@ _NEEDED = 2  # of three
 _MOST_PROBES = 40
 
 
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Where a search stands; loads are parts of the peak.
+
+    `low` is the highest load that held its limit, 0 where none did, `high` the lowest that did not, None where all held;
+    `held` are the probes of `low` that held. `undecided` is the load at which it stopped because a probe could not tell, None
+    otherwise; `ended` whether it came to an end.
+    """
+
+    low: float
+    high: float | None
+    held: tuple[Slice, ...]
+    undecided: float | None
+    ended: bool
+
+
 @dataclass(slots=True)
 class Search:
     """`load` is what should be probed next, None once the search is over.
@@ -34,6 +50,11 @@ class Search:
     probes: int = 0
     _passed: list[Slice] = field(default_factory=list)
     _failed: int = 0
+
+    @property
+    def result(self) -> SearchResult:
+        """What it found so far."""
+        return SearchResult(self.low, self.high, tuple(self.held), self.undecided, ended=self.load is None)
 
     def note(self, passed: bool | None, probe: Slice, *, clearly: bool = False) -> None:
         """What the probe of `load` said, None where it cannot tell, and whether one is enough to know.

@@ -18,9 +18,9 @@ from bench.contract.scenarios import Arrival
 from bench.contract.wire import Endpoint, Payload
 from bench.load.closed_loop import Slice, run_slice
 from bench.load.connection_pool import Crowd
-from bench.load.load_patterns import saturated
 from bench.load.open_loop import Schedule, run_schedule, schedule
 from bench.load.payload_sources import CyclingFeed
+from bench.load.scheduled_load import saturated
 from bench.transports.http import HttpTransport
 
 pytestmark = pytest.mark.alone
