@@ -75,8 +75,8 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
     )
     verdict, reason = decide(evidence)
     # A search's load and goodput, and the bracket of its speed, are those of the highest load that held.
-    found = search if search is not None and search.ended and not run.measure.state.retired else None
-    held = found if found is not None and found.held else None
+    ended = search if search is not None and search.ended and not run.measure.state.retired else None
+    bracket = ended if ended is not None and ended.held else None
     good_images = int(np.count_nonzero(shown.duration_s <= (scenario.slo_s or 0.0))) * scenario.batch_size
     complete = 0 < len(shown.duration_s) == shown.scheduled  # of the answered ones alone they would leave out the worst
     findings = Findings(
@@ -85,7 +85,7 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
         exchanges=len(shown.duration_s),
         rounds=len(measure.slices),
         measured_s=shown.seconds,
-        speed=_speed(shown, scenario.batch_size, found),
+        speed=_speed(shown, scenario.batch_size, ended),
         latencies=Latencies.of(shown.duration_s, scenario.kind) if complete else None,
         costs=Costs.of(measurement),
         schedule=ScheduleFigures(
@@ -93,27 +93,27 @@ def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool)
             offered_per_s=shown.scheduled / shown.seconds if shown.seconds else None,
             late_sends=late_sends,
             lag_p99_s=latency_percentile(measure.lag_s, 0.99),
-            load=held.low if held is not None else None,
-            goodput_per_s=good_images / shown.seconds if held is not None else None,
+            load=bracket.low if bracket is not None else None,
+            goodput_per_s=good_images / shown.seconds if bracket is not None else None,
         ),
     )
     disagreements = measurement.answers.disagreements if measurement.answers is not None else ()
     return Outcome(record_of(measurement, findings), _samples(measurement, shown), disagreements)
 
 
-def _speed(shown: _Offered, batch_size: int, found: SearchResult | None) -> Speed | None:
+def _speed(shown: _Offered, batch_size: int, ended: SearchResult | None) -> Speed | None:
     """Images a second; of a search that came to its end, with the bracket of where the highest load lies.
 
     0 where no load held the limit; None where nothing was timed, or a probe could not tell.
     """
-    if found is not None and not found.held:
-        return Speed(0.0, low=0.0) if found.undecided is None else None
+    if ended is not None and not ended.held:
+        return Speed(0.0, low=0.0) if ended.undecided is None else None
     if not len(shown.duration_s):
         return None
     rate = shown.exchanges * batch_size / shown.seconds
-    if found is None:
+    if ended is None:
         return Speed(rate)
-    return Speed(rate, low=rate, high=rate * found.high / found.low if found.high is not None else None)
+    return Speed(rate, low=rate, high=rate * ended.high / ended.low if ended.high is not None else None)
 
 
 def _lag_s(lag_s: FloatArray64) -> float | None:

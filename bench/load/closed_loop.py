@@ -21,15 +21,15 @@ Sendings = Iterator[tuple[int, Any]]
 
 @dataclass(slots=True)
 class Slice:
-    """What one slice brought: `duration_s` [n] of its timed exchanges, and every answer, the untimed ones' too.
+    """What one slice measured: `duration_s` [n], seconds of its timed exchanges, and every answer, untimed ones included.
 
-    `exchanges` were answered within `seconds`, which is what throughput is made of: of one client the sum of its durations,
-    of several the time of the window in which all were at it, of an open loop the time for which its schedule is looked at.
-    Of the latter two `duration_s` are of the requests that left, or should have left, within that window, whenever they
-    were answered: to count those that ended in it would leave out whatever takes longer than the window.
-    `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock.
-    Of an open loop, `scheduled` were to be sent within the window, `lag_s` [scheduled] is how late each left the client, and
-    `peak_per_s` what the server had carried just before.
+    Throughput is `exchanges` answered within `seconds`: of one client the sum of its durations, of several the window in
+    which all of them sent, of an open loop the window of its schedule. Of the latter two, `duration_s` are of the requests
+    that were sent, or due, within that window, whenever they were answered: to count those that ended in it would leave out
+    whatever takes longer than the window.
+    `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock;
+    `error` is what ended the slice early. Of an open loop, `scheduled` requests were due within the window, `lag_s`
+    [scheduled] is how late each left the client, and `peak_per_s` the server's peak measured just before, in requests.
     """
 
     duration_s: list[float] = field(default_factory=list)
@@ -65,8 +65,8 @@ def run_slice(
 ) -> Slice:
     """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `feed` ends.
 
-    An `opener` is one exchange before the first timed one: it warms caches that other slices have cooled. An error ends the
-    slice; it is kept in `Slice.error`, and what was timed before it stands.
+    The `opener`, a warm-up request, is one exchange before the first timed one: it warms caches that other slices have
+    cooled. An error ends the slice and is in `Slice.error`; what was timed before it stands.
     """
     outcome = Slice()
     durations, answers = outcome.duration_s, outcome.answers
@@ -91,18 +91,18 @@ def run_slice(
     except ExchangeError as error:
         outcome.error = error
     except StopIteration:
-        pass  # a feed that was already empty: nothing to send
+        pass  # no payload at all: nothing to send
     outcome.seconds, outcome.exchanges = sum(durations), len(durations)
     return outcome
 
 
 def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
-    """So many clients at once, each sending its next request after its last answer, for about `slice_s` seconds.
+    """`clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
-    The window opens when every client has had one answer, untimed, and `lead_in_s` is over, and closes with the first answer
-    after `slice_s`, so it begins and ends with an answer while all clients are at it. Timed are the requests that are sent
-    in it; until the last of them is answered all clients stay at it, and what is under way then is waited for. An error ends
-    the slice and drops what is under way; a window that had not closed counts for nothing.
+    The window opens once every client has had one untimed answer and `lead_in_s` is over, and closes with the first answer
+    after `slice_s`, so it begins and ends with an answer while all clients are sending. Timed are the requests that are sent
+    in it; all clients go on until the last of them is answered, and what is under way then is waited for. An error ends the
+    slice and drops what is under way; a window that had not closed counts for nothing.
     """
     run = _Clients(crowd, clients, feed, slice_s, lead_in_s)
     before = crowd.reconnects
@@ -142,7 +142,7 @@ class _Clients:
         self._stop_at = inf
 
     def to_the_end(self) -> None:
-        """Send on all connections, then go on until none is busy."""
+        """Send on all connections, and go on until none is busy."""
         crowd = self._crowd
         for number in crowd.gather(len(self._asked)):
             self._send(number)

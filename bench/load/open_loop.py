@@ -1,7 +1,7 @@
 """An open loop: requests leave on a schedule, whatever the server does; latency counts from the scheduled send. Timed code.
 
-A client that waits for an answer before it asks again asks less while the server stalls, and so leaves out the very samples
-that the stall would have spoilt (coordinated omission). Here a stall meets every request that was to be sent meanwhile.
+A client that waits for an answer before it sends again sends less while the server stalls, and so leaves out the very samples
+that the stall would have spoilt (coordinated omission). Here a stall delays every request that was due meanwhile.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LATE_S = 0.001
 _SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
 _WAKE_EARLY_S = 0.002
 _GREET_S = 1.0
-_PATIENCE = 3.0  # windows for which answers are waited for behind the schedule's end
+_PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When requests are due, in seconds since its start, ascending; timed are those of the window behind the lead-in."""
+    """When requests are due: `due_s` [n], seconds since its start, ascending; timed are those after the lead-in."""
 
     due_s: npt.NDArray[np.float64]
     lead_in_s: float
@@ -50,11 +50,11 @@ def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s:
 
 
 def run_schedule(crowd: Crowd, feed: Sendings, plan: Schedule, *, connections: int) -> Slice:
-    """Send on schedule, each request on an idle connection, on a new one, or, where there is no further one, once one is idle.
+    """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
-    `connections` are open from the start. Latency counts from the scheduled send, so it holds whatever a request waited for.
-    Answers are waited for until all are there, or until some time behind the schedule's end: an overloaded server may never
-    get there. Those then missing are in `scheduled` without a duration. An error ends it, and only its answers are kept.
+    `connections` are open from the start. Latency counts from the scheduled send, so it includes any wait for a connection.
+    Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
+    Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
     """
     run = _OpenLoop(crowd, feed, plan)
     before = crowd.reconnects
@@ -88,7 +88,7 @@ class _OpenLoop:
         self.outcome = Slice(seconds=plan.window_s, scheduled=len(self._window))
 
     def to_the_end(self, connections: int) -> None:
-        """Follow the schedule, then wait for what is under way."""
+        """Follow the schedule, then wait for the answers under way."""
         crowd, due = self._crowd, self._due
         self._idle = list(crowd.gather(connections))
         self._greet()
@@ -104,7 +104,7 @@ class _OpenLoop:
             crowd.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
 
     def _greet(self) -> None:
-        """Ask once on every new connection, untimed: a server may give one of its threads to a client that says nothing yet."""
+        """One untimed request on every new connection: a server may give a thread to a client that says nothing yet."""
         for connection in sorted(self._crowd.fresh):
             index, request = next(self._feed)
 
@@ -116,7 +116,7 @@ class _OpenLoop:
                 self._crowd.take(_GREET_S, keep)
 
     def _send_due(self, number: int) -> tuple[int, float]:
-        """Send all that is due, before any answer is looked at; the next one's number, and the time."""
+        """Send all that is due, before any answer is read; returns the next one's number, and the time."""
         due = self._due
         now = perf_counter() - self._start
         while number < len(due) and due[number] <= now:

@@ -37,18 +37,18 @@ class CyclingFeed:
         self._at = 0
 
     def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
-        """Without end."""
+        """In turn, without end."""
         while True:
             index = self._at
             self._at = (index + 1) % len(self._requests)
             yield index, self._requests[index]
 
     def release(self, index: int) -> None:
-        """Kept: it will be sent again."""
+        """No-op: it will be sent again."""
 
 
 class FreshFeed:
-    """Payloads that were never sent before: no cache, of whatever size, can know their answers."""
+    """Payloads that were never sent before: no cache of any size can hold their answers."""
 
     def __init__(self, grow: Callable[[], Payload], prepare: Prepare) -> None:
         self.payloads: list[Payload] = []
@@ -57,7 +57,7 @@ class FreshFeed:
         self._prepare = prepare
 
     def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
-        """At most `expected`, built here and now, before the slice."""
+        """At most `expected`, built now, before the slice."""
         first = len(self.payloads)
         for index in range(first, first + expected):
             self.payloads.append(self._grow())
@@ -65,5 +65,5 @@ class FreshFeed:
         return iter([(index, self._requests[index]) for index in range(first, first + expected)])
 
     def release(self, index: int) -> None:
-        """Never sent again, so let go."""
+        """Forget its request: it is never sent again."""
         self._requests.pop(index, None)

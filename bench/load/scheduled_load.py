@@ -169,9 +169,9 @@ def saturated(scheduled: int, answered: int, exchanges: int) -> bool:
 
 
 def holds(probe: Slice, slo_s: float) -> bool | None:
-    """Whether the 99th percentile of a probe is known to be under the limit, and the server kept up.
+    """Whether the 99th percentile of a probe was under the limit and the server kept up.
 
-    None where there were too few requests to know, and yet not more than one in a hundred over the limit.
+    None where there were too few requests to tell, and yet no more than one in a hundred over the limit.
     """
     if saturated(probe.scheduled, len(probe.duration_s), probe.exchanges):
         return False
@@ -183,13 +183,13 @@ def holds(probe: Slice, slo_s: float) -> bool | None:
 
 
 def fails_clearly(probe: Slice, slo_s: float) -> bool:
-    """Whether most requests were beyond the limit, or never answered: no passing disturbance of the machine does that."""
+    """Whether most requests were over the limit, or never answered: no brief disturbance of the machine does that."""
     within = sum(duration <= slo_s for duration in probe.duration_s)
     return probe.scheduled > 0 and within < _CLEARLY_BELOW * probe.scheduled
 
 
 def _lead_in_s(rate_per_s: float, peak_per_s: float) -> float:
-    """How long the queue takes to forget that it was empty: the relaxation time of a single server, twice, within bounds.
+    """Seconds until the queue is in its steady state: twice the relaxation time of a single server, within bounds.
 
     1 / (mu (1 - sqrt(rho))^2) is that of M/M/1 (Morse 1958); other servers' is of that size.
     """

@@ -1,4 +1,4 @@
-"""Ready means: a real prediction was asked and the right answer came. Also gives the null backend what it has to answer."""
+"""Readiness: a real prediction was answered rightly. Also gives the null backend the answer that it has to send."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CONTROL_TIMEOUT_S = 10.0
 
 
 class Probe:
-    """Asks every endpoint of a backend for the first image; `batch_sizes` are those that the run will need."""
+    """Asks every endpoint of a backend for the first image; `batch_sizes` are those of the run, for null's answers."""
 
     def __init__(self, press: PayloadPress, batch_sizes: Sequence[int]) -> None:
         self._press = press
         self._batch_sizes = sorted({1, *batch_sizes})
 
     def __call__(self, system: SystemUnderTest) -> None:
-        """Return once every endpoint has answered rightly; raises ExchangeError while one has not."""
+        """Return if every endpoint answered rightly; raises ExchangeError otherwise."""
         for endpoint in system.endpoints.values():
             self.ask(system, endpoint)
 
@@ -60,5 +60,5 @@ class Probe:
 
 
 def canned_answer(book: PayloadBook) -> bytes:
-    """What null answers to every payload of this book: the right answer to the first one, so that the size is real."""
+    """What null answers to every payload of this set: the right answer to the first one, so that the size is real."""
     return book.codec.encode_answer(book.expected[0])
