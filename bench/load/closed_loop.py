@@ -57,13 +57,13 @@ def without_garbage_collection() -> Iterator[None]:
 
 def run_slice(
     transport: Transport[Request],
-    feed: Iterator[tuple[int, Request]],
+    requests: Iterator[tuple[int, Request]],
     *,
     slice_s: float,
     opener: bool,
     most: int | None = None,
 ) -> Slice:
-    """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `feed` ends.
+    """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `requests` ends.
 
     The `opener`, a warm-up request, is one exchange before the first timed one: it warms caches that other slices have
     cooled. An error ends the slice and is in `Slice.error`; what was timed before it stands.
@@ -75,10 +75,10 @@ def run_slice(
         with without_garbage_collection():
             outcome.reconnects += transport.ensure_connected()
             if opener:
-                index, request = next(feed)
+                index, request = next(requests)
                 answers.append((index, exchange(request)))
             stop_at = perf_counter() + slice_s
-            for index, request in feed:
+            for index, request in requests:
                 if transport.spent:
                     outcome.reconnects += transport.ensure_connected()
                 start = perf_counter()
@@ -96,7 +96,7 @@ def run_slice(
     return outcome
 
 
-def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
+def run_clients(crowd: Crowd, clients: int, requests: Sendings, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
     """`clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
     The window opens once every client has had one untimed answer and `lead_in_s` is over, and closes with the first answer
@@ -104,7 +104,7 @@ def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float, l
     in it; all clients go on until the last of them is answered, and what is under way then is waited for. An error ends the
     slice and drops what is under way; a window that had not closed counts for nothing.
     """
-    run = _Clients(crowd, clients, feed, slice_s, lead_in_s)
+    run = _Clients(crowd, clients, requests, slice_s, lead_in_s)
     before = crowd.reconnects
     try:
         with without_garbage_collection():
@@ -123,14 +123,25 @@ class _Clients:
     """State of `run_clients`."""
 
     __slots__ = (
-        *("_asked", "_crowd", "_feed", "_lead_in_s", "_open_from", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_timed"),
+        *(
+            "_asked",
+            "_pool",
+            "_requests",
+            "_lead_in_s",
+            "_open_from",
+            "_opened_at",
+            "_sent_at",
+            "_slice_s",
+            "_stop_at",
+            "_timed",
+        ),
         *("_unanswered", "outcome"),
     )
 
-    def __init__(self, crowd: Crowd, clients: int, feed: Sendings, slice_s: float, lead_in_s: float) -> None:
+    def __init__(self, crowd: Crowd, clients: int, requests: Sendings, slice_s: float, lead_in_s: float) -> None:
         self.outcome = Slice()
-        self._crowd = crowd
-        self._feed = feed
+        self._pool = crowd
+        self._requests = requests
         self._slice_s = slice_s
         self._lead_in_s = lead_in_s
         self._open_from = inf
@@ -143,7 +154,7 @@ class _Clients:
 
     def to_the_end(self) -> None:
         """Send on all connections, and go on until none is busy."""
-        crowd = self._crowd
+        crowd = self._pool
         for number in crowd.gather(len(self._asked)):
             self._send(number)
         self._open_from = max(self._sent_at) + self._lead_in_s
@@ -151,8 +162,8 @@ class _Clients:
             crowd.take(1.0, self._answered)
 
     def _send(self, number: int) -> None:
-        self._asked[number], request = next(self._feed)
-        self._sent_at[number] = self._crowd.start(number, request)
+        self._asked[number], request = next(self._requests)
+        self._sent_at[number] = self._pool.start(number, request)
 
     def _answered(self, number: int, body: bytes) -> None:
         now = perf_counter()

@@ -49,14 +49,14 @@ def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s:
     return Schedule(due_s, lead_in_s, window_s)
 
 
-def run_schedule(crowd: Crowd, feed: Sendings, plan: Schedule, *, connections: int) -> Slice:
+def run_schedule(crowd: Crowd, requests: Sendings, plan: Schedule, *, connections: int) -> Slice:
     """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
     `connections` are open from the start. Latency counts from the scheduled send, so it includes any wait for a connection.
     Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
     Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
     """
-    run = _OpenLoop(crowd, feed, plan)
+    run = _OpenLoop(crowd, requests, plan)
     before = crowd.reconnects
     try:
         with without_garbage_collection():
@@ -71,11 +71,11 @@ def run_schedule(crowd: Crowd, feed: Sendings, plan: Schedule, *, connections: i
 class _OpenLoop:
     """State of `run_schedule`; `_window` are the numbers of the requests that are timed."""
 
-    __slots__ = ("_asked", "_crowd", "_due", "_end_s", "_feed", "_idle", "_plan", "_start", "_waiting", "_window", "outcome")
+    __slots__ = ("_asked", "_due", "_end_s", "_idle", "_plan", "_pool", "_requests", "_start", "_waiting", "_window", "outcome")
 
-    def __init__(self, crowd: Crowd, feed: Sendings, plan: Schedule) -> None:
-        self._crowd = crowd
-        self._feed = feed
+    def __init__(self, crowd: Crowd, requests: Sendings, plan: Schedule) -> None:
+        self._pool = crowd
+        self._requests = requests
         self._plan = plan
         self._due: Sequence[float] = plan.due_s.tolist()
         self._end_s = plan.lead_in_s + plan.window_s
@@ -89,7 +89,7 @@ class _OpenLoop:
 
     def to_the_end(self, connections: int) -> None:
         """Follow the schedule, then wait for the answers under way."""
-        crowd, due = self._crowd, self._due
+        crowd, due = self._pool, self._due
         self._idle = list(crowd.gather(connections))
         self._greet()
         give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
@@ -105,15 +105,15 @@ class _OpenLoop:
 
     def _greet(self) -> None:
         """One untimed request on every new connection: a server may give a thread to a client that says nothing yet."""
-        for connection in sorted(self._crowd.fresh):
-            index, request = next(self._feed)
+        for connection in sorted(self._pool.fresh):
+            index, request = next(self._requests)
 
             def keep(_: int, body: bytes, index: int = index) -> None:
                 self.outcome.answers.append((index, body))
 
-            self._crowd.start(connection, request)
-            while self._crowd.busy:
-                self._crowd.take(_GREET_S, keep)
+            self._pool.start(connection, request)
+            while self._pool.busy:
+                self._pool.take(_GREET_S, keep)
 
     def _send_due(self, number: int) -> tuple[int, float]:
         """Send all that is due, before any answer is read; returns the next one's number, and the time."""
@@ -122,7 +122,7 @@ class _OpenLoop:
         while number < len(due) and due[number] <= now:
             if number in self._window:
                 self.outcome.lag_s.append(now - due[number])
-            connection = self._idle.pop() if self._idle else self._crowd.grow()
+            connection = self._idle.pop() if self._idle else self._pool.grow()
             if connection is None:
                 self._waiting.append(number)
             else:
@@ -132,9 +132,9 @@ class _OpenLoop:
         return number, now
 
     def _send(self, connection: int, number: int) -> None:
-        index, request = next(self._feed)
+        index, request = next(self._requests)
         self._asked[connection] = (number, index)
-        self._crowd.start(connection, request)
+        self._pool.start(connection, request)
 
     def _answered(self, connection: int, body: bytes) -> Any:
         now = perf_counter() - self._start
