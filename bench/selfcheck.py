@@ -19,14 +19,14 @@ from bench.contract.options import get_option
 from bench.contract.system import Dataset, Fleet, Model
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import client_cpu, pinned
 from bench.protocols import codec
 from bench.session.progress import ProgressLine
 from bench.statistics import Interval, bootstrap_effects, ratios
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 PAIR_TRIALS = 10
@@ -41,7 +41,7 @@ class Bench:
     """What every trial needs."""
 
     fleet: Fleet
-    press: PayloadPress
+    factory: PayloadFactory
     settings: Settings
     progress: Callable[[str], Callable[[Progress], None]]
 
@@ -54,9 +54,9 @@ class Bench:
             if endpoint.id == endpoint_id
         )
         transport = open_transport(system, endpoint)
-        payloads = self.press.book(codec(endpoint.protocol), 1).payloads[:100]
-        feed = CyclingFeed(payloads, transport.prepare)
-        return Lane(Part.MEASURE, system, OneClient(transport), feed, Goals(self.settings.max_time_s))
+        payloads = self.factory.payload_set(codec(endpoint.protocol), 1).payloads[:100]
+        source = CyclingPayloads(payloads, transport.prepare)
+        return Lane(Part.MEASURE, system, OneClient(transport), source, Goals(self.settings.max_time_s))
 
     def interleaved(
         self, lanes: Sequence[Lane], seed: int, name: str, slower: Lane | None = None
@@ -81,7 +81,7 @@ class Bench:
         rates = []
         for lane in lanes:
             for slice_s in (0.2, self.settings.max_time_s):  # a warm-up first
-                done = lane.pattern.run(lane.source.sendings(1), slice_s=slice_s, typical_s=0.0, opener=True)
+                done = lane.pattern.run(lane.source.requests(1), slice_s=slice_s, typical_s=0.0, warm_up_request=True)
                 if done.error:
                     raise done.error
             lane.pattern.close()
@@ -93,12 +93,12 @@ class Bench:
 def bench(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Bench:
     """The backends, started."""
     config = request.config
-    press = PayloadPress(emnist, model.predictor)
-    fleet.start(["flask", "fastapi"], Probe(press, [1]))
+    factory = PayloadFactory(emnist, model.predictor)
+    fleet.start(["flask", "fastapi"], Probe(factory, [1]))
     if fleet.absent:
         pytest.skip(f"the self-check needs flask and fastapi: {dict(fleet.absent)}")
     settings = Settings(max_time_s=float(config.getoption("benchmark_max_time")))
-    return Bench(fleet, press, settings, lambda name: ProgressLine(name, Console(config)))
+    return Bench(fleet, factory, settings, lambda name: ProgressLine(name, Console(config)))
 
 
 def test_selfcheck(bench: Bench, pytestconfig: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from bench.load.lane_results import LaneResults, SliceResult
 from bench.load.scheduled_load import SloSearch
 from bench.load.slo_search import SearchResult
 from bench.verification.misclassified import disagreements_of
-from bench.verification.payloads import PayloadBook, PayloadPress
+from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import canned_answer
 from bench.verification.verify import Verification, counted
 
@@ -32,7 +32,7 @@ class CellRun:
     """One cell with the lanes that measure it, the payloads that they send, and the command that measures it again."""
 
     cell: Cell
-    payload_set: PayloadBook
+    payload_set: PayloadSet
     measure: Lane
     same: Lane | None = None
     fresh: Lane | None = None
@@ -140,11 +140,11 @@ class CellMeasurement:
         return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
 
 
-def measurement_of(run: CellRun, press: PayloadPress, *, only_pass: bool = False) -> CellMeasurement:
+def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = False) -> CellMeasurement:
     """What the lanes of a cell measured, with every answer verified; `only_pass`: there was no campaign but a single pass."""
-    verification = _verification_of(run, press)
+    verification = _verification_of(run, factory)
     answers, payloads = run.measure.results.answers, run.payload_set.payloads
-    dataset = press.dataset
+    dataset = factory.dataset
     verified = VerifiedAnswers(
         verification=verification,
         accuracy=_accuracy_of(verification.predicted, dataset.labels),
@@ -193,9 +193,9 @@ def _exchanges_of(lanes: Sequence[Lane], timed: int, answers: VerifiedAnswers | 
     )
 
 
-def _verification_of(run: CellRun, press: PayloadPress) -> Verification:
+def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
     """Every answer of every lane of this cell against the reference; null's against the answer that it was given."""
-    images = len(press.dataset)
+    images = len(factory.dataset)
     if run.cell.backend.role is Role.CEILING:
         return _canned_verification(run, images)
     parts = []
@@ -203,8 +203,8 @@ def _verification_of(run: CellRun, press: PayloadPress) -> Verification:
         answers = [Answer(index, body) for index, body in lane.results.answers]
         expected: Sequence[FloatArray] = run.payload_set.expected
         if lane is run.fresh:
-            expected = press.fresh_expected(list(lane.source.payloads))
-        parts.append(press.verifier(run.payload_set.codec, lane.source.payloads, expected).verify(answers, images))
+            expected = factory.fresh_expected(list(lane.source.payloads))
+        parts.append(factory.verifier(run.payload_set.codec, lane.source.payloads, expected).verify(answers, images))
     diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
     of_the_dataset = parts[: -1 if run.fresh is not None else None]  # fresh images are none of its
     return replace(

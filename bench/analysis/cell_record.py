@@ -14,7 +14,7 @@ from bench.contract.records import Record, Samples, Verdict
 from bench.contract.scenarios import Kind
 from bench.statistics import Interval, latency_percentile, outliers
 from bench.statistics.histogram import encode_latencies
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +226,9 @@ def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: st
     return record_of(CellMeasurement(cell, engine, again), Findings(verdict, reason))
 
 
-def pass_outcome(run: CellRun, press: PayloadPress) -> Outcome:
+def pass_outcome(run: CellRun, factory: PayloadFactory) -> Outcome:
     """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
-    measurement = measurement_of(run, press, only_pass=True)
+    measurement = measurement_of(run, factory, only_pass=True)
     verdict, reason = decide(Evidence(measurement.exchanges))
     findings = Findings(verdict, reason, exchanges=measurement.exchanges.timed)
     return outcome_of(measurement, record_of(measurement, findings))

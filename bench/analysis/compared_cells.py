@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench.analysis.base_cell import JudgedCell, standings
 from bench.analysis.cell_measurement import CellMeasurement, CellRun, measurement_of
 from bench.analysis.cell_record import Costs, Findings, Latencies, Outcome, Speed, Standing, outcome_of, record_of
 from bench.analysis.gate import gate_rows
 from bench.analysis.lane_speeds import LaneSpeeds, slice_sums
+from bench.analysis.standings import JudgedCell, standings
 from bench.analysis.verdicts import Evidence, decide
 from bench.contract.cells import Cell
 from bench.contract.system import Role
 from bench.statistics import Interval, throughput
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 
 
 def records_of(
     runs: Sequence[CellRun],
-    press: PayloadPress,
+    factory: PayloadFactory,
     *,
     ratio_to: Callable[[Sequence[Cell]], Cell | None],
     server_cpus: int,
@@ -29,7 +29,7 @@ def records_of(
     gate: float | None = None,
 ) -> list[Outcome]:
     """One outcome a run, in the same order; `gate` is the regression that is allowed, None where nothing is gated."""
-    measurements = [measurement_of(run, press) for run in runs]
+    measurements = [measurement_of(run, factory) for run in runs]
     speeds = LaneSpeeds.of([lane for measurement in measurements for lane in measurement.lanes], seed=seed)
     foreign_wait = _foreign_wait(measurements)
     cells = []

@@ -17,7 +17,7 @@ from bench.load.open_loop import LATE_S
 from bench.load.scheduled_load import LONGEST_PROBE_S, saturated
 from bench.load.slo_search import SearchResult
 from bench.statistics import latency_percentile, min_samples
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class _Offered:
         return min(len(self.duration_s), self.exchanges) / self.scheduled
 
 
-def outcome_on_schedule(run: CellRun, press: PayloadPress, *, interrupted: bool) -> Outcome:
+def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: bool) -> Outcome:
     """The outcome of an open loop, or of a search: figures of the highest load that held its limit."""
-    measurement = measurement_of(run, press)
+    measurement = measurement_of(run, factory)
     measure, search, scenario = measurement.measure, measurement.search, run.cell.scenario
     everything = _Offered.of(measure.duration_s, [result for result in measure.slices if result.peak_per_s is not None])
     shown = everything if search is None else _Offered.of_probes(search.held)

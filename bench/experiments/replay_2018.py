@@ -24,14 +24,14 @@ from bench.experiments.clients_2018 import GraphPipeClient, JsonClient, client_o
 from bench.load.closed_loop import Slice, run_slice
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch, awake
 from bench.protocols import codec
 from bench.statistics import throughput
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadBook, PayloadPress
+from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import Probe
 
 SYSTEMS = "systems-of-2018"
@@ -79,10 +79,10 @@ class StudyPlan:
 class StudyReplay:
     """The session's replay of 2018; `result` measures a scenario on first use, for all its systems and steps."""
 
-    def __init__(self, plan: StudyPlan, fleet: Fleet, press: PayloadPress, idle: IdleWatch | None = None) -> None:
+    def __init__(self, plan: StudyPlan, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._press = press
+        self._factory = factory
         self._idle = idle or IdleWatch(plan.say)
         taken = {f"{row.backend}-{row.endpoint}-{row.scenario}-{row.step}": row for row in plan.taken}
         self._results = {study.id: StudyResult(taken[study.id], ()) for study in plan.cells if study.id in taken}
@@ -103,7 +103,7 @@ class StudyReplay:
 
     def _run(self, scenario: Scenario) -> None:
         sizes = sorted({study.cell.scenario.batch_size for study in self._plan.cells})
-        self._fleet.start([study.cell.backend.name for study in self._plan.cells], Probe(self._press, sizes))
+        self._fleet.start([study.cell.backend.name for study in self._plan.cells], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         chosen = [study for study in self._plan.cells if study.cell.scenario == scenario]
@@ -127,12 +127,14 @@ class StudyReplay:
         most = 1 if self._plan.smoke else None
         seconds = self._plan.settings.max_time_s * TIME_SHARE
         try:
-            with awake(lane.burner):
+            with awake(lane.paused_server):
                 transport.connect()
                 if study.step is StudyStep.WARMED_UP and most is None:
-                    self._keep(lane, run_slice(transport, lane.source.sendings(0), slice_s=seconds / 4, opener=False))
+                    self._keep(lane, run_slice(transport, lane.source.requests(0), slice_s=seconds / 4, warm_up_request=False))
                     lane.results.duration_s.clear()
-                self._keep(lane, run_slice(transport, lane.source.sendings(0), slice_s=seconds, opener=False, most=most))
+                self._keep(
+                    lane, run_slice(transport, lane.source.requests(0), slice_s=seconds, warm_up_request=False, most=most)
+                )
         except ExchangeError as error:
             lane.results.errors.append(error)
         except BackendFailed as error:
@@ -163,26 +165,28 @@ class StudyReplay:
     def _lane(self, study: StudyCell) -> tuple[SystemUnderTest, Lane, Any]:
         system = self._fleet.running[study.cell.backend.name]
         endpoint = system.endpoints[study.cell.endpoint.name]
-        book = self._book_of(study)
+        payload_set = self._payload_set_of(study)
         transport: Any
         if study.step in (StudyStep.AS_IN_2018, StudyStep.KEPT_CONNECTION):
-            transport = client_of_2018(endpoint, self._press.dataset.images, kept=study.step is StudyStep.KEPT_CONNECTION)
+            transport = client_of_2018(endpoint, self._factory.dataset.images, kept=study.step is StudyStep.KEPT_CONNECTION)
         else:
             transport = open_transport(system, endpoint)
-        feed = CyclingFeed(book.payloads, transport.prepare)
+        source = CyclingPayloads(payload_set.payloads, transport.prepare)
         goals = Goals(self._plan.settings.max_time_s * TIME_SHARE)
-        burner = self._idle.burner(study.cell.backend.name)
-        lane = Lane(Part.MEASURE, system, OneClient(transport), feed, goals, burner=burner)
+        paused_server = self._idle.paused_server(study.cell.backend.name)
+        lane = Lane(Part.MEASURE, system, OneClient(transport), source, goals, paused_server=paused_server)
         return system, lane, transport
 
-    def _book_of(self, study: StudyCell) -> PayloadBook:
-        return self._press.book(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
+    def _payload_set_of(self, study: StudyCell) -> PayloadSet:
+        return self._factory.payload_set(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
 
     def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, transport: object, rounds: IntArray) -> None:
-        cell, book = study.cell, self._book_of(study)
+        cell, payload_set = study.cell, self._payload_set_of(study)
         answers = [Answer(index, body) for index, body in lane.results.answers]
-        decoder = _decoder(transport, book.codec)
-        checked = self._press.verifier(decoder, book.payloads, book.expected).verify(answers, len(self._press.dataset))
+        decoder = _decoder(transport, payload_set.codec)
+        checked = self._factory.verifier(decoder, payload_set.payloads, payload_set.expected).verify(
+            answers, len(self._factory.dataset)
+        )
         speed = None
         if lane.results.duration_s:
             images = np.full(len(lane.results.duration_s), cell.scenario.batch_size)

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from bench.contract.errors import ExchangeError
 from bench.contract.wire import Transport
-from bench.load.connection_pool import Crowd
+from bench.load.connection_pool import ConnectionPool
 
 Request = TypeVar("Request")
-Sendings = Iterator[tuple[int, Any]]
+Requests = Iterator[tuple[int, Any]]
 """(payload index, request) in the order in which they are sent."""
 
 
@@ -60,13 +60,13 @@ def run_slice(
     requests: Iterator[tuple[int, Request]],
     *,
     slice_s: float,
-    opener: bool,
+    warm_up_request: bool,
     most: int | None = None,
 ) -> Slice:
     """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `requests` ends.
 
-    The `opener`, a warm-up request, is one exchange before the first timed one: it warms caches that other slices have
-    cooled. An error ends the slice and is in `Slice.error`; what was timed before it stands.
+    A `warm_up_request` is one untimed exchange before the first timed one: it warms caches that other slices have cooled. An
+    error ends the slice and is in `Slice.error`; what was timed before it stands.
     """
     outcome = Slice()
     durations, answers = outcome.duration_s, outcome.answers
@@ -74,7 +74,7 @@ def run_slice(
     try:
         with without_garbage_collection():
             outcome.reconnects += transport.ensure_connected()
-            if opener:
+            if warm_up_request:
                 index, request = next(requests)
                 answers.append((index, exchange(request)))
             stop_at = perf_counter() + slice_s
@@ -96,7 +96,7 @@ def run_slice(
     return outcome
 
 
-def run_clients(crowd: Crowd, clients: int, requests: Sendings, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
+def run_clients(pool: ConnectionPool, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
     """`clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
     The window opens once every client has had one untimed answer and `lead_in_s` is over, and closes with the first answer
@@ -104,18 +104,18 @@ def run_clients(crowd: Crowd, clients: int, requests: Sendings, *, slice_s: floa
     in it; all clients go on until the last of them is answered, and what is under way then is waited for. An error ends the
     slice and drops what is under way; a window that had not closed counts for nothing.
     """
-    run = _Clients(crowd, clients, requests, slice_s, lead_in_s)
-    before = crowd.reconnects
+    run = _Clients(pool, clients, requests, slice_s, lead_in_s)
+    before = pool.reconnects
     try:
         with without_garbage_collection():
             run.to_the_end()
     except ExchangeError as error:
         run.outcome.error = error
-        crowd.close()
+        pool.close()
     if not run.outcome.seconds:
         run.outcome.duration_s.clear()
         run.outcome.exchanges = 0
-    run.outcome.reconnects = crowd.reconnects - before
+    run.outcome.reconnects = pool.reconnects - before
     return run.outcome
 
 
@@ -138,9 +138,9 @@ class _Clients:
         *("_unanswered", "outcome"),
     )
 
-    def __init__(self, crowd: Crowd, clients: int, requests: Sendings, slice_s: float, lead_in_s: float) -> None:
+    def __init__(self, pool: ConnectionPool, clients: int, requests: Requests, slice_s: float, lead_in_s: float) -> None:
         self.outcome = Slice()
-        self._pool = crowd
+        self._pool = pool
         self._requests = requests
         self._slice_s = slice_s
         self._lead_in_s = lead_in_s
@@ -154,12 +154,12 @@ class _Clients:
 
     def to_the_end(self) -> None:
         """Send on all connections, and go on until none is busy."""
-        crowd = self._pool
-        for number in crowd.gather(len(self._asked)):
+        pool = self._pool
+        for number in pool.gather(len(self._asked)):
             self._send(number)
         self._open_from = max(self._sent_at) + self._lead_in_s
-        while crowd.busy:
-            crowd.take(1.0, self._answered)
+        while pool.busy:
+            pool.take(1.0, self._answered)
 
     def _send(self, number: int) -> None:
         self._asked[number], request = next(self._requests)

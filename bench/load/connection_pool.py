@@ -23,7 +23,7 @@ Answered = Callable[[int, bytes], object]
 """Called with the connection's number and a complete answer; the connection can be sent on again."""
 
 
-class Crowd:
+class ConnectionPool:
     """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
     `reconnects` counts those that were opened again because their server had closed them.

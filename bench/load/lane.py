@@ -12,11 +12,11 @@ from statistics import median
 
 from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout
 from bench.contract.system import SystemUnderTest, Usage, log_end
-from bench.load.closed_loop import Sendings, Slice
+from bench.load.closed_loop import Requests, Slice
 from bench.load.lane_results import LaneResults
 from bench.load.load_patterns import LoadPattern
 from bench.load.payload_sources import PayloadSource
-from bench.machine.idle_cpu import Burner
+from bench.machine.idle_cpu import PausedServer
 
 _GIVE_UP_AFTER = 6  # errors in a row without an answer between them
 _TIMEOUT_WEIGHT = 3  # a time-out counts as three errors: a frozen server may not hold up the others for long
@@ -65,7 +65,7 @@ class Lane:
     """How one lane measures `system`: by which load pattern, with which payloads, until which goals.
 
     `clients` send at once. `endpoint` is the endpoint's id; lanes of the same one share their fate when it falls silent.
-    `burner` is the paused server where `system` is stopped outside its own slices, else None. The methods record what
+    `paused_server` pauses and resumes `system` where it is stopped outside its own slices, else None. The methods record what
     happened in `state` and `results`; none raises.
     """
 
@@ -76,7 +76,7 @@ class Lane:
     goals: Goals
     clients: int = 1
     endpoint: str = ""
-    burner: Burner | None = None
+    paused_server: PausedServer | None = None
     state: LaneState = field(default_factory=LaneState)
     results: LaneResults = field(default_factory=LaneResults)
 
@@ -85,11 +85,11 @@ class Lane:
         """Whether it gets no further slice: it reached its goals, or retired."""
         return self.state.finished or bool(self.state.retired)
 
-    def settle(self, sendings: Sendings) -> ExchangeError | None:
+    def settle(self, requests: Requests) -> ExchangeError | None:
         """Send untimed requests to a server that was just resumed, while it catches up; returns the error that ended it."""
-        if self.burner is None:
+        if self.paused_server is None:
             return None
-        done = self.pattern.settle(sendings, self.burner.wake_s)
+        done = self.pattern.settle(requests, self.paused_server.wake_s)
         self.record_untimed(done)
         return done.error
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bench.contract.wire import Transport
-from bench.load.closed_loop import Sendings, Slice, run_clients, run_slice
-from bench.load.connection_pool import Crowd
+from bench.load.closed_loop import Requests, Slice, run_clients, run_slice
+from bench.load.connection_pool import ConnectionPool
 from bench.load.payload_sources import PayloadSource
 
 _TURNS = 4  # exchanges of each client in a slice, so that its untimed beginning and end stay the smaller part
@@ -34,18 +34,18 @@ class LoadPattern(Protocol):
         """Untimed slices: one client sends `count` requests; several clients send for as long as they need."""
         ...
 
-    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+    def settle(self, requests: Requests, wake_s: float) -> Slice:
         """Send untimed requests for `wake_s` seconds after a resume; no-op if `run` starts with some."""
         ...
 
-    def ask_once(self, sendings: Sendings) -> Slice:
+    def ask_once(self, requests: Requests) -> Slice:
         """As few untimed exchanges of one client as possible: whether there is an answer at all."""
         ...
 
-    def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:
+    def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:
         """One slice of about `slice_s` seconds; `typical_s` is what an answer took so far, 0 before the first.
 
-        `opener`: one client sends an untimed warm-up request first.
+        `warm_up_request`: one client sends an untimed warm-up request first.
         """
         ...
 
@@ -67,21 +67,21 @@ class OneClient:
 
     def warm_up(self, source: PayloadSource, count: int) -> Iterator[Slice]:
         """One exchange a slice, so that an error costs that exchange only."""
-        sendings = source.sendings(count)
+        requests = source.requests(count)
         for _ in range(count):
-            yield run_slice(self.transport, sendings, slice_s=0.0, opener=False, most=1)
+            yield run_slice(self.transport, requests, slice_s=0.0, warm_up_request=False, most=1)
 
-    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+    def settle(self, requests: Requests, wake_s: float) -> Slice:
         """One request after the other."""
-        return run_slice(self.transport, sendings, slice_s=wake_s, opener=False)
+        return run_slice(self.transport, requests, slice_s=wake_s, warm_up_request=False)
 
-    def ask_once(self, sendings: Sendings) -> Slice:
+    def ask_once(self, requests: Requests) -> Slice:
         """One exchange."""
-        return run_slice(self.transport, sendings, slice_s=0.0, opener=False, most=1)
+        return run_slice(self.transport, requests, slice_s=0.0, warm_up_request=False, most=1)
 
-    def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
+    def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """See `run_slice`."""
-        return run_slice(self.transport, sendings, slice_s=slice_s, opener=opener)
+        return run_slice(self.transport, requests, slice_s=slice_s, warm_up_request=warm_up_request)
 
     def close(self) -> None:
         """Close the connection."""
@@ -92,7 +92,7 @@ class OneClient:
 class Clients:
     """`clients` connections at once, each in a closed loop."""
 
-    pool: Crowd
+    pool: ConnectionPool
     clients: int
     done: bool | None = None
     lead_in_s: float = 0.0
@@ -103,20 +103,20 @@ class Clients:
 
     def warm_up(self, source: PayloadSource, count: int) -> Iterator[Slice]:
         """All clients together for a while; as briefly as possible where `count` is 1 (smoke)."""
-        yield run_clients(self.pool, self.clients, source.sendings(0), slice_s=_WARM_UP_S if count > 1 else 0.0)
+        yield run_clients(self.pool, self.clients, source.requests(0), slice_s=_WARM_UP_S if count > 1 else 0.0)
 
-    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+    def settle(self, requests: Requests, wake_s: float) -> Slice:
         """All clients together."""
-        return run_clients(self.pool, self.clients, sendings, slice_s=wake_s)
+        return run_clients(self.pool, self.clients, requests, slice_s=wake_s)
 
-    def ask_once(self, sendings: Sendings) -> Slice:
+    def ask_once(self, requests: Requests) -> Slice:
         """See `run_clients`."""
-        return run_clients(self.pool, 1, sendings, slice_s=0.0)
+        return run_clients(self.pool, 1, requests, slice_s=0.0)
 
-    def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
+    def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """See `run_clients`; the lead-in is the time that the clients of the last slice took to mix, see `mixing_s`."""
         length_s = self.length_s(slice_s, typical_s)
-        done = run_clients(self.pool, self.clients, sendings, slice_s=length_s, lead_in_s=self.lead_in_s)
+        done = run_clients(self.pool, self.clients, requests, slice_s=length_s, lead_in_s=self.lead_in_s)
         if done.duration_s:
             self.lead_in_s = min(mixing_s(done.duration_s), _LONGEST_LEAD_IN_S)
         return done

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from bench.contract.errors import ExchangeError
 from bench.contract.scenarios import Arrival
-from bench.load.closed_loop import Sendings, Slice, without_garbage_collection
-from bench.load.connection_pool import Crowd
+from bench.load.closed_loop import Requests, Slice, without_garbage_collection
+from bench.load.connection_pool import ConnectionPool
 
 LATE_S = 0.001
 """A request that leaves the client later than this behind its schedule counts as a late send."""
@@ -49,22 +49,22 @@ def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s:
     return Schedule(due_s, lead_in_s, window_s)
 
 
-def run_schedule(crowd: Crowd, requests: Sendings, plan: Schedule, *, connections: int) -> Slice:
+def run_schedule(pool: ConnectionPool, requests: Requests, plan: Schedule, *, connections: int) -> Slice:
     """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
     `connections` are open from the start. Latency counts from the scheduled send, so it includes any wait for a connection.
     Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
     Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
     """
-    run = _OpenLoop(crowd, requests, plan)
-    before = crowd.reconnects
+    run = _OpenLoop(pool, requests, plan)
+    before = pool.reconnects
     try:
         with without_garbage_collection():
             run.to_the_end(connections)
     except ExchangeError as error:
         run.outcome = Slice(answers=run.outcome.answers, error=error)
-        crowd.close()
-    run.outcome.reconnects = crowd.reconnects - before
+        pool.close()
+    run.outcome.reconnects = pool.reconnects - before
     return run.outcome
 
 
@@ -73,8 +73,8 @@ class _OpenLoop:
 
     __slots__ = ("_asked", "_due", "_end_s", "_idle", "_plan", "_pool", "_requests", "_start", "_waiting", "_window", "outcome")
 
-    def __init__(self, crowd: Crowd, requests: Sendings, plan: Schedule) -> None:
-        self._pool = crowd
+    def __init__(self, pool: ConnectionPool, requests: Requests, plan: Schedule) -> None:
+        self._pool = pool
         self._requests = requests
         self._plan = plan
         self._due: Sequence[float] = plan.due_s.tolist()
@@ -89,19 +89,19 @@ class _OpenLoop:
 
     def to_the_end(self, connections: int) -> None:
         """Follow the schedule, then wait for the answers under way."""
-        crowd, due = self._pool, self._due
-        self._idle = list(crowd.gather(connections))
+        pool, due = self._pool, self._due
+        self._idle = list(pool.gather(connections))
         self._greet()
         give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
         self._start = perf_counter() + _SPIN_S
         number = 0
-        while number < len(due) or crowd.busy:
+        while number < len(due) or pool.busy:
             number, now = self._send_due(number)
             if now > give_up_s:
-                crowd.close()
+                pool.close()
                 return
             left_s = due[number] - now if number < len(due) else give_up_s - now
-            crowd.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
+            pool.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
 
     def _greet(self) -> None:
         """One untimed request on every new connection: a server may give a thread to a client that says nothing yet."""

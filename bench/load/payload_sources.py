@@ -19,7 +19,7 @@ class PayloadSource(Protocol):
         """All payloads so far; an answer names its payload by the index here."""
         ...
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
+    def requests(self, expected: int) -> Iterator[tuple[int, Any]]:
         """(payload index, request) for the next slice, in which about `expected` are likely to be sent."""
         ...
 
@@ -28,7 +28,7 @@ class PayloadSource(Protocol):
         ...
 
 
-class CyclingFeed:
+class CyclingPayloads:
     """The same prepared payloads in turn, wrapping around; goes on in the next slice where the last one ended."""
 
     def __init__(self, payloads: Sequence[Payload], prepare: Prepare) -> None:
@@ -36,7 +36,7 @@ class CyclingFeed:
         self._requests = [prepare(payload) for payload in payloads]
         self._at = 0
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
+    def requests(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
         """In turn, without end."""
         while True:
             index = self._at
@@ -47,7 +47,7 @@ class CyclingFeed:
         """No-op: it will be sent again."""
 
 
-class FreshFeed:
+class FreshPayloads:
     """Payloads that were never sent before: no cache of any size can hold their answers."""
 
     def __init__(self, grow: Callable[[], Payload], prepare: Prepare) -> None:
@@ -56,7 +56,7 @@ class FreshFeed:
         self._grow = grow
         self._prepare = prepare
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
+    def requests(self, expected: int) -> Iterator[tuple[int, Any]]:
         """At most `expected`, built now, before the slice."""
         first = len(self.payloads)
         for index in range(first, first + expected):

@@ -9,8 +9,8 @@ from math import sqrt
 import numpy as np
 
 from bench.contract.scenarios import CONNECTIONS, Arrival
-from bench.load.closed_loop import Sendings, Slice, run_clients
-from bench.load.connection_pool import Crowd
+from bench.load.closed_loop import Requests, Slice, run_clients
+from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import run_schedule, schedule
 from bench.load.payload_sources import PayloadSource
 from bench.load.slo_search import Search
@@ -37,7 +37,7 @@ class Peak:
     `known` says whether the best number of `clients` has been found without an error.
     """
 
-    pool: Crowd
+    pool: ConnectionPool
     clients: int = 1
     known: bool = False
 
@@ -50,7 +50,7 @@ class Peak:
             return
         best_per_s, complete = 0.0, count > 1
         for clients in _PEAK_CLIENTS if count > 1 else _PEAK_CLIENTS[:1]:
-            tried = run_clients(self.pool, clients, source.sendings(0), slice_s=_PEAK_S if count > 1 else 0.0)
+            tried = run_clients(self.pool, clients, source.requests(0), slice_s=_PEAK_S if count > 1 else 0.0)
             rate_per_s = tried.exchanges / tried.seconds if tried.seconds else 0.0
             if rate_per_s > best_per_s:
                 self.clients, best_per_s = clients, rate_per_s
@@ -58,9 +58,9 @@ class Peak:
             yield tried
         self.known = complete
 
-    def measure(self, sendings: Sendings) -> Slice:
+    def measure(self, requests: Requests) -> Slice:
         """Requests a second in `peak_per_s`, None where nothing was measured; answers to verify, and no durations."""
-        done = run_clients(self.pool, self.clients, sendings, slice_s=_PEAK_S)
+        done = run_clients(self.pool, self.clients, requests, slice_s=_PEAK_S)
         rate_per_s = done.exchanges / done.seconds if done.seconds else None
         return Slice(answers=done.answers, reconnects=done.reconnects, error=done.error, peak_per_s=rate_per_s)
 
@@ -69,7 +69,7 @@ class Peak:
 class OpenLoop:
     """Requests on a schedule: `rate_per_s`, or the part `load` of the peak that was measured just before."""
 
-    pool: Crowd
+    pool: ConnectionPool
     peak: Peak
     arrival: Arrival
     rng: np.random.Generator
@@ -85,21 +85,21 @@ class OpenLoop:
         """Find how many clients it takes to reach the peak."""
         yield from self.peak.find_clients(source, count)
 
-    def settle(self, sendings: Sendings, wake_s: float) -> Slice:  # noqa: ARG002 - see LoadPattern
+    def settle(self, requests: Requests, wake_s: float) -> Slice:  # noqa: ARG002 - see LoadPattern
         """No-op: `run` starts by measuring the peak."""
         return Slice()
 
-    def ask_once(self, sendings: Sendings) -> Slice:
+    def ask_once(self, requests: Requests) -> Slice:
         """See `run_clients`."""
-        return run_clients(self.pool, 1, sendings, slice_s=0.0)
+        return run_clients(self.pool, 1, requests, slice_s=0.0)
 
-    def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
+    def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """Measure the peak, then follow the schedule for a window of `slice_s`."""
-        return self.offer(sendings, self.load, slice_s)
+        return self.offer(requests, self.load, slice_s)
 
-    def offer(self, sendings: Sendings, load: float | None, window_s: float, least: int = 0) -> Slice:
+    def offer(self, requests: Requests, load: float | None, window_s: float, least: int = 0) -> Slice:
         """Offer the part `load` of the peak, or the given rate, for `window_s` seconds and about `least` requests."""
-        peak = self.peak.measure(sendings)
+        peak = self.peak.measure(requests)
         if peak.error is not None or not peak.peak_per_s:
             return peak
         rate_per_s = self.rate_per_s if load is None else load * peak.peak_per_s
@@ -108,7 +108,7 @@ class OpenLoop:
         window_s = min(max(window_s, least / rate_per_s), max(window_s, LONGEST_PROBE_S))
         lead_in_s = _lead_in_s(rate_per_s, peak.peak_per_s)
         plan = schedule(self.arrival, rate_per_s, lead_in_s=lead_in_s, window_s=window_s, rng=self.rng)
-        offered = run_schedule(self.pool, sendings, plan, connections=self.peak.clients)
+        offered = run_schedule(self.pool, requests, plan, connections=self.peak.clients)
         offered.answers = peak.answers + offered.answers
         offered.reconnects += peak.reconnects
         offered.peak_per_s = peak.peak_per_s
@@ -140,20 +140,20 @@ class SloSearch:
         """See `OpenLoop`."""
         return self.open_loop.warm_up(source, count)
 
-    def settle(self, sendings: Sendings, wake_s: float) -> Slice:
+    def settle(self, requests: Requests, wake_s: float) -> Slice:
         """See `OpenLoop`."""
-        return self.open_loop.settle(sendings, wake_s)
+        return self.open_loop.settle(requests, wake_s)
 
-    def ask_once(self, sendings: Sendings) -> Slice:
+    def ask_once(self, requests: Requests) -> Slice:
         """See `OpenLoop`."""
-        return self.open_loop.ask_once(sendings)
+        return self.open_loop.ask_once(requests)
 
-    def run(self, sendings: Sendings, *, slice_s: float, typical_s: float, opener: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
+    def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """One probe."""
         load = self.search.load
         if load is None:
             return Slice()
-        probe = self.open_loop.offer(sendings, load, slice_s, least=SUPPORTED)
+        probe = self.open_loop.offer(requests, load, slice_s, least=SUPPORTED)
         if probe.error is None:
             self.search.note(holds(probe, self.slo_s), probe, clearly=fails_clearly(probe, self.slo_s))
         return probe

@@ -109,7 +109,7 @@ class Campaign:
         for number, lane in enumerate(self._lanes):
             try:
                 if not lane.state.retired:
-                    with awake(lane.burner):
+                    with awake(lane.paused_server):
                         self._warm_up(lane, exchanges)
             except BackendFailed as error:
                 lane.retire_uncontrolled(error)
@@ -161,7 +161,7 @@ class Campaign:
         return min(1.0, sum(_counted_s(lane) for lane in left) / goal_s)
 
     def _slice_s(self, lane: Lane) -> float:
-        return self._settings.slice_s if lane.burner is None else lane.burner.slice_s
+        return self._settings.slice_s if lane.paused_server is None else lane.paused_server.slice_s
 
     def _rate(self, lane: Lane) -> float:
         """Slices that a lane earns a round, so that all end in about the same one.
@@ -171,21 +171,21 @@ class Campaign:
         """
         length_s = lane.pattern.length_s(self._slice_s(lane), lane.state.typical_s)
         share = max(lane.goals.measured_s, lane.goals.slices * length_s) / self._settings.max_time_s
-        if lane.burner is not None or lane.clients > 1:
+        if lane.paused_server is not None or lane.clients > 1:
             return share
         return min(1.0, share) if lane.part is not Part.MEASURE else 1.0
 
     def _one_slice(self, lane: Lane, position: int, steal: StealClock, energy: EnergyClock) -> None:
         slice_s = self._slice_s(lane)
         typical_s, system, pattern = lane.state.typical_s, lane.system, lane.pattern
-        opener = lane.burner is None and typical_s < slice_s * _WARM_UP_BELOW
-        sendings = lane.source.sendings(_expected(lane, slice_s) + opener)
+        warm_up_request = lane.paused_server is None and typical_s < slice_s * _WARM_UP_BELOW
+        requests = lane.source.requests(_expected(lane, slice_s) + warm_up_request)
         try:
-            with awake(lane.burner):
-                failure = lane.settle(sendings)
+            with awake(lane.paused_server):
+                failure = lane.settle(requests)
                 steal_before, joules_before, before = steal.now(), energy.now(), system.usage()
                 if failure is None:
-                    done = pattern.run(sendings, slice_s=slice_s, typical_s=typical_s, opener=opener)
+                    done = pattern.run(requests, slice_s=slice_s, typical_s=typical_s, warm_up_request=warm_up_request)
                 else:
                     done = Slice(error=failure)
                 after, joules_after, steal_after = system.usage(), energy.now(), steal.now()
@@ -240,7 +240,7 @@ def _counted_s(lane: Lane) -> float:
 def _expected(lane: Lane, slice_s: float) -> int:
     """How many payloads a slice may need, beside its warm-up request."""
     typical_s = lane.state.typical_s
-    settles_s = lane.burner.wake_s if lane.burner is not None else 0.0
+    settles_s = lane.paused_server.wake_s if lane.paused_server is not None else 0.0
     if not typical_s or typical_s >= slice_s:  # nothing is known of one that has never answered
         return 1 + (settles_s > 0)
     return math.ceil(1.5 * (slice_s + settles_s) / typical_s)

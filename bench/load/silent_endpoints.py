@@ -58,8 +58,8 @@ def _key(lane: Lane) -> tuple[str, str]:
 def _error_of_one_request(lane: Lane) -> ExchangeError | None:
     """Send one untimed request; what it failed with, None where it was answered or the server could not be resumed."""
     try:
-        with awake(lane.burner):
-            done = lane.pattern.ask_once(lane.source.sendings(1))
+        with awake(lane.paused_server):
+            done = lane.pattern.ask_once(lane.source.requests(1))
     except BackendFailed as error:
         lane.retire_uncontrolled(error)
         return None

@@ -31,7 +31,7 @@ _WAKE_S = 0.1
 
 
 @dataclass(slots=True)
-class Burner:
+class PausedServer:
     """A server stopped outside its own slices because it uses CPU when idle; `switch_s` is what pausing and resuming take.
 
     `paused_s` is how long it was paused and `paused_cpu_s` the CPU seconds that it used meanwhile: the proof that the pause
@@ -113,7 +113,7 @@ class IdleWatch:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._fractions: dict[str, float | None] = {}
-        self._burners: dict[str, Burner] = {}
+        self._paused: dict[str, PausedServer] = {}
 
     def look(self, running: Mapping[str, SystemUnderTest]) -> None:
         """Measure the servers that were not running before; no requests may be sent meanwhile."""
@@ -129,29 +129,29 @@ class IdleWatch:
             self._fractions[name] = fraction = fractions.get(name)
             if fraction is not None and fraction > BURNS_ABOVE:
                 self._say(f"{name}: burns {fraction:.1%} of a core while idle, so it is paused outside its slices")
-                self._burners[name] = Burner(system, fraction)
-                self._burners[name].pause()
+                self._paused[name] = PausedServer(system, fraction)
+                self._paused[name].pause()
 
-    def burner(self, name: str) -> Burner | None:
+    def paused_server(self, name: str) -> PausedServer | None:
         """The paused server of that name; None if it is not paused."""
-        return self._burners.get(name)
+        return self._paused.get(name)
 
     def facts(self, name: str) -> dict[str, object]:
         """The facts of that server's idling: empty before it was measured; a fraction that cannot be read is None."""
         if name not in self._fractions:
             return {}
-        burner = self._burners.get(name)
-        facts: dict[str, object] = {IDLE_CPU_FRACTION: self._fractions[name], PAUSED: burner is not None}
-        if burner is not None and burner.paused_s:
-            facts[PAUSED_CPU_FRACTION] = burner.paused_cpu_s / burner.paused_s
-        if burner is not None and burner.runs_on and burner.problem:
-            facts[PAUSE_FAILED] = burner.problem
+        paused_server = self._paused.get(name)
+        facts: dict[str, object] = {IDLE_CPU_FRACTION: self._fractions[name], PAUSED: paused_server is not None}
+        if paused_server is not None and paused_server.paused_s:
+            facts[PAUSED_CPU_FRACTION] = paused_server.paused_cpu_s / paused_server.paused_s
+        if paused_server is not None and paused_server.runs_on and paused_server.problem:
+            facts[PAUSE_FAILED] = paused_server.problem
         return facts
 
 
-def awake(burner: Burner | None) -> AbstractContextManager[None]:
+def awake(paused_server: PausedServer | None) -> AbstractContextManager[None]:
     """Within this the server runs; no-op for one that is never paused."""
-    return burner.awake() if burner is not None else nullcontext()
+    return paused_server.awake() if paused_server is not None else nullcontext()
 
 
 def idle_cpu_fractions(systems: Mapping[str, SystemUnderTest]) -> dict[str, float]:

@@ -29,7 +29,7 @@ def batches(images: int, batch_size: int, *, wrap: bool) -> list[tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class PayloadBook:
+class PayloadSet:
     """All payloads of one protocol and batch size.
 
     `expected[k]` [batch, classes] are the reference's scores for payload k, `encode_s` the median seconds to encode one.
@@ -41,7 +41,7 @@ class PayloadBook:
     encode_s: float
 
 
-class PayloadPress:
+class PayloadFactory:
     """Makes payload sets from one dataset and its reference scores; endpoints of one protocol share a set."""
 
     def __init__(self, dataset: Dataset, predictor: Predictor) -> None:
@@ -52,12 +52,12 @@ class PayloadPress:
         self._magnitude = Magnitude.of(self.scores)
         self._columns = _living_columns(dataset.images)
         self._steps = _steps(dataset.images[:, self._columns])
-        self._books: dict[tuple[str, int, bool], PayloadBook] = {}
+        self._payload_sets: dict[tuple[str, int, bool], PayloadSet] = {}
 
-    def book(self, codec: Codec, batch_size: int, *, wrap: bool = True) -> PayloadBook:
+    def payload_set(self, codec: Codec, batch_size: int, *, wrap: bool = True) -> PayloadSet:
         """The payloads that cover the dataset once, `batch_size` images each."""
         key = (codec.name, batch_size, wrap)
-        if key not in self._books:
+        if key not in self._payload_sets:
             plan = batches(len(self.dataset), batch_size, wrap=wrap)
             encode_s: list[float] = []
             payloads = []
@@ -66,8 +66,8 @@ class PayloadPress:
                 payloads.append(encoded(codec, self.dataset.images[list(indices)], indices))
                 encode_s.append(perf_counter() - start)
             expected = tuple(self.scores[list(indices)] for indices in plan)
-            self._books[key] = PayloadBook(codec, tuple(payloads), expected, float(np.median(encode_s)))
-        return self._books[key]
+            self._payload_sets[key] = PayloadSet(codec, tuple(payloads), expected, float(np.median(encode_s)))
+        return self._payload_sets[key]
 
     def verifier(self, codec: Codec, payloads: Sequence[Payload], expected: Sequence[FloatArray]) -> Verifier:
         """A verifier of answers to these payloads by the reference's scores for them."""

@@ -17,8 +17,8 @@ from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns
 from bench.load import slo_search
 from bench.load.closed_loop import Slice
-from bench.load.connection_pool import Crowd
-from bench.load.payload_sources import CyclingFeed
+from bench.load.connection_pool import ConnectionPool
+from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduled_load import Peak
 from bench.load.scheduler import Settings
 from bench.statistics.histogram import decode
@@ -136,14 +136,14 @@ def test_a_peak_that_an_error_cut_short_is_looked_for_again(monkeypatch: pytest.
     """Else the endpoint's next cells would be offered parts of what one client sees, and be none the worse for it."""
     tries: list[int] = []
 
-    def tried(crowd: Crowd, clients: int, feed: object, *, slice_s: float) -> Slice:
+    def tried(pool: ConnectionPool, clients: int, source: object, *, slice_s: float) -> Slice:
         tries.append(clients)
         return Slice(error=ConnectionLost("once")) if len(tries) == 2 else Slice(seconds=1.0, exchanges=clients)
 
     monkeypatch.setattr("bench.load.scheduled_load.run_clients", tried)
-    peak, feed = Peak(Crowd([])), CyclingFeed([], lambda payload: payload)
+    peak, source = Peak(ConnectionPool([])), CyclingPayloads([], lambda payload: payload)
     for known in (False, True, True):
-        list(peak.find_clients(feed, 24))
+        list(peak.find_clients(source, 24))
         assert peak.known is known
     assert tries == [1, 4, 16, 64] * 2
     assert peak.clients == 64
