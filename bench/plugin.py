@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.analysis.base_cell import checked_ratio_to
 from bench.analysis.gate import gate_lines, threshold_of
+from bench.analysis.standings import checked_ratio_to
 from bench.contract import hooks
 from bench.contract.console import Console
 from bench.contract.errors import BadInput
@@ -43,7 +43,7 @@ from bench.session.selection import (
     turn_of,
 )
 from bench.session.state import SESSION, Session, emit_beside, emit_record, emit_run, run_of, settings_of_session
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 
 _CLOCK = pytest.StashKey[ReplayClock]()
 
@@ -289,7 +289,7 @@ def study(
         emit=emit,
         taken=resume.study,
     )
-    return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
+    return StudyReplay(plan, fleet, PayloadFactory(emnist, model.predictor), idle)
 
 
 @pytest.fixture(scope="session")
@@ -314,4 +314,4 @@ def startup(
         emit=emit,
         taken=resume.startup,
     )
-    return StartUps(plan, fleet, PayloadPress(emnist, model.predictor), idle)
+    return StartUps(plan, fleet, PayloadFactory(emnist, model.predictor), idle)

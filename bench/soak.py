@@ -20,13 +20,14 @@ from bench.contract.options import get_option
 from bench.contract.records import Record, Samples, SoakRow, Verdict
 from bench.contract.resource_usage import Holdings, own_holdings
 from bench.contract.scenarios import ACCURACY, Kind
+from bench.contract.soak_series import by_holder, series_of
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.load_options import soak_seconds
 from bench.session.selection import again, cells_of
 from bench.session.state import SESSION, Session, emit_beside, emit_record, settings_of_session
-from bench.statistics.leak_check import LEAST_LAPS, by_holder, growths
+from bench.statistics.leak_check import LEAST_LAPS, growths
 
 SUITE = "servebench"
 _NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS)
@@ -120,10 +121,11 @@ class Soak:
         """What grew, and what was not measured or not right, in which lap."""
         found = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
         for holder, rows in by_holder(self.rows).items():
+            series = series_of(rows)
             found += [
                 f"{holder}: {growth.quantity} grew from {growth.early:,.0f} to {growth.late:,.0f} within "
                 f"{growth.span_s:,.0f} s; expected at most {growth.allowed:,.0f} more"
-                for growth in growths(rows).values()
+                for growth in growths(series.at_s, series.values).values()
                 if not growth.is_flat
             ]
         return found

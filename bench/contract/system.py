@@ -145,7 +145,7 @@ class Instance(Protocol):
 
     @property
     def tells_ready(self) -> bool:
-        """Whether it has a word of its own for being ready."""
+        """Whether it has a status endpoint."""
         ...
 
     def launch(self) -> SystemUnderTest:
@@ -153,7 +153,7 @@ class Instance(Protocol):
         ...
 
     def check_ready(self) -> None:
-        """Ask it once for its own word; raises ExchangeError while it does not say that it is ready."""
+        """Query the status endpoint once; raises ExchangeError until ready."""
         ...
 
     def lost_its_port(self) -> bool:

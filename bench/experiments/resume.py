@@ -139,9 +139,9 @@ class Resume:
         }
 
     def beside(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[tuple[Record, Samples]]]:
-        """What a campaign found, and the records taken over that must be told again, where it measured beside others'.
+        """Merge new outcomes with resumed records; returns both, unranked.
 
-        No rank is claimed between the two; a yardstick's outcome is left as it is, and is nobody's record.
+        Of the resumed records those of the same scenarios, to be recorded anew. The outcome of a yardstick is left as it is.
         """
         told: list[tuple[Record, Samples]] = []
         found = list(outcomes)

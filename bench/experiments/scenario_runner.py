@@ -6,10 +6,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.analysis.base_cell import RatioTo
-from bench.analysis.cell_record import CellRun, Outcome, blank_record, pass_outcome
+from bench.analysis.cell_measurement import CellRun
+from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
 from bench.analysis.compared_cells import records_of
 from bench.analysis.open_loop_cells import outcome_on_schedule
+from bench.analysis.standings import RatioTo
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateOutcome, GateRow
@@ -24,7 +25,7 @@ from bench.experiments.resume import Resume
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 
@@ -56,7 +57,7 @@ class Campaigns:
     def __init__(self, plan: Plan, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._press = PayloadPress(dataset, model.predictor)
+        self._factory = PayloadFactory(dataset, model.predictor)
         self._results: dict[str, CellResult] = {}
         self._idle = idle or IdleWatch(plan.say)
 
@@ -74,7 +75,7 @@ class Campaigns:
         if not cells:
             return
         sizes = sorted({cell.scenario.batch_size for cell in asked})
-        self._fleet.start([cell.backend.name for cell in asked], Probe(self._press, sizes))
+        self._fleet.start([cell.backend.name for cell in asked], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._emit_run()
@@ -83,7 +84,7 @@ class Campaigns:
                 self._book_absent(cell)
         present = [cell for cell in cells if cell.backend.name in self._fleet.running]
         settings = settings_of(scenario.kind, self._plan.settings)
-        maker = LaneMaker(settings, self._fleet, self._press, self._idle, audits=not self._plan.smoke)
+        maker = LaneMaker(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
         runs = [maker.run_of(cell, self._plan.again(cell)) for cell in present]
         if not runs:
             return
@@ -141,8 +142,8 @@ class Campaigns:
         self._emit_run()  # where they disagreed is known now
 
     def _book_pass(self, run: CellRun) -> None:
-        outcome = pass_outcome(run, self._press)
-        self._book(run.cell, outcome.record, outcome.samples, run.measure.warm_up_s)
+        outcome = pass_outcome(run, self._factory)
+        self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist())
         self._plan.emit_disagreements(outcome.disagreements)
 
     def _measure(self, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
@@ -156,7 +157,7 @@ class Campaigns:
             interrupted = False
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
-            if not interrupted or any(lane.duration_s for lane in lanes):
+            if not interrupted or any(lane.results.duration_s for lane in lanes):
                 with held_back() as held:
                     self._book_measured(runs, interrupted)
                     self._emit_run()  # what the paused ones used meanwhile is known now
@@ -180,10 +181,13 @@ class Campaigns:
     def _outcomes(self, runs: Sequence[CellRun], interrupted: bool) -> list[Outcome]:
         cpus = len(self._fleet.server_cpus)
         if runs[0].cell.scenario.kind in (Kind.OPEN_LOOP, Kind.SLO):
-            return [outcome_on_schedule(run, self._press, interrupted=interrupted and not run.measure.finished) for run in runs]
+            return [
+                outcome_on_schedule(run, self._factory, interrupted=interrupted and not run.measure.state.finished)
+                for run in runs
+            ]
         return records_of(
             runs,
-            self._press,
+            self._factory,
             ratio_to=self._plan.resume.ratio_to(self._plan.ratio_to),
             server_cpus=cpus,
             seed=self._plan.settings.seed,

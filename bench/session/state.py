@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.base_cell import RatioTo
+from bench.analysis.standings import RatioTo
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.contract.records import SoakRow
-from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, by_holder, growths
+from bench.contract.soak_series import by_holder, series_of
+from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, growths
 from reports.tables.clean_text import cut, one_line
 from reports.tables.columns import Column
 from reports.tables.tables import MISSING, Grid, number
@@ -59,7 +60,8 @@ def soak_section(rows: Sequence[SoakRow]) -> SoakSection:
     if not rows:
         return SoakSection(Grid((), ()))
     holders = by_holder(rows)
-    found = {holder: growths(mine) for holder, mine in holders.items()}
+    series = {holder: series_of(mine) for holder, mine in holders.items()}
+    found = {holder: growths(each.at_s, each.values) for holder, each in series.items()}
     laps = max(len(mine) for mine in holders.values())
     return SoakSection(
         grid=Grid(_COLUMNS, tuple(_texts(holder, mine, found[holder]) for holder, mine in holders.items())),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bench.analysis.base_cell import RatioTo
+from bench.analysis.standings import RatioTo
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed, ExchangeError
 from bench.contract.records import Record, Samples

@@ -96,13 +96,13 @@ def test_who_burns_on_while_paused_is_told() -> None:
     """An engine that says that it paused a server, and did not."""
     system = ScriptedSystem(backend("a"), None)
     system.burns = 0.2
-    burner = idle_cpu.Burner(system, 0.2)
-    burner.pause()
+    paused_server = idle_cpu.PausedServer(system, 0.2)
+    paused_server.pause()
     system.paused = False
     spend(0.01)
-    with burner.awake():
+    with paused_server.awake():
         pass
-    assert burner.paused_cpu_s / burner.paused_s == pytest.approx(0.2, rel=0.3)
+    assert paused_server.paused_cpu_s / paused_server.paused_s == pytest.approx(0.2, rel=0.3)
 
 
 @pytest.mark.alone
@@ -160,11 +160,11 @@ def test_a_burner_that_dies_while_it_is_paused_fails_alone() -> None:
 def test_a_burner_sleeps_again_when_its_slice_fails() -> None:
     """Whatever happens inside, the others must not pay for it."""
     system = ScriptedSystem(backend("a"), None)
-    burner = idle_cpu.Burner(system, 0.5)
-    burner.pause()
+    paused_server = idle_cpu.PausedServer(system, 0.5)
+    paused_server.pause()
 
     def interrupted() -> None:
-        with burner.awake():
+        with paused_server.awake():
             assert not system.paused
             raise KeyboardInterrupt
 
@@ -176,25 +176,25 @@ def test_a_burner_sleeps_again_when_its_slice_fails() -> None:
 def test_a_failing_pause_does_not_hide_what_ended_the_slice() -> None:
     """Ctrl-C stays Ctrl-C, also where the engine is gone already."""
     system = ScriptedSystem(backend("a"), None)
-    burner = idle_cpu.Burner(system, 0.5)
-    burner.pause()
+    paused_server = idle_cpu.PausedServer(system, 0.5)
+    paused_server.pause()
     system.disobeys_from = ("pause", 0)
 
     def interrupted() -> None:
-        with burner.awake():
+        with paused_server.awake():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert "cannot pause" in burner.problem
-    with pytest.raises(BackendFailed, match="cannot pause"), burner.awake():
+    assert "cannot pause" in paused_server.problem
+    with pytest.raises(BackendFailed, match="cannot pause"), paused_server.awake():
         pass
 
 
 def test_slices_pay_for_dear_switching() -> None:
     """At most a tenth of the time goes into pausing and waking."""
-    assert idle_cpu.Burner(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.05).slice_s == pytest.approx(0.5)
-    assert idle_cpu.Burner(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.0).slice_s == pytest.approx(SLICE_S)
+    assert idle_cpu.PausedServer(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.05).slice_s == pytest.approx(0.5)
+    assert idle_cpu.PausedServer(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.0).slice_s == pytest.approx(SLICE_S)
 
 
 def test_what_cannot_be_read_is_not_judged() -> None:
@@ -202,7 +202,7 @@ def test_what_cannot_be_read_is_not_judged() -> None:
     system = ScriptedSystem(backend("a"), None)
     watch = idle_cpu.IdleWatch(say=lambda text: None)
     watch.look({"a": system})
-    assert watch.burner("a") is None
+    assert watch.paused_server("a") is None
     assert watch.facts("a") == {IDLE_CPU_FRACTION: None, PAUSED: False}
     assert watch.facts("never looked at") == {}
 
