@@ -9,6 +9,7 @@ from enum import StrEnum
 from math import prod
 from typing import Protocol
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.resource_usage import Holdings
 from bench.contract.tensors import FloatArray, IntArray, Predictor
 from bench.contract.wire import Endpoint
@@ -81,8 +82,8 @@ class SystemUnderTest(Protocol):
         ...
 
     @property
-    def facts(self) -> Mapping[str, object]:
-        """What the report says of it: image digest or venv, size in bytes, start-up seconds, versions."""
+    def facts(self) -> BackendFacts:
+        """What its engine and the fleet know of it by now; it grows until the backend is ready."""
         ...
 
     def usage(self) -> Usage | None:

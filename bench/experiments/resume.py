@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.analysis.cell_record import Outcome
 from bench.analysis.verdicts import INTERRUPTED
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
@@ -88,7 +88,7 @@ class Resume:
         return [(kept.record, kept.samples) for kept in self._kept.values()]
 
     @property
-    def facts(self) -> Mapping[str, Mapping[str, Any]]:
+    def facts(self) -> Mapping[str, BackendFacts]:
         """What was known of the backends."""
         return {} if self._earlier is None else self._earlier.run.backends
 
@@ -164,7 +164,7 @@ class Resume:
         told = [(self._kept[name].record, self._kept[name].samples) for name in old]
         return [replace(each, record=_unranked(each.record)) for each in outcomes], told
 
-    def warnings(self, now: Sequence[str], facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    def warnings(self, now: Sequence[str], facts: Mapping[str, BackendFacts]) -> list[str]:
         """What a reader must know of what was taken over, and `now`, of this session; `facts` are those of its backends."""
         if self._earlier is None:
             return list(now)
@@ -174,11 +174,11 @@ class Resume:
         changed = [line for name, known in facts.items() for line in self._changed(name, known)]
         return [head, *self._scenarios, *changed, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
 
-    def _changed(self, name: str, now: Mapping[str, Any]) -> list[str]:
+    def _changed(self, name: str, facts: BackendFacts) -> list[str]:
         """What of a backend is no longer what its cells were measured with: only its start shows it, too late to refuse."""
         if not any(kept.record.backend == name for kept in self._kept.values()):
             return []
-        then = self.facts.get(name, {})
+        then, now = self.facts.get(name, BackendFacts()).as_dict(), facts.as_dict()
         lines = [_line(what, then[what], now[what]) for what in _INSTALLED if what in then and what in now]
         differing = "; ".join(filter(None, lines))
         words = "its cells taken over were measured with another installation than those of this session"

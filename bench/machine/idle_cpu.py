@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from bench.contract.errors import BackendFailed
-from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION
 from bench.contract.system import Role, SystemUnderTest
 
 LEAST_SLICES = 14  # of a burner: so that each half of the campaign has enough for an interval
@@ -136,17 +136,23 @@ class IdleWatch:
         """That server, if it is one that is paused."""
         return self._burners.get(name)
 
-    def facts(self, name: str) -> dict[str, object]:
-        """What is known of that server's idling: nothing before the look; a fraction that cannot be read is None."""
+    def facts(self, name: str) -> BackendFacts:
+        """What is known of that server's idling: nothing before the look."""
         if name not in self._fractions:
-            return {}
+            return BackendFacts()
         burner = self._burners.get(name)
-        facts: dict[str, object] = {IDLE_CPU_FRACTION: self._fractions[name], PAUSED: burner is not None}
-        if burner is not None and burner.paused_s:
-            facts[PAUSED_CPU_FRACTION] = burner.paused_cpu_s / burner.paused_s
-        if burner is not None and burner.runs_on and burner.problem:
-            facts[PAUSE_FAILED] = burner.problem
-        return facts
+        if burner is None:
+            return BackendFacts(idle_cpu_fraction=self._fractions[name], paused_while_idle=False)
+        return BackendFacts(
+            idle_cpu_fraction=self._fractions[name],
+            paused_while_idle=True,
+            paused_cpu_fraction=burner.paused_cpu_s / burner.paused_s if burner.paused_s else None,
+            pause_failed=burner.problem if burner.runs_on and burner.problem else None,
+        )
+
+    def facts_of(self, running: Mapping[str, SystemUnderTest]) -> dict[str, BackendFacts]:
+        """By name, what is known of these backends by now, their idling included."""
+        return {name: system.facts.merged(self.facts(name)) for name, system in running.items()}
 
 
 def awake(burner: Burner | None) -> AbstractContextManager[None]:

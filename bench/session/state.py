@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.base_cell import RatioTo
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
@@ -40,7 +41,7 @@ class Session:
     study: tuple[StudyRow, ...] = ()
     startup: tuple[StartRow, ...] = ()
     soak: tuple[SoakRow, ...] = ()
-    facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    facts: dict[str, BackendFacts] = field(default_factory=dict)
     confusion: Confusion | None = None
     disagreements: list[Disagreement] = field(default_factory=list)
     # read once, at the start: later this process is pinned, and loads the machine
@@ -82,21 +83,27 @@ def settings_of_session(config: pytest.Config) -> Settings:
 def emit_beside(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch) -> None:
     """Tell the reports what was measured beside the cells; nothing in the smoke run."""
     if not config.stash[SESSION].smoke:
-        facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
-        emit_run(config, fleet, dataset, model, facts)
+        emit_run(config, fleet, dataset, model, idle.facts_of(fleet.running))
 
 
-def emit_run(
-    config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, Mapping[str, object]]
-) -> None:
+def emit_run(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, BackendFacts]) -> None:
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[SESSION]
     for backend in session.backends:  # also those that could not be had
-        varied = {"variant_of": backend.variant_of, "differs": backend.differs} if backend.variant_of else {}
-        session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets), **varied})
-    for name, known in facts.items():
-        session.facts[name] = {**session.facts.get(name, {}), **known}
+        session.facts.setdefault(backend.name, declared_facts(backend))
+    for name, newer in facts.items():
+        session.facts[name] = session.facts.get(name, BackendFacts()).merged(newer)
     config.hook.pytest_servebench_run(config=config, run=run_of(config, fleet, dataset, model))
+
+
+def declared_facts(backend: Backend) -> BackendFacts:
+    """What its backend.toml says of it."""
+    return BackendFacts(
+        summary=backend.summary,
+        sets=tuple(sorted(backend.sets)),
+        variant_of=backend.variant_of or None,
+        differs=(backend.differs or None) if backend.variant_of else None,
+    )
 
 
 def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> Run:

@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
-from bench.contract.npy_header import claimed_array
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
+from bench.contract.tensors import claimed_array
 from reports.store.typed import MOST, problem
 
 READABLE = range(1, SCHEMA_VERSION + 1)
@@ -132,12 +133,13 @@ def run_from_document(document: Any, source: str) -> Run:
         if not isinstance(head, Mapping):
             raise TypeError("run: expected an object")
         beside = {key: document[key] for key in ("environment", "dataset", "model")}
-        wrong = problem(Run, {**{key: head[key] for key in RUN_KEYS if key in head}, **beside}, "run.")
+        wrong = problem(Run, {**{key: head[key] for key in RUN_KEYS if key in head and key != "backends"}, **beside}, "run.")
         if wrong:
             raise ValueError(wrong)
         return Run(
-            **{key: head[key] for key in RUN_KEYS if key not in ("warnings", *_LATER)},
+            **{key: head[key] for key in RUN_KEYS if key not in ("backends", "warnings", *_LATER)},
             **beside,
+            backends={str(name): BackendFacts.from_dict(facts) for name, facts in head["backends"].items()},
             warnings=tuple(head["warnings"]),
             study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
             confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,

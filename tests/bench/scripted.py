@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from bench.analysis.base_cell import RatioTo
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed, ExchangeError
 from bench.contract.records import Record, Samples
@@ -74,7 +75,7 @@ class ScriptedSystem:
         self.backend = backend
         self.endpoints: Mapping[str, Endpoint] = {backend.endpoints[0].name: endpoint or backend.endpoints[0]}
         self.predictor = predictor
-        self.facts: Mapping[str, object] = {}
+        self.facts = BackendFacts()
         self.alive = True
         self.log = ""
         self.paused = False
