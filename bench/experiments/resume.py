@@ -28,7 +28,6 @@ _MACHINE = (
 _MEMORY = "memory_bytes"
 _MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
 _INSTALLED = ("image", "image_digest", "versions", "hashes")
-_FREE_OPTIONS = {"strict"}  # says what fails, not what is measured
 _SHOWN = 60
 _EARLIER = "Of an earlier run: "
 
@@ -66,11 +65,14 @@ class Resume:
                 "run the gate anew, without --resume"
             )
 
-    def check(self, now: Run) -> None:
-        """Raise BadInput, naming what differs, unless that run was measured on what this one measures on."""
+    def check(self, now: Run, free: Collection[str] = ()) -> None:
+        """Raise BadInput, naming what differs, unless that run was measured on what this one measures on.
+
+        `free` are keys of `Run.options` that may differ.
+        """
         if self._earlier is None:
             return
-        differing = differences(self._earlier.run, now)
+        differing = differences(self._earlier.run, now, free)
         if differing:
             raise BadInput(
                 f"--resume {self._earlier.place}: expected a run of this machine, code, model, dataset, engine and options; "
@@ -222,8 +224,8 @@ class Resume:
         return f"{record.backend}-{record.endpoint} {then:,.0f} images/s then, {now:,.0f} now ({100 * (now / then - 1):+.1f} %)"
 
 
-def differences(then: Run, now: Run) -> list[str]:
-    """What keeps the cells of two runs from standing in one table, a line each; empty if nothing does."""
+def differences(then: Run, now: Run, free: Collection[str] = ()) -> list[str]:
+    """What keeps the cells of two runs from standing in one table, a line each; `free` are options that may differ."""
     found = [_line(name, then.environment.get(name), now.environment.get(name)) for name in _MACHINE if name in now.environment]
     if _MEMORY in now.environment:
         found.append(_memory_line(then.environment.get(_MEMORY), now.environment[_MEMORY]))
@@ -235,7 +237,7 @@ def differences(then: Run, now: Run) -> list[str]:
     found += [_line(f"model: {name}", then.model.get(name), now.model.get(name)) for name in ("sha256",)]
     found += [_line(f"dataset: {name}", then.dataset.get(name), now.dataset.get(name)) for name in ("sha256",)]
     found.append(_line("engine", then.engine, now.engine))
-    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in _FREE_OPTIONS]
+    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in free]
     found += [_line(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
     return [line for line in found if line]
 

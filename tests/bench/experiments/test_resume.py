@@ -24,6 +24,8 @@ from tests.bench.scripted import Records, ScriptedSystem, measuring, right, scri
 
 SINGLE = Scenario("single", batch_size=1)
 QUICK = Settings(max_time_s=0.2)
+FREE = {"strict"}
+"""Options that a resumed run may have otherwise."""
 
 
 def a_run(**changes: Any) -> Run:
@@ -224,19 +226,19 @@ def test_accuracy_is_nobodys_yardstick() -> None:
 def test_what_was_measured_on_something_else_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
     """One line for each thing that differs, and the command that the run was."""
     with pytest.raises(BadInput) as raised:
-        Resume(earlier({})).check(a_run(**changes))
+        Resume(earlier({})).check(a_run(**changes), FREE)
     said = str(raised.value)
     assert words in said
     assert "out/earlier" in said
     assert a_run().command in said
-    assert len(differences(a_run(), a_run(**changes))) == 1
+    assert len(differences(a_run(), a_run(**changes), FREE)) == 1
 
 
 def test_the_same_machine_code_model_and_options_are_resumed() -> None:
     """Also where JSON made lists of tuples, where only what fails a test differs, and where a kernel kept some more memory."""
     environment = {**a_run().environment, "server_cpus": (0,), "memory_bytes": 7_990_000_000}
     now = a_run(options={**a_run().options, "strict": True}, environment=environment)
-    Resume(earlier({})).check(now)
+    Resume(earlier({})).check(now, FREE)
 
 
 def test_a_run_that_does_not_know_its_code_is_refused() -> None:
