@@ -17,7 +17,7 @@ import pytest
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
 from bench.contract.records import Record, Samples, SoakRow, Verdict
-from bench.contract.resource_usage import Holdings, own_holdings
+from bench.contract.resource_usage import ResourceUsage, own_resource_usage
 from bench.contract.scenarios import ACCURACY, Kind
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments.scenario_runner import Campaigns, Plan
@@ -89,15 +89,17 @@ class Soak:
         """The suite first; of servers, those that run and are no part of it."""
         for system in self._fleet.running.values():
             system.usage()  # looks again, and lets go of the files of threads that have ended
-        own = own_holdings()
-        rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.belongings())]
+        own = own_resource_usage()
+        rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.owned_count())]
         for name, system in self._fleet.running.items():
-            held = system.holdings()
+            held = system.resource_usage()
             if held is not None:
                 rows.append(self._row(lap, at_s, name, held, name, None))
         return rows
 
-    def _row(self, lap: int, at_s: float, holder: str, held: Holdings, backend: str | None, belongings: int | None) -> SoakRow:
+    def _row(
+        self, lap: int, at_s: float, holder: str, held: ResourceUsage, backend: str | None, belongings: int | None
+    ) -> SoakRow:
         return SoakRow(
             lap=lap,
             at_s=at_s,

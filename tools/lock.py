@@ -19,7 +19,7 @@ from bench.contract.errors import BadInput
 from fixtures.engines.docker.docker import DockerApi, EngineError
 from fixtures.engines.locks import IMAGES_LOCK, LOCK_SUFFIX, asks_for_something, opt_out
 from fixtures.image_locks import lock_images, tagged_images
-from fixtures.specs.spec import load_specs
+from fixtures.specs.catalogue import load_specs
 
 CHECKOUT = Path(__file__).parents[1]
 GROUPS = ("run", "audit", "test", "lint", "type")

@@ -10,7 +10,8 @@ import pytest
 from bench.contract.backend_facts import BackendFacts
 from fixtures.engines.process.process import ProcessEngine
 from fixtures.fleet.fleet import LocalFleet
-from fixtures.specs.spec import BackendSpec, load_spec
+from fixtures.specs.manifest import load_spec
+from fixtures.specs.spec import BackendSpec
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections.report import build_view
