@@ -16,6 +16,7 @@ NAMES = (
     *(f"client {protocol}" for protocol in PROTOCOLS),
     "client http answers",
     "client grpc answers",
+    "client grpc frames",
     "server null",
 )
 

@@ -9,26 +9,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import re
-import resource
 import shutil
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contract.wire import Endpoint, Payload
-from bench.load.closed_loop import run_slice
 from bench.transports.http import HttpTransport
+from tools.turns import compare, free_port, wait_for
 
 ANSWER_BYTES = 1400
-SLICE_S = 0.02
 REQUEST_SIZES_BYTES = (5_000, 600_000)
 
 _NGINX = """
@@ -70,71 +64,24 @@ _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 @contextlib.contextmanager
 def _nginx() -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="servebench-wrk-") as folder:
         config = Path(folder, "nginx.conf")
         config.write_text(_NGINX.format(folder=folder, port=port, body="y" * ANSWER_BYTES))
         server = subprocess.Popen([str(shutil.which("nginx", path=_PATH)), "-c", str(config), "-p", folder])
         try:
-            _wait_for(port)
+            wait_for(port)
             yield port
         finally:
             server.terminate()
             server.wait(10)
 
 
-def _wait_for(port: int, limit_s: float = 10.0) -> None:
-    give_up_at = time.perf_counter() + limit_s
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.perf_counter() > give_up_at:
-                raise
-            time.sleep(0.05)
-
-
 def _compare(port: int, size: int, turns: int, turn_s: int) -> None:
     transport = HttpTransport(Endpoint(backend="nginx", name="return", protocol="raw", host="127.0.0.1", port=port))
     request = transport.prepare(Payload(b"x" * size, "application/octet-stream", (0,)))
-    transport.connect()
-    ratios, ours, theirs = [], [], []
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    count = 0
-    for turn in range(turns):
-        pair: dict[str, float] = {}
-        for side in ("wrk", "ours") if turn % 2 else ("ours", "wrk"):
-            if side == "wrk":
-                pair[side] = _wrk(port, size, turn_s)
-            else:
-                exchanges, pair[side] = _ours(transport, request, turn_s)
-                count += exchanges
-        ratios.append(pair["ours"] / pair["wrk"])
-        ours.append(pair["ours"])
-        theirs.append(pair["wrk"])
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    transport.close()
-    print(
-        f"request {size / 1000:g} KB: ours {statistics.median(ours):,.0f}/s, wrk {statistics.median(theirs):,.0f}/s, "
-        f"ratio median {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f}, {turns} turns); "
-        f"our client's CPU an exchange: {(after.ru_utime - before.ru_utime) / count * 1e6:.0f} us in Python, "
-        f"{(after.ru_stime - before.ru_stime) / count * 1e6:.0f} us in the kernel"
-    )
-
-
-def _ours(transport: HttpTransport, request: bytes, turn_s: int) -> tuple[int, float]:
-    """Exchanges, and exchanges a second, in slices as in a campaign; all that lies between exchanges counts as time."""
-    start = time.perf_counter()
-    exchanges = 0
-    while time.perf_counter() < start + turn_s:
-        done = run_slice(transport, itertools.repeat((0, request)), slice_s=SLICE_S, opener=False)
-        if done.error:
-            raise done.error
-        exchanges += len(done.duration_s)
-    return exchanges, exchanges / (time.perf_counter() - start)
+    theirs = ("wrk", lambda: _wrk(port, size, turn_s))
+    compare(f"request {size / 1000:g} KB", transport, request, theirs, turns, turn_s)
 
 
 def _wrk(port: int, size: int, turn_s: int) -> float:

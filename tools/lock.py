@@ -2,8 +2,7 @@
 
 One for each requirements file of a backend and an exporter, and one for each dependency group that CI uses. What is locked
 holds for every Python from the oldest that the project runs on, and for every platform. A version that a lock has already is
-kept where it still does; `--upgrade` takes the newest. The digests of images are asked of their registries, through the engine;
-where none answers, that is said, and what is locked stays.
+kept where it still does; `--upgrade` takes the newest.
 """
 
 from __future__ import annotations
@@ -12,14 +11,9 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
-from bench.contract.errors import BadInput
-from fixtures.engines.docker.docker import DockerApi, EngineError
-from fixtures.engines.locks import IMAGES_LOCK, LOCK_SUFFIX, asks_for_something, opt_out
-from fixtures.image_locks import lock_images, tagged_images
-from fixtures.specs.catalogue import load_specs
+from fixtures.engines.locks import LOCK_SUFFIX, asks_for_something, opt_out
 
 CHECKOUT = Path(__file__).parents[1]
 GROUPS = ("run", "audit", "test", "lint", "type")
@@ -53,17 +47,10 @@ def _jobs() -> Iterator[tuple[list[str], Path]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write them all; 1 if one of packages could not be made."""
+    """Write them all; 1 if one could not be made."""
     parser = argparse.ArgumentParser(prog="python -m tools.lock", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that the requirements allow")
-    wants_newest = parser.parse_args(arguments).upgrade
-    failed = _lock_packages(["--upgrade"] if wants_newest else [])
-    lock_public_images(upgrade=wants_newest)
-    return min(failed, 1)
-
-
-def _lock_packages(upgrade: list[str]) -> int:
-    """How many could not be made."""
+    upgrade = ["--upgrade"] if parser.parse_args(arguments).upgrade else []
     failed = 0
     LOCKS.mkdir(exist_ok=True)
     for what, lock in _jobs():
@@ -73,22 +60,7 @@ def _lock_packages(upgrade: list[str]) -> int:
         done = subprocess.run([*command, *what, "--output-file", str(lock.relative_to(CHECKOUT))], cwd=CHECKOUT, check=False)
         print(f"{lock.relative_to(CHECKOUT)}: {'written' if done.returncode == 0 else 'FAILED'}", flush=True)
         failed += done.returncode != 0
-    return failed
-
-
-def lock_public_images(*, upgrade: bool) -> None:
-    """Look up the digests of all images that are named by a tag; where no engine answers, that is said."""
-    references = tagged_images(load_specs(FIXTURES / "backends").values())
-    try:
-        api = DockerApi.connect()
-    except EngineError as error:
-        print(f"{IMAGES_LOCK.name}: left as it is, no container engine answers to ask registries through: {error}")
-        return
-    try:
-        with closing(api):
-            lock_images(references, IMAGES_LOCK, api.registry_digest, print, upgrade=upgrade)
-    except BadInput as error:
-        raise SystemExit(str(error)) from error
+    return min(failed, 1)
 
 
 if __name__ == "__main__":

@@ -65,8 +65,7 @@ def local_things(stack: ExitStack, say: Say) -> Local:
     images = Images(api, EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), say))
 
     def image(spec: BackendSpec) -> ImageFacts | None:
-        found = images.find(spec, spec.container.image if spec.container is not None else None)
-        return found.facts if found is not None else None
+        return images.find(spec, spec.container.image if spec.container is not None else None)
 
     return Local(find, image)
 

@@ -116,14 +116,8 @@ class Transport(Protocol[Request]):
 class MultiplexedTransport(Transport[Request], Protocol[Request]):
     """A connection that an event loop can drive beside others: an exchange is started, then advanced until it is whole.
 
-    `unsent`: it waits for room to send, not only for the answer. `slow_to_connect`: `connect` takes as long as many
-    exchanges, so whoever keeps a schedule opens all connections before it.
+    `unsent`: it waits for room to send, not only for the answer.
     """
-
-    @property
-    def slow_to_connect(self) -> bool:
-        """The same for all transports of a kind."""
-        ...
 
     @property
     def unsent(self) -> bool:

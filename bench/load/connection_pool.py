@@ -52,10 +52,6 @@ class Crowd:
         """From a payload to what is sent; the same for all of them."""
         return self._transports[0].prepare
 
-    def at_first(self, count: int) -> int:
-        """How many to open for a schedule that begins with `count`: where opening one would hold it up, all of them."""
-        return len(self) if self._transports[0].slow_to_connect else count
-
     def gather(self, count: int) -> range:
         """Have exactly the first `count` connections open, and none busy; returns their numbers. Raises ConnectionLost.
 

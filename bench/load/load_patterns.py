@@ -217,7 +217,7 @@ class OpenLoop:
         window_s = min(max(window_s, least / rate), max(window_s, LONGEST_PROBE_S))
         lead_in_s = _lead_in_s(rate, looked.peak_per_s)
         plan = schedule(self.arrival, rate, lead_in_s=lead_in_s, window_s=window_s, rng=self.rng)
-        offered = run_schedule(self.crowd, sendings, plan, connections=self.crowd.at_first(self.peak.clients))
+        offered = run_schedule(self.crowd, sendings, plan, connections=self.peak.clients)
         offered.answers = looked.answers + offered.answers
         offered.reconnects += looked.reconnects
         offered.peak_per_s = looked.peak_per_s

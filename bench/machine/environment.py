@@ -15,7 +15,7 @@ import psutil
 
 from bench.machine.code_digest import commit, digests
 
-_PACKAGES = ("numpy", "onnxruntime", "pytest", "pytest-benchmark", "requests", "docker", "grpcio", "orjson")
+_PACKAGES = ("numpy", "onnxruntime", "pytest", "pytest-benchmark", "requests", "docker", "hpack", "orjson")
 _BUSY_LOAD = 0.5  # runnable tasks a CPU before we start
 
 

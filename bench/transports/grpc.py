@@ -1,178 +1,200 @@
-"""gRPC: one kept channel, messages serialised beforehand, answers kept as bytes and parsed after the clock."""
+"""gRPC on one kept socket: frames of HTTP/2 built beforehand, the answer read to its trailers; one call at a time.
+
+What `exchange` does is all that the clock sees: one write for a message that fits the peer's windows, as few reads as the
+answer needs, and a look at each frame. As for HTTP/1.1 the socket stays blocking and the kernel holds the deadline;
+`start` and `advance` never wait, so that an event loop can keep many connections going. See http2 for the frames.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-from dataclasses import dataclass
+import socket
+import struct
+import time
 
-import grpc
-
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout
 from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
-
-_MAX_MESSAGE_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class GrpcRequest:
-    """One call: its method, and the serialised message."""
-
-    method: str
-    message: bytes
-
-
-class _Bell:
-    """A descriptor that gRPC's own thread makes readable when a call is done; ringing a closed one does nothing."""
-
-    def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._lock = threading.Lock()
-        self._open = True
-
-    def ring(self, _: object) -> None:
-        """The call is done; called in another thread, perhaps after everything else is over."""
-        with self._lock:
-            if self._open:
-                os.eventfd_write(self.fd, 1)
-
-    def silence(self) -> None:
-        """Make it unreadable until the next ring."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self.fd)
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        with self._lock:
-            if self._open:
-                os.close(self.fd)
-            self._open = False
+from bench.transports.grpc_conversation import PREFIX, CallFailed, Conversation, GrpcRequest
+from bench.transports.http2 import header_block
 
 
 class GrpcTransport:
-    """One channel to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `MultiplexedTransport`."""
+    """One connection to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `MultiplexedTransport`."""
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         self._endpoint = endpoint
         self._deadline_s = deadline_s
-        self._channel: grpc.Channel | None = None
-        self._calls: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._sock: socket.socket | None = None
         self.spent = True
-        self._bell: _Bell | None = None
-        self._future: grpc.Future[bytes] | None = None
+        self._peer = Conversation(self._who())
 
     def prepare(self, payload: Payload) -> GrpcRequest:
-        """The serialised message, to which the channel adds only its frame, and the method that takes it."""
-        return GrpcRequest(self._endpoint.path.replace("{batch_size}", str(payload.batch_size)), payload.body)
+        """The header block of the call, and its message with its prefix."""
+        path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
+        fields = [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", path.encode("ascii")),
+            (b":authority", f"{self._endpoint.host}:{self._endpoint.port}".encode("ascii")),
+            (b"te", b"trailers"),
+            (b"content-type", b"application/grpc"),
+            (b"user-agent", b"servebench"),
+            *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in payload.headers),
+        ]
+        return GrpcRequest(header_block(fields), PREFIX.pack(0, len(payload.body)) + payload.body)
 
     def connect(self) -> None:
-        """Open a new channel and wait until it is ready; raises ConnectionLost."""
+        """Open a new connection and exchange settings, so that a call finds the peer's; raises ConnectionLost."""
         self.close()
-        self._channel = grpc.insecure_channel(
-            f"{self._endpoint.host}:{self._endpoint.port}",
-            options=[
-                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-                # each transport its own connection, as each HTTP transport has its own socket
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.enable_http_proxy", 0),
-            ],
-        )
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=self._deadline_s)
-        except grpc.FutureTimeoutError:
-            self.close()
-            raise ConnectionLost(f"{self._who()}: cannot connect within {self._deadline_s:g} s") from None
-        self._bell = _Bell()
+            sock = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout=self._deadline_s)
+        except OSError as error:
+            raise ConnectionLost(f"{self._who()}: cannot connect: {error}") from error
+        sock.settimeout(None)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        timeval = struct.pack("ll", int(self._deadline_s), int(self._deadline_s % 1 * 1e6))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        self._sock = sock
+        self._peer = Conversation(self._who())
         self.spent = False
+        give_up_at = time.perf_counter() + self._deadline_s
+        try:
+            while not self._peer.greeted:
+                self._send(sock)
+                self._wait(sock, give_up_at)
+            self._send(sock)
+        except (ExchangeError, OSError) as error:
+            lost = self._spent_by(error)
+            self.close()
+            raise ConnectionLost(f"{self._who()}: cannot connect: it spoke no HTTP/2: {lost}") from error
 
     def ensure_connected(self) -> bool:
-        """A channel reconnects by itself; only a missing one is opened here."""
-        if self._channel is not None:
+        """Look at what came since the last call (pings, windows, a goodbye); reconnect where that ended it, True if it did."""
+        if self._sock is not None and not self.spent and self._quiet(self._sock):
             return False
         self.connect()
         return True
 
     def exchange(self, request: GrpcRequest) -> bytes:
-        """One unary call; raises ErrorStatus, ExchangeTimeout or ConnectionLost by the call's status code."""
-        call = self._calls.get(request.method) or self._new_call(request.method)
+        """One unary call; raises ErrorStatus, ExchangeTimeout, ConnectionLost or MalformedAnswer."""
+        sock, peer = self._connected(), self._peer
         try:
-            return call(request.message, timeout=self._deadline_s)
-        except grpc.RpcError as error:
-            raise self._told(error) from None
+            peer.open(request)
+            give_up_at = time.perf_counter() + self._deadline_s
+            while True:
+                if peer.out:
+                    self._send(sock)
+                if peer.answer is not None:
+                    return self._taken()
+                self._wait(sock, give_up_at)
+        except (ExchangeError, OSError) as error:
+            raise self._spent_by(error) from error.__cause__
 
     def fileno(self) -> int:
-        """Becomes readable when the call that was started is done."""
-        return self._connected().fd
-
-    @property
-    def slow_to_connect(self) -> bool:
-        """True: a channel is looked at until it is ready, which takes up to tens of milliseconds."""
-        return True
+        """The socket's descriptor, another one after each connect."""
+        return self._connected().fileno()
 
     @property
     def unsent(self) -> bool:
-        """False: gRPC's own thread sends."""
-        return False
+        """Whether bytes wait for room on the way to the server."""
+        return bool(self._peer.out)
 
     def start(self, request: GrpcRequest) -> None:
-        """Begin one unary call."""
-        call = self._calls.get(request.method) or self._new_call(request.method)
-        self._future = call.future(request.message, timeout=self._deadline_s)
-        self._future.add_done_callback(self._connected().ring)
+        """Send what the socket and the peer's windows take at once; `advance` does the rest. Raises ExchangeError."""
+        sock = self._connected()
+        try:
+            self._peer.open(request)
+            self._send_now(sock)
+        except (ExchangeError, OSError) as error:
+            raise self._spent_by(error) from error
 
     def advance(self) -> bytes | None:
-        """The call's answer if it is done; raises as `exchange` does."""
-        if self._future is None or not self._future.done():
-            return None
-        self._connected().silence()
-        future, self._future = self._future, None
+        """Go on without waiting; the answer's message once it is whole, else None. Raises as `exchange` does."""
+        sock, peer = self._sock, self._peer
+        if sock is None:
+            raise ConnectionLost(f"{self._who()}: not connected")
         try:
-            return future.result()
-        except grpc.RpcError as error:
-            raise self._told(error) from None
+            while peer.answer is None:
+                self._send_now(sock)
+                peer.read(sock.recv_into(peer.room(), 0, socket.MSG_DONTWAIT))
+            self._send_now(sock)
+            return self._taken()
+        except BlockingIOError:
+            return None
+        except (ExchangeError, OSError) as error:
+            raise self._spent_by(error) from error.__cause__
 
     def close(self) -> None:
-        """Close the channel."""
-        if self._channel is not None:
-            with contextlib.suppress(Exception):
-                self._channel.close()
-        if self._future is not None:
-            self._future.cancel()
-        if self._bell is not None:
-            self._bell.close()
-        self._channel, self._future, self._bell = None, None, None
-        self._calls.clear()
+        """Close the connection."""
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.close()
+        self._sock = None
         self.spent = True
-
-    def _connected(self) -> _Bell:
-        if self._bell is None:
-            raise ConnectionLost(f"{self._who()}: not connected")
-        return self._bell
-
-    def _told(self, error: grpc.RpcError) -> ConnectionLost | ErrorStatus | ExchangeTimeout:
-        """What went wrong, in our words; a lost connection closes the channel."""
-        code, details = error.code(), error.details()
-        text = f"{self._who()}: gRPC status {code.name}: {details}"
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ExchangeTimeout(text)
-        if code is grpc.StatusCode.UNAVAILABLE:
-            self.close()
-            return ConnectionLost(text)
-        return ErrorStatus(text)
-
-    def _new_call(self, method: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
-        """Once a method and connection, in the untimed exchange that opens a slice."""
-        if self._channel is None:
-            raise ConnectionLost(f"{self._who()}: not connected")
-        # No serialiser: bytes in, bytes out, so that protobuf's work stays outside the clock.
-        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
-            method, request_serializer=None, response_deserializer=None
-        )
-        self._calls[method] = call
-        return call
 
     def _who(self) -> str:
         return f"{self._endpoint.id} at {self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"
+
+    def _connected(self) -> socket.socket:
+        if self._sock is None or self.spent:
+            raise ConnectionLost(f"{self._who()}: not connected")
+        return self._sock
+
+    def _spent_by(self, error: ExchangeError | OSError) -> ExchangeError:
+        """What went wrong, in our words; but for a status of gRPC's the connection carries no further call."""
+        if isinstance(error, CallFailed):
+            self.spent = self._peer.over or bool(self._peer.rest)  # it answered before it had read the whole message
+            return ErrorStatus(str(error))
+        self.spent = True
+        if isinstance(error, ExchangeError):
+            return error
+        if isinstance(error, BlockingIOError):
+            return ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
+        return ConnectionLost(f"{self._who()}: connection lost: {error}")
+
+    def _taken(self) -> bytes:
+        """The answer; a connection that takes no further call is spent, and so is one whose request was not read to its end."""
+        self.spent = self._peer.over or bool(self._peer.rest)
+        return self._peer.taken()
+
+    def _send(self, sock: socket.socket) -> None:
+        """Send all that the peer's windows take."""
+        peer = self._peer
+        while peer.out:
+            out, peer.out = peer.out, b""
+            # A server may refuse a large message before reading all of it; its answer says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                sock.sendall(out)
+            if peer.rest and peer.answer is None:
+                peer.frame_more()
+
+    def _send_now(self, sock: socket.socket) -> None:
+        """Hand the kernel as much as it takes at once."""
+        peer = self._peer
+        while peer.out or (peer.rest and peer.frame_more()):
+            try:
+                sent = sock.send(peer.out, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):
+                sent = len(peer.out)  # its answer says why
+            peer.out = peer.out[sent:]
+
+    def _wait(self, sock: socket.socket, give_up_at: float) -> None:
+        if time.perf_counter() > give_up_at:
+            raise ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
+        self._peer.read(sock.recv_into(self._peer.room()))
+
+    def _quiet(self, sock: socket.socket) -> bool:
+        """Read what an idle connection has to say; False where it has ended."""
+        peer = self._peer
+        try:
+            with contextlib.suppress(BlockingIOError):
+                while not peer.over:
+                    peer.read(sock.recv_into(peer.room(), 0, socket.MSG_DONTWAIT))
+            self._send_now(sock)
+        except (ExchangeError, OSError):
+            return False
+        return not peer.over

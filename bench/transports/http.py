@@ -110,11 +110,6 @@ class HttpTransport:
         return self._connected().fileno()
 
     @property
-    def slow_to_connect(self) -> bool:
-        """False: on loopback or a bridge, less than an exchange."""
-        return False
-
-    @property
     def unsent(self) -> bool:
         """Whether part of the request still waits for room on the way to the server."""
         return self._unsent is not None

@@ -12,7 +12,9 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import fields
-from typing import Any, NoReturn
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,9 @@ from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
 from bench.contract.tensors import claimed_array
-from reports.store.typed import MOST, problem
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, ValidationError
 
 READABLE = range(1, SCHEMA_VERSION + 1)
 RUN_KEYS = (
@@ -41,10 +45,12 @@ RUN_KEYS = (
     "startup",
     "soak",
 )
-_LATER = ("study", "confusion", "disagreements", "gate", "startup", "soak")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading a file of samples raises that was cut, edited or made by somebody else."""
 
+_SCHEMA = Path(__file__).with_name("schema.json")
+_MOST = 2**63
+_SHOWN = 60
 _DEEPEST = 40
 _MOST_FIGURE = 1e15
 _RATES = ("images_per_s", "ratio", "leader_ratio")
@@ -97,7 +103,7 @@ def _no_number(word: str) -> NoReturn:
 
 def _number(digits: str) -> int | float:
     value = float(digits)
-    if not math.isfinite(value) or (abs(value) >= MOST and digits.lstrip("-").isdigit()):
+    if not math.isfinite(value) or (abs(value) >= _MOST and digits.lstrip("-").isdigit()):
         raise ValueError(f"{digits[:40]} is too large a number")
     return int(digits) if digits.lstrip("-").isdigit() else value
 
@@ -128,28 +134,22 @@ def run_from_document(document: Any, source: str) -> Run:
             f"{source} has schema version {version!r}; this version of servebench reads 1 to {SCHEMA_VERSION}. "
             f"Render it with the version of servebench that wrote it."
         )
-    try:
-        head = document["run"]
-        if not isinstance(head, Mapping):
-            raise TypeError("run: expected an object")
-        beside = {key: document[key] for key in ("environment", "dataset", "model")}
-        wrong = problem(Run, {**{key: head[key] for key in RUN_KEYS if key in head and key != "backends"}, **beside}, "run.")
-        if wrong:
-            raise ValueError(wrong)
-        return Run(
-            **{key: head[key] for key in RUN_KEYS if key not in ("backends", "warnings", *_LATER)},
-            **beside,
-            backends={str(name): BackendFacts.from_dict(facts) for name, facts in head["backends"].items()},
-            warnings=tuple(head["warnings"]),
-            study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
-            confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,
-            disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
-            gate=tuple(GateRow.from_dict(row) for row in head.get("gate", ())),
-            startup=tuple(StartRow.from_dict(row) for row in head.get("startup", ())),
-            soak=tuple(SoakRow.from_dict(row) for row in head.get("soak", ())),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {error}.") from None
+    wrong = _misfit("run", {**document, "cells": []})  # cells are checked one by one, each by its number
+    if wrong:
+        raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {wrong}.")
+    head = document["run"]
+    return Run(
+        **{key: head[key] for key in ("id", "started_utc", "command", "engine", "options")},
+        **{key: document[key] for key in ("environment", "dataset", "model")},
+        backends={name: BackendFacts.from_dict(facts) for name, facts in head["backends"].items()},
+        warnings=tuple(head["warnings"]),
+        study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
+        confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,
+        disagreements=tuple(Disagreement(**row) for row in head.get("disagreements", ())),
+        gate=tuple(GateRow.from_dict(row) for row in head.get("gate", ())),
+        startup=tuple(StartRow.from_dict(row) for row in head.get("startup", ())),
+        soak=tuple(SoakRow.from_dict(row) for row in head.get("soak", ())),
+    )
 
 
 def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record]:
@@ -162,13 +162,63 @@ def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record
 
 def record_from_document(cell: Any, source: str) -> Record:
     """One cell of results.json or one line of records.jsonl; `source` names it in the BadInput of anything else."""
-    wrong = problem(Record, cell) or _no_measurement(cell)
+    wrong = _misfit("cell", cell) or _no_measurement(cell)
     if wrong:
         raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {wrong}.")
-    try:
-        return Record.from_dict(cell)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {error}.") from None
+    return Record.from_dict(cell)
+
+
+@cache
+def _validator(part: str) -> Draft202012Validator:
+    """For `run`, the whole document, or a `cell`; 1.0 is no whole number, which it is for JSON Schema."""
+    # jsonschema takes long to import: a session that reads no run must not pay for it.
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    schema = json.loads(_SCHEMA.read_text(encoding="utf-8"))
+    kind: type[Draft202012Validator] = extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    return kind(schema if part == "run" else {**schema["$defs"][part], "$defs": schema["$defs"]})
+
+
+def _misfit(part: str, value: object) -> str:
+    """What keeps a value from fitting that part of the schema, a sentence that names the field; empty if nothing does."""
+    error = next(_validator(part).iter_errors(value), None)
+    return "" if error is None else _told(error, part)
+
+
+def _told(error: ValidationError, part: str) -> str:
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)[1:]
+    inside = f"{_shown(place)}." if place else ""
+    rule, wanted, given, schema = (getattr(error, name) for name in ("validator", "validator_value", "instance", "schema"))
+    if rule == "required":
+        return f"{inside}{next(name for name in wanted if name not in given)} is missing"
+    if rule == "additionalProperties":
+        known = schema["properties"]
+        return f"{inside}{_shown(next(name for name in given if name not in known))} is unknown; known: {', '.join(known)}"
+    if rule == "type":
+        expected = " or ".join(_WORDS[name] for name in ([wanted] if isinstance(wanted, str) else wanted))
+    elif rule == "enum":
+        expected = f"one of {', '.join(map(str, wanted))}"
+    else:
+        expected = f"a figure from {wanted}" if rule == "minimum" else f"at most {wanted}"
+    return f"{_shown(place) or part}: expected {expected}, seen {_shown(repr(given))}"
+
+
+_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def _shown(text: str) -> str:
+    """Short and on one line, whatever is in it."""
+    return ascii(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")[1:-1].replace("\\\\", "\\")
 
 
 def _no_measurement(cell: Mapping[str, Any]) -> str:

@@ -85,7 +85,8 @@ def _cells() -> Iterator[Case]:
             yield _refused(f"cell {each.name}: {kind}", edited(edit), told)
         if "int" in annotated or "float" in annotated:
             edit = lambda d, n=each.name: d["cells"][0].update({n: -1})  # type: ignore[misc]  # noqa: E731
-            yield _refused(f"cell {each.name}: negative", edited(edit), f"{each.name}: expected a figure from 0")
+            least = 1 if each.name in ("batch_size", "rank") else 0
+            yield _refused(f"cell {each.name}: negative", edited(edit), f"{each.name}: expected a figure from {least}")
 
 
 def _run() -> Iterator[Case]:

@@ -7,21 +7,25 @@ import importlib
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import grpc
 import numpy as np
 
-from bench.contract.errors import ExchangeError, MalformedAnswer
+from bench.contract.errors import ErrorStatus, ExchangeError, MalformedAnswer
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
 from bench.protocols import codec
+from bench.transports import http2
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
-from tests.bench.transports.test_grpc import METHOD, grpc_serving
+from bench.transports.http2 import frame
+from tests.bench.transports.test_grpc import GOODBYE, METHOD, STARTED, good, grpc_serving
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PROTOCOLS = ("v1-json", "raw-float32", "graphpipe", "v2-json", "v2-binary", "v2-grpc", "tfserving-grpc")
@@ -94,10 +98,12 @@ def null_server() -> Iterator[tuple[str, Target]]:
     yield "server null", Target(attempt, (*requests, requests[0] * 2, preface + call))
 
 
-class HttpAnswers:
-    """The HTTP transport against a peer that answers what it is told: a body or an ExchangeError, and an end to it."""
+class Answers:
+    """A transport against a peer that greets and answers what it is told: a body or an ExchangeError, and an end to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[HttpTransport] | type[GrpcTransport], greeting: bytes = b"") -> None:
+        self._kind = kind
+        self._greeting = greeting
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = int(self._listener.getsockname()[1])
         self._endpoint = Endpoint(backend="fuzz", name="answers", protocol="p", host="127.0.0.1", port=port)
@@ -105,9 +111,8 @@ class HttpAnswers:
     def attempt(self, data: bytes) -> None:
         """`data` holds up to three answers; after the last the peer has no more to say."""
         answers = data[:200_000].split(NEXT_ANSWER, 2)
-        transport = HttpTransport(self._endpoint, deadline_s=0.01)
-        transport.connect()
-        peer, _ = self._listener.accept()
+        transport = self._kind(self._endpoint, deadline_s=0.01 if not self._greeting else 0.1)
+        peer = self._connected(transport)
         # Reset at its end: closed in the usual way, thousands of connections would soon have used up the ports.
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request = transport.prepare(Payload(b"q", "text/plain", (0,)))
@@ -123,9 +128,28 @@ class HttpAnswers:
             peer.close()
             transport.close()
 
-    def _exchange(self, transport: HttpTransport, request: bytes, sent: int) -> None:
+    def _connected(self, transport: HttpTransport | GrpcTransport) -> socket.socket:
+        """The peer's side; its greeting lies there before it has accepted, as the kernel keeps it."""
+        if not self._greeting:
+            transport.connect()
+            return self._listener.accept()[0]
+        accepted: list[socket.socket] = []
+
+        def greet() -> None:
+            accepted.append(self._listener.accept()[0])
+            accepted[0].sendall(self._greeting)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        transport.connect()
+        thread.join()
+        return accepted[0]
+
+    def _exchange(self, transport: Any, request: Any, sent: int) -> None:
         try:
             body = transport.exchange(request)
+        except ErrorStatus:
+            return  # of gRPC's: the connection carries on
         except ExchangeError:
             assert transport.spent
         else:
@@ -135,7 +159,8 @@ class HttpAnswers:
         """No more."""
         self._listener.close()
 
-    def seeds(self) -> tuple[bytes, ...]:
+    @staticmethod
+    def http_seeds() -> tuple[bytes, ...]:
         """Sized, chunked and unsized, alone and one after the other."""
         sized = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nDate: x\r\n\r\nhello"
         chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n"
@@ -143,6 +168,11 @@ class HttpAnswers:
         refused = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno"
         interim = b"HTTP/1.1 100 Continue\r\n\r\n"
         return (sized, chunked, unsized, refused, interim + sized, NEXT_ANSWER.join((sized, sized, chunked)))
+
+
+def grpc_seeds() -> tuple[bytes, ...]:
+    """A whole answer on the first stream, one on each of the first two, one without a message, a goodbye."""
+    return (good(1), NEXT_ANSWER.join((good(1), good(3, b"x" * 100))), frame(http2.Kind.HEADERS, 5, 1, STARTED), GOODBYE)
 
 
 @contextlib.contextmanager
@@ -183,12 +213,14 @@ def grpc_answers() -> Iterator[tuple[str, Target]]:
 @contextlib.contextmanager
 def targets() -> Iterator[Mapping[str, Target]]:
     """All of them by name; those that need a peer have it as long as this lasts."""
-    answers = HttpAnswers()
+    answers = Answers(HttpTransport)
+    frames = Answers(GrpcTransport, http2.settings_frame({}) + frame(http2.Kind.SETTINGS, http2.ACK, 0))
     found: dict[str, Target] = {
         **dict(client_decoders()),
-        "client http answers": Target(answers.attempt, answers.seeds()),
+        "client http answers": Target(answers.attempt, answers.http_seeds()),
+        "client grpc frames": Target(frames.attempt, grpc_seeds()),
         **dict(null_server()),
     }
-    with contextlib.closing(answers), grpc_answers() as (name, target):
+    with contextlib.closing(answers), contextlib.closing(frames), grpc_answers() as (name, target):
         found[name] = target
         yield found

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import grpc
 import numpy as np
 import psutil
 import pytest
@@ -29,7 +30,9 @@ from bench.contract.wire import Endpoint, Payload
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.load.scheduler import Progress, Settings
 from bench.protocols import codec
+from bench.protocols._inference_pb2 import ModelInferResponse
 from bench.transports.connect import open_transport
+from bench.transports.grpc import GrpcTransport
 from bench.verification.payloads import PayloadPress
 from bench.verification.probe import Probe
 from fixtures.dataset.emnist import load_emnist
@@ -168,6 +171,40 @@ def test_it_takes_any_value_and_large_requests(house: House, name: str) -> None:
                 payload = Payload(body, content_type, tuple(range(len(images))), headers)
                 expected = house.model.predictor(images)
                 np.testing.assert_allclose(answer(server, endpoint, payload), expected, atol=MAX_ABS_DIFF)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "grpc" in {each.name for each in SPECS[name].backend.endpoints}])
+def test_it_answers_our_transport_as_it_answers_grpcs(house: House, name: str) -> None:
+    """The same message gets the same answer, and a bad one the same code, whichever client asks."""
+    with house.fleet(SPECS[name]) as fleet:
+        fleet.start([name], Probe(house.press, [1]))
+        refuse_absence(fleet.absent.get(name))
+        server = fleet.running[name]
+        endpoint = server.endpoints["grpc"]
+        wire = codec(endpoint.protocol)
+        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        with grpc.insecure_channel(f"{endpoint.host}:{endpoint.port}", options=unlimited) as channel:
+            call = channel.unary_unary(endpoint.path, request_serializer=None, response_deserializer=None)
+            transport = GrpcTransport(endpoint)
+            transport.connect()
+            for rows in (1, 128, NINE_MIB_IMAGES):
+                body, content_type, _ = wire.encode(np.resize(house.press.dataset.images, (rows, house.model.input_width)))
+                ours = transport.exchange(transport.prepare(Payload(body, content_type, tuple(range(rows)))))
+                assert without_id(ours) == without_id(call(body, timeout=30))
+            for bad in (b"garbage", wire.encode(house.press.dataset.images[:1, 1:].copy())[0]):
+                with pytest.raises(grpc.RpcError) as theirs:
+                    call(bad, timeout=30)
+                with pytest.raises(ErrorStatus, match=f"gRPC status {theirs.value.code().name}"):
+                    transport.exchange(transport.prepare(Payload(bad, "application/grpc", (0,))))
+                transport.ensure_connected()
+            transport.close()
+
+
+def without_id(answer: bytes) -> bytes:
+    """Some servers give each answer a number of its own."""
+    message = ModelInferResponse.FromString(answer)
+    message.ClearField("id")
+    return bytes(message.SerializeToString(deterministic=True))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if SPECS[name].backend.variant_of])

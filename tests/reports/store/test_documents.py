@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.contract.errors import BadInput
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Verdict
+from reports.__main__ import main
 from reports.store import documents
+from reports.store.store import load_run
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, many
 
 ROOT = Path(__file__).parents[3]
@@ -43,9 +47,61 @@ def test_schema_refuses_what_is_not_a_result(schema: dict[str, Any]) -> None:
     """An unknown field, an unknown verdict, a missing field."""
     good = documents.results_document(a_run(), [a_record()])
     cell = good["cells"][0]
-    for bad in ({**cell, "colour": 1}, {**cell, "verdict": "SPLENDID"}, {k: v for k, v in cell.items() if k != "rank"}):
+    for bad in ({**cell, "colour": 1}, {**cell, "verdict": "SPLENDID"}, {k: v for k, v in cell.items() if k != "verdict"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**good, "cells": [bad]}, schema, cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("version", documents.READABLE)
+def test_a_result_of_every_version_fits_the_schema_and_renders(schema: dict[str, Any], tmp_path: Path, version: int) -> None:
+    """Each was written by the code of its time."""
+    shutil.copytree(ROOT / "tests" / "data" / f"results-{version}", tmp_path / "run")
+    document = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert document["schema_version"] == version
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    assert load_run(tmp_path / "run").records[0] == a_record(**_not_yet(document["cells"][0]))
+    assert main([str(tmp_path / "run")]) == 0
+    assert "612" in (tmp_path / "run" / "report.html").read_text()
+    assert "612" in (tmp_path / "run" / "report.md").read_text()
+
+
+def _not_yet(cell: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of the fields that a cell's version had not."""
+    return {each.name: each.default for each in fields(Record) if each.name not in cell}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("rounds", 1.0, "rounds: expected a whole number, seen 1.0"),
+        ("rounds", True, "rounds: expected a whole number, seen True"),
+        ("rank", "3", "rank: expected a whole number or null, seen '3'"),
+        ("images_per_s", [1], "images_per_s: expected a number or null, seen [1]"),
+        ("kind", "nap", "kind: expected one of throughput, accuracy, clients, open-loop, slo, seen 'nap'"),
+        ("batch_size", 0, "batch_size: expected a figure from 1, seen 0"),
+        ("accuracy", 1.5, "accuracy: expected at most 1, seen 1.5"),
+        ("colour\n", 1, "colour\\n is unknown; known: backend, endpoint,"),
+        ("reason", {"a\n": "b" * 99}, "reason: expected a text, seen {'a\\n': 'bbb"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_told_in_one_line(field: str, value: object, told: str) -> None:
+    """File and cell, field, expected and seen."""
+    with pytest.raises(BadInput) as refused:
+        documents.record_from_document({**a_record().as_dict(), field: value}, "results.json, cell 1")
+    said = str(refused.value)
+    assert said.startswith(f"results.json, cell 1 is not a cell of schema version {SCHEMA_VERSION}: {told}")
+    assert said.isprintable()
+
+
+def test_a_place_deep_in_a_run_is_named() -> None:
+    """By the way to it."""
+    document = documents.results_document(a_run(), [])
+    document["run"]["gate"][0]["outcome"] = "maybe"
+    with pytest.raises(BadInput, match=r"run\.gate\[0\]\.outcome: expected one of pass, fail, cannot tell, seen 'maybe'\.$"):
+        documents.run_from_document(document, "results.json")
+    del document["run"]["gate"][0]["cell"]
+    with pytest.raises(BadInput, match=r"run\.gate\[0\]\.(cell is missing|outcome)"):
+        documents.run_from_document(document, "results.json")
 
 
 def test_schema_and_documentation_name_every_field_in_order(schema: dict[str, Any]) -> None:
@@ -56,7 +112,7 @@ def test_schema_and_documentation_name_every_field_in_order(schema: dict[str, An
     assert list(schema["$defs"]["cell"]["properties"]) == cell_fields
     assert set(schema["properties"]["run"]["properties"]) == set(run_fields)
     assert schema["$defs"]["cell"]["properties"]["verdict"]["enum"] == [str(verdict) for verdict in Verdict]
-    assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+    assert schema["properties"]["schema_version"]["enum"] == list(documents.READABLE)
     for name in (*cell_fields, *run_fields, *map(str, Verdict)):
         assert f"| `{name}` |" in text
 

@@ -1,0 +1,305 @@
+"""One connection of gRPC's as a conversation: frames in, frames out, one call at a time; it has no socket and no clock.
+
+Whoever drives it sends what is in `out`, receives into `room()` and tells `read` how much came.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import unquote
+
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout, MalformedAnswer
+from bench.transports import http2
+from bench.transports.http2 import (
+    ACK,
+    END_HEADERS,
+    END_STREAM,
+    LARGEST_WINDOW,
+    NUMBER,
+    PADDED,
+    PRIORITISED,
+    Kind,
+    Setting,
+    frame,
+    frame_head,
+)
+
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+_BUFFER_BYTES = 256 * 1024
+_RETURNED_BYTES = 2**26  # so much of the connection's window is given back at once
+_DATA, _HEADERS = int(Kind.DATA), int(Kind.HEADERS)
+_UNUSUAL = END_HEADERS | PADDED | PRIORITISED
+PREFIX = struct.Struct(">BI")  # of a message: compressed or not, length
+GREETING = (
+    http2.PREFACE
+    + http2.settings_frame(
+        {
+            Setting.HEADER_TABLE_SIZE: 0,
+            Setting.ENABLE_PUSH: 0,
+            Setting.INITIAL_WINDOW_SIZE: LARGEST_WINDOW,
+            Setting.MAX_FRAME_SIZE: http2.LARGEST_FRAME_BYTES,
+        }
+    )
+    + http2.window_update(0, LARGEST_WINDOW - http2.FIRST_WINDOW)
+)
+_STATUS = (  # by code
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcRequest:
+    """One call, prepared: its header block, and the message behind its prefix of five bytes."""
+
+    block: bytes
+    message: bytes
+
+
+class CallFailed(ErrorStatus):
+    """A status of gRPC's, or a reset: it ends the call, and the connection carries on."""
+
+
+class Conversation:
+    """A new connection's: `greeted` once the peer's settings and its word on ours have come, `over` once no call may follow.
+
+    `out` are bytes to send; `rest` is what of the message waits for the peer's windows; `answer` is the call's message, once
+    it is whole. `who` names the endpoint in errors.
+    """
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self.over = False
+        self.out = GREETING
+        self.rest = memoryview(b"")
+        self.answer: bytes | None = None
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0  # what is received and not yet looked at
+        self._blocks = http2.HeaderBlocks()
+        self._acknowledged = False  # our settings, by the peer
+        self._has_settings = False  # the peer's own
+        self._stream = -1  # of the call under way, or of the last one
+        self._window = self._first_window = http2.FIRST_WINDOW
+        self._stream_window = 0
+        self._frame_bytes = http2.LEAST_FRAME_BYTES
+        self._unreturned = 0
+        self._parts: list[bytes] = []  # of the answer's message
+        self._block = b""  # a header block that goes on in further frames
+        self._block_ends_stream = False
+        self._status = ""  # of HTTP, once the answer's first block is there
+
+    @property
+    def greeted(self) -> bool:
+        """Whether both sides know the other's settings."""
+        return self._has_settings and self._acknowledged
+
+    def open(self, request: GrpcRequest) -> None:
+        """Begin a call on the next stream: its frames, as far as the windows reach, are in `_out`."""
+        self._stream += 2
+        if self._stream >= LARGEST_WINDOW - 2:
+            self.over = True  # numbers run out: the next call has a new connection
+        self._stream_window = self._first_window
+        self.answer, self._status, self._parts, self._block = None, "", [], b""
+        block, message = request.block, request.message
+        head = frame_head(len(block), Kind.HEADERS, END_HEADERS, self._stream)
+        size = len(message)
+        if size <= self._frame_bytes and size <= self._window and size <= self._stream_window:
+            self._window -= size
+            self.rest = memoryview(b"")
+            self.out += b"".join((head, block, frame_head(size, Kind.DATA, END_STREAM, self._stream), message))
+            return
+        self.out += head + block
+        self.rest = memoryview(message)
+        self.frame_more()
+
+    def frame_more(self) -> bool:
+        """Frames of what the windows take of the rest of the message; False where they take nothing."""
+        frames = [self.out]
+        while self.rest and (size := min(len(self.rest), self._frame_bytes, self._window, self._stream_window)) > 0:
+            flags = END_STREAM if size == len(self.rest) else 0
+            frames += [frame_head(size, Kind.DATA, flags, self._stream), self.rest[:size]]  # type: ignore[list-item]
+            self.rest = self.rest[size:]
+            self._window -= size
+            self._stream_window -= size
+        self.out = b"".join(frames)
+        return len(frames) > 1
+
+    def room(self) -> memoryview:
+        """Where the next bytes go: behind what is not yet looked at, at least half of the buffer being free."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end > len(self._buffer) // 2:
+            rest = self._buffer[self._start : self._end]
+            self._buffer[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        return self._view[self._end :]
+
+    def read(self, count: int) -> None:
+        """Take over `count` bytes that came, and look at each frame that is whole."""
+        if count == 0:
+            raise ConnectionLost(f"{self._who}: connection closed before the end of an answer")
+        self._end += count
+        while self._end - self._start >= http2.FRAME_HEAD.size:
+            high, low, kind, flags, stream = http2.FRAME_HEAD.unpack_from(self._buffer, self._start)
+            size = high << 16 | low
+            begin = self._start + http2.FRAME_HEAD.size
+            if self._end - begin < size:
+                self._make_room(size)
+                return
+            self._start = begin + size
+            if kind == Kind.DATA and stream == self._stream and not flags & PADDED:
+                self._take_data(bytes(self._view[begin : self._start]), flags)
+            elif (
+                kind == Kind.HEADERS and stream == self._stream and flags & (END_HEADERS | PADDED | PRIORITISED) == END_HEADERS
+            ):
+                self._take_block(bytes(self._view[begin : self._start]), bool(flags & END_STREAM))
+            else:
+                self._take_other(kind, flags, stream & LARGEST_WINDOW, bytes(self._view[begin : self._start]))
+
+    def _make_room(self, size: int) -> None:
+        """A frame larger than the buffer: the buffer grows, with what is in it."""
+        if size > http2.LARGEST_FRAME_BYTES or size + http2.FRAME_HEAD.size <= len(self._buffer) // 2:
+            return
+        grown = bytearray(2 * size + _BUFFER_BYTES)
+        grown[: self._end - self._start] = self._view[self._start : self._end]
+        self._start, self._end = 0, self._end - self._start
+        self._view.release()
+        self._buffer, self._view = grown, memoryview(grown)
+
+    def _take_data(self, data: bytes, flags: int) -> None:
+        self._parts.append(data)
+        self._unreturned += len(data)
+        if self._unreturned >= _RETURNED_BYTES:
+            self.out += http2.window_update(0, self._unreturned)
+            self._unreturned = 0
+            if sum(map(len, self._parts)) > MAX_MESSAGE_BYTES + PREFIX.size:
+                raise MalformedAnswer(f"{self._who}: an answer of more than {MAX_MESSAGE_BYTES} bytes")
+        if flags & END_STREAM:
+            raise MalformedAnswer(f"{self._who}: the answer ended without a status of gRPC")
+
+    def _take_block(self, block: bytes, ends: bool) -> None:
+        fields = self._blocks.read(block)
+        if not self._status:
+            status = fields.get(":status", "")
+            if status[:1] == "1":
+                return  # an interim answer
+            self._status = status
+            encoding = fields.get("grpc-encoding", "identity")
+            if status != "200":
+                raise ErrorStatus(f"{self._who}: HTTP status {status or 'missing'}, expected 200")
+            if encoding != "identity":
+                raise MalformedAnswer(f"{self._who}: a compressed answer ({encoding[:40]}), expected it as it is")
+        if ends:
+            self._finish(fields)
+
+    def _finish(self, trailers: dict[str, str]) -> None:
+        """The call's end: its message, or what its status says."""
+        code = trailers.get("grpc-status", "")
+        if code != "0":
+            self._fail(code, unquote(trailers.get("grpc-message", ""), errors="replace"))
+        message = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        if len(message) < PREFIX.size:
+            raise MalformedAnswer(f"{self._who}: {len(message)} bytes, expected a message with its prefix of {PREFIX.size}")
+        compressed, size = PREFIX.unpack_from(message)
+        if compressed:
+            raise MalformedAnswer(f"{self._who}: a compressed answer, expected it as it is")
+        if size != len(message) - PREFIX.size:
+            raise MalformedAnswer(f"{self._who}: a message of {size} bytes in {len(message) - PREFIX.size}")
+        self.answer = message[PREFIX.size :]
+
+    def _fail(self, code: str, words: str) -> NoReturn:
+        known = code.isdigit() and len(code) < 3 and int(code) < len(_STATUS)
+        name = _STATUS[int(code)] if known else f"{code[:20] or 'missing'}"
+        text = f"{self._who}: gRPC status {name}: {words[:1000]}"
+        if name == "DEADLINE_EXCEEDED":
+            raise ExchangeTimeout(text)
+        if name == "UNAVAILABLE":
+            raise ConnectionLost(text)
+        raise CallFailed(text) if known else MalformedAnswer(text)
+
+    def taken(self) -> bytes:
+        """The answer's message, handed over once it is whole."""
+        answer, self.answer = self.answer, None
+        assert answer is not None  # noqa: S101
+        return answer
+
+    def _take_other(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        """All but the usual frames of an answer."""
+        if kind == Kind.SETTINGS and not stream:
+            self._take_settings(flags, payload)
+        elif kind == Kind.PING and not flags & ACK:
+            self.out += frame(Kind.PING, ACK, 0, payload)
+        elif kind == Kind.WINDOW_UPDATE and len(payload) == NUMBER.size:
+            self._widen(stream, NUMBER.unpack(payload)[0] & LARGEST_WINDOW)
+        elif kind == Kind.GOAWAY:
+            self._take_goodbye(payload)
+        elif kind == Kind.PUSH_PROMISE:
+            raise MalformedAnswer(f"{self._who}: a promise to push, which our settings forbid")
+        elif stream != self._stream:
+            return  # of a call that is over; PRIORITY and unknown types say nothing
+        elif kind == Kind.RST_STREAM:
+            self._take_reset(payload)
+        elif kind == Kind.DATA:
+            self._take_data(self._without_padding(flags, payload), flags)
+        elif kind in (Kind.HEADERS, Kind.CONTINUATION):
+            self._take_part_of_block(kind, flags, payload)
+
+    def _take_settings(self, flags: int, payload: bytes) -> None:
+        if flags & ACK:
+            self._acknowledged = True
+            return
+        if len(payload) % http2.SETTING.size:
+            raise MalformedAnswer(f"{self._who}: settings of HTTP/2 in {len(payload)} bytes")
+        for name, value in http2.SETTING.iter_unpack(payload):
+            if name == Setting.INITIAL_WINDOW_SIZE:
+                self._stream_window += value - self._first_window
+                self._first_window = value
+            elif name == Setting.MAX_FRAME_SIZE:
+                self._frame_bytes = max(http2.LEAST_FRAME_BYTES, min(value, http2.LARGEST_FRAME_BYTES))
+        self._has_settings = True
+        self.out += frame(Kind.SETTINGS, ACK, 0)
+
+    def _widen(self, stream: int, size: int) -> None:
+        if stream == 0:
+            self._window += size
+        elif stream == self._stream:
+            self._stream_window += size
+        if self.rest:
+            self.frame_more()
+
+    def _take_goodbye(self, payload: bytes) -> None:
+        """The server takes no further calls; one that it has begun with it still answers."""
+        self.over = True
+        last, code = (NUMBER.unpack_from(payload, at)[0] for at in (0, 4)) if len(payload) >= 8 else (0, 0)
+        if (last & LARGEST_WINDOW) < self._stream or code:
+            words = payload[8:200].decode("utf-8", "replace")
+            raise ConnectionLost(f"{self._who}: the server said goodbye: {http2.error_name(code)} {words}".rstrip())
+
+    def _take_reset(self, payload: bytes) -> None:
+        code = NUMBER.unpack(payload[:4].ljust(4, b"\0"))[0]
+        if self.answer is None:
+            raise CallFailed(f"{self._who}: the server reset the call: {http2.error_name(code)}")
+
+    def _take_part_of_block(self, kind: int, flags: int, payload: bytes) -> None:
+        if kind == Kind.HEADERS:
+            self._block_ends_stream = bool(flags & END_STREAM)
+            payload = self._without_padding(flags, payload)
+            payload = payload[5:] if flags & PRIORITISED else payload
+            self._block = b""
+        self._block += payload
+        if len(self._block) > _BUFFER_BYTES:
+            raise MalformedAnswer(f"{self._who}: no end of a header block in {len(self._block)} bytes")
+        if flags & END_HEADERS:
+            block, self._block = self._block, b""
+            self._take_block(block, self._block_ends_stream)
+
+    def _without_padding(self, flags: int, payload: bytes) -> bytes:
+        if not flags & PADDED:
+            return payload
+        if not payload or payload[0] >= len(payload):
+            raise MalformedAnswer(f"{self._who}: a frame that is nothing but padding")
+        return payload[1 : len(payload) - payload[0]]

@@ -1,0 +1,139 @@
+"""Our medians beside perf_analyzer's on one Triton: `python -m tools.compare_perf_analyzer PATH_OF_PERF_ANALYZER`.
+
+Triton runs as the `triton` backend on the process engine. perf_analyzer (C++) and our client ask its HTTP binary and its gRPC
+endpoint about single items, turn and turn about, with 1 client and with 8. perf_analyzer is in the wheel tritonclient 2.41.0
+(`unzip`); it needs Debian's libb64-0d, and PyTriton's libcudart under the name libcudart.so.12, which this finds by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from bench.contract.wire import Endpoint, Payload
+from bench.load.closed_loop import run_clients, run_slice
+from bench.load.connection_pool import Crowd
+from bench.load.payload_sources import CyclingFeed
+from bench.protocols import codec
+from bench.transports.connect import open_connection
+from bench.verification.payloads import PayloadPress
+from bench.verification.probe import Probe
+from fixtures.dataset.emnist import load_emnist
+from fixtures.engines.base import EngineSettings
+from fixtures.engines.process.process import ProcessEngine
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.host.cache import cache_root
+from fixtures.host.cpus import server_cpus
+from fixtures.host.run_identity import RunIdentity
+from fixtures.model.load import load_model
+from fixtures.specs.manifest import load_spec
+
+BACKENDS = Path(__file__).parents[1] / "fixtures" / "backends"
+PROTOCOLS = {"binary": "http", "grpc": "grpc"}
+CLIENTS = (1, 8)
+
+
+def main() -> int:
+    """Print the comparison; exit code 2 with one line where perf_analyzer cannot be started."""
+    parser = argparse.ArgumentParser(prog="python -m tools.compare_perf_analyzer", description=__doc__)
+    parser.add_argument("program", type=Path, help="perf_analyzer")
+    parser.add_argument("--turns", type=int, default=6, help="turns of each side (default: %(default)s)")
+    parser.add_argument("--turn-s", type=float, default=2.0, help="seconds a turn (default: %(default)s)")
+    options = parser.parse_args()
+    if not os.access(options.program, os.X_OK):
+        print(
+            f"compare_perf_analyzer: {options.program} is no program; unzip it from the wheel tritonclient 2.41.0",
+            file=sys.stderr,
+        )
+        return 2
+    with _triton() as endpoints, _libraries() as libraries:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        for name, protocol in PROTOCOLS.items():
+            for clients in CLIENTS:
+                _compare(endpoints[name], protocol, clients, options, libraries)
+    return 0
+
+
+@contextmanager
+def _triton() -> Iterator[dict[str, Endpoint]]:
+    spec, model = load_spec(BACKENDS / "triton" / "backend.toml"), load_model()
+    press = PayloadPress(load_emnist(None, allow_download=False, say=print), model.predictor)
+    settings = EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), print)
+    with LocalFleet([spec], ProcessEngine(settings), model, settings) as fleet:
+        fleet.start(["triton"], Probe(press, [1]))
+        if "triton" in fleet.absent:
+            raise SystemExit(f"compare_perf_analyzer: {fleet.absent['triton'].reason}")
+        yield dict(fleet.running["triton"].endpoints)
+
+
+@contextmanager
+def _libraries() -> Iterator[str]:
+    """A folder with libcudart.so.12, out of the environment of the triton backend."""
+    found = sorted(cache_root().glob("venvs/*/lib/python*/site-packages/nvidia_pytriton.libs/libcudart*"))
+    with tempfile.TemporaryDirectory(prefix="servebench-libraries-") as folder:
+        if found:
+            Path(folder, "libcudart.so.12").symlink_to(found[0])
+        yield folder
+
+
+def _compare(endpoint: Endpoint, protocol: str, clients: int, options: argparse.Namespace, libraries: str) -> None:
+    ours, theirs = [], []
+    for turn in range(options.turns):
+        for side in ("ours", "theirs") if turn % 2 else ("theirs", "ours"):
+            if side == "ours":
+                ours.append(_our_median_s(endpoint, clients, options.turn_s))
+            else:
+                theirs.append(_their_median_s(options.program, endpoint, protocol, clients, options.turn_s, libraries))
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    print(
+        f"{endpoint.name}, {clients} clients: median latency ours {1e3 * statistics.median(ours):.3f} ms, "
+        f"perf_analyzer {1e3 * statistics.median(theirs):.3f} ms, ratio median {statistics.median(ratios):.3f} "
+        f"(from {min(ratios):.3f} to {max(ratios):.3f}, {options.turns} turns)",
+        flush=True,
+    )
+
+
+def _our_median_s(endpoint: Endpoint, clients: int, turn_s: float) -> float:
+    pool = Crowd([open_connection(endpoint) for _ in range(clients)])
+    body, content_type, headers = codec(endpoint.protocol).encode(np.zeros((1, 784), dtype=np.float32))
+    source = CyclingFeed([Payload(body, content_type, (0,), headers)], pool.prepare)
+    try:
+        if clients > 1:
+            done = run_clients(pool, clients, source.sendings(0), slice_s=turn_s, lead_in_s=0.1)
+        else:
+            transport = open_connection(endpoint)
+            transport.connect()
+            done = run_slice(transport, source.sendings(0), slice_s=turn_s, opener=True)
+            transport.close()
+    finally:
+        pool.close()
+    if done.error is not None:
+        raise done.error
+    return statistics.median(done.duration_s)
+
+
+def _their_median_s(program: Path, endpoint: Endpoint, protocol: str, clients: int, turn_s: float, libraries: str) -> float:
+    command = [str(program), "-m", "emnist", "-u", f"{endpoint.host}:{endpoint.port}", "-i", protocol, "-b", "1"]
+    command += ["--shape", "images:1,784", "--input-data", "zero", "--percentile=50", f"--concurrency-range={clients}"]
+    command += [f"--measurement-interval={round(1e3 * turn_s / 3)}", "-s", "10000"]  # any: our turns decide how steady it was
+    done = subprocess.run(
+        command, env={**os.environ, "LD_LIBRARY_PATH": libraries}, capture_output=True, text=True, check=False, timeout=120
+    )
+    median = re.findall(r"p50 latency: (\d+) usec", done.stdout)
+    if not median:
+        raise SystemExit(f"compare_perf_analyzer: no p50 latency in its words:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return int(median[-1]) / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())
