@@ -31,7 +31,7 @@ class BackendFacts:
     # The measuring side, from backend.toml; of those that could not be had as well.
     summary: str | None = None
     """One line on what it is."""
-    sets: tuple[str, ...] = field(default=(), metadata={_BESIDE: "summary"})
+    sets: tuple[str, ...] | None = None
     """The sets of `--backend` that it belongs to, sorted."""
     variant_of: str | None = None
     """The backend that this is another setting of."""
@@ -142,7 +142,8 @@ def _text(value: object) -> str | None:
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) else None
 
 
 def _number(value: object) -> float | None:
@@ -170,7 +171,6 @@ _BY_TYPE: Mapping[str, Callable[[object], Any]] = {
     "int | None": _whole,
     "float | None": _number,
     "bool | None": _flag,
-    "tuple[str, ...]": _listed(str),
     "tuple[str, ...] | None": _listed(str),
     "tuple[int, ...] | None": _listed(int),
     "Mapping[str, str] | None": _named(str),

@@ -99,7 +99,15 @@ def option(
     may_differ: bool = False,
 ) -> T:
     """A field for an option with a value; see `Declared`."""
-    declared = Declared(help, lambda text, _: parse(text), metavar, default, repeated, written_as, may_differ)
+    declared = Declared(
+        help=help,
+        parse=lambda text, _: parse(text),
+        metavar=metavar,
+        default=default,
+        repeated=repeated,
+        written_as=written_as,
+        may_differ=may_differ,
+    )
     return cast(T, field(metadata={_METADATA: declared}))
 
 
@@ -112,12 +120,21 @@ def path_option(
     repeated: bool = True,
 ) -> T:
     """A field for an option that names a place, which its parser finds by where pytest was called; see `Declared`."""
-    return cast(T, field(metadata={_METADATA: Declared(help, parse, metavar, default, repeated)}))
+    return cast(
+        T, field(metadata={_METADATA: Declared(help=help, parse=parse, metavar=metavar, default=default, repeated=repeated)})
+    )
 
 
 def switch(*, help: str, repeated: bool = True, written_as: str = "", may_differ: bool = False) -> bool:
     """A field for an option without a value; see `Declared`."""
-    declared = Declared(help, lambda value, _: bool(value), None, None, repeated, written_as, may_differ, is_switch=True)
+    declared = Declared(
+        help=help,
+        parse=lambda value, _: bool(value),
+        repeated=repeated,
+        written_as=written_as,
+        may_differ=may_differ,
+        is_switch=True,
+    )
     return cast(bool, field(metadata={_METADATA: declared}))
 
 
@@ -126,7 +143,14 @@ def borrowed(flag: str, parse: Callable[[Any], T], *, default: str | None = None
 
     `default` is that plugin's: where it holds, the command that measures again leaves it out.
     """
-    declared = Declared("", lambda value, _: parse(value), None, default, True, written_as, flag=flag, is_borrowed=True)
+    declared = Declared(
+        help="",
+        parse=lambda value, _: parse(value),
+        default=default,
+        written_as=written_as,
+        flag=flag,
+        is_borrowed=True,
+    )
     return cast(T, field(metadata={_METADATA: declared}))
 
 

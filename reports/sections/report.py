@@ -96,7 +96,7 @@ def build_view(stored: StoredRun) -> View:
         soak=soak_section(run.soak),
         cost=cost_grid(records),
         upkeep=upkeep_grid(run.backends),
-        sets={name: tuple(map(one_line, facts.sets)) for name, facts in run.backends.items()},
+        sets={name: tuple(map(one_line, facts.sets or ())) for name, facts in run.backends.items()},
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *isolation, *idle)),
         idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),

@@ -51,7 +51,7 @@ def test_what_is_written_is_read_again() -> None:
 def test_what_is_not_known_is_not_written() -> None:
     """And what is known not to be is written as null."""
     assert BackendFacts().as_dict() == {}
-    assert BackendFacts(summary="s").as_dict() == {"summary": "s", "sets": []}
+    assert BackendFacts(summary="s").as_dict() == {"summary": "s"}
     assert BackendFacts(network="internal").as_dict() == {"network": "internal", "way_out": None}
     assert BackendFacts(image="i").as_dict() == {"image": "i", "image_digest": None, "base_image": None}
     assert BackendFacts(paused_while_idle=False).as_dict() == {"idle_cpu_fraction": None, "paused_while_idle": False}
