@@ -143,7 +143,7 @@ def _text(value: object) -> str | None:
 
 def _whole(value: object) -> int | None:
     number = _number(value)
-    return int(number) if number is not None and number == int(number) else None
+    return int(number) if number is not None and float(number).is_integer() else None
 
 
 def _number(value: object) -> float | None:
