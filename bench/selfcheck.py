@@ -15,14 +15,14 @@ import pytest
 
 from bench.analysis.lane_speeds import slices_of
 from bench.contract.console import Console
-from bench.contract.options import get_option
 from bench.contract.system import Dataset, Fleet, Model
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
 from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
-from bench.machine.host import client_cpu, pinned
+from bench.machine.host import pinned
 from bench.protocols import codec
+from bench.session.options import MeasuringOptions
 from bench.session.progress import ProgressLine
 from bench.statistics import Interval, bootstrap_effects, ratios
 from bench.transports.connect import open_transport
@@ -97,7 +97,7 @@ def bench(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: 
     fleet.start(["flask", "fastapi"], Probe(factory, [1]))
     if fleet.absent:
         pytest.skip(f"the self-check needs flask and fastapi: {dict(fleet.absent)}")
-    settings = Settings(max_time_s=float(config.getoption("benchmark_max_time")))
+    settings = Settings(max_time_s=MeasuringOptions.of(config).max_time_s)
     return Bench(fleet, factory, settings, lambda name: ProgressLine(name, Console(config)))
 
 
@@ -105,7 +105,7 @@ def test_selfcheck(bench: Bench, pytestconfig: pytest.Config) -> None:
     """Print the noise floor; fails only if something could not be measured."""
     say = Console(pytestconfig).line
     seconds = bench.settings.max_time_s
-    with pinned(client_cpu(get_option(pytestconfig, "--client-cpu"))):
+    with pinned(MeasuringOptions.of(pytestconfig).client_cpu):
         say(f"self-check on {PAIR_ENDPOINT}, single images, {seconds:g} s a cell, {PAIR_TRIALS} trials")
         for line in _pair_report(bench):
             say(line)

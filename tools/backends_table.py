@@ -18,7 +18,8 @@ from fixtures.engines.venv import find_venv, requirement_texts
 from fixtures.host.cache import Say, cache_root
 from fixtures.host.cpus import server_cpus
 from fixtures.host.run_identity import RunIdentity
-from fixtures.specs.spec import BackendSpec, load_specs
+from fixtures.specs.catalogue import load_specs
+from fixtures.specs.spec import BackendSpec
 from tools.backend_sizes import SIZES, Local, Size, content_of, measured, read_sizes, requirements_of, write_sizes
 
 BACKENDS = Path(__file__).parents[1] / "fixtures" / "backends"

@@ -36,7 +36,7 @@ from fixtures.host.cache import cache_root
 from fixtures.host.cpus import server_cpus
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.load import load_model
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 
 BACKENDS = Path(__file__).parents[1] / "fixtures" / "backends"
 PROTOCOLS = {"binary": "http", "grpc": "grpc"}

@@ -11,6 +11,7 @@ from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
 from bench.analysis.compared_cells import records_of
 from bench.analysis.open_loop_cells import outcome_on_schedule
 from bench.analysis.standings import RatioTo
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateOutcome, GateRow
@@ -42,7 +43,7 @@ class Plan:
     again: Callable[[Cell], str]
     progress: Callable[[str], Callable[[Progress], None]]
     say: Callable[[str], None]
-    emit_run: Callable[[Mapping[str, Mapping[str, object]]], None]
+    emit_run: Callable[[Mapping[str, BackendFacts]], None]
     emit: Callable[[Record, Samples | None], None]
     emit_disagreements: Callable[[Sequence[Disagreement]], None]
     emit_gate: Callable[[Sequence[GateRow]], None]
@@ -97,7 +98,7 @@ class Campaigns:
                 self._measure(scenario, settings, runs)
 
     def _emit_run(self) -> None:
-        self._plan.emit_run({name: {**system.facts, **self._idle.facts(name)} for name, system in self._fleet.running.items()})
+        self._plan.emit_run(self._idle.facts_of(self._fleet.running))
 
     def _book_absent(self, cell: Cell) -> None:
         absence = self._fleet.absent[cell.backend.name]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from bench.contract.errors import BackendFailed
-from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION
 from bench.contract.system import Role, SystemUnderTest
 
 LEAST_SLICES = 14  # of a burner: so that each half of the campaign has enough for an interval
@@ -136,17 +136,23 @@ class IdleWatch:
         """The paused server of that name; None if it is not paused."""
         return self._paused.get(name)
 
-    def facts(self, name: str) -> dict[str, object]:
-        """The facts of that server's idling: empty before it was measured; a fraction that cannot be read is None."""
+    def facts(self, name: str) -> BackendFacts:
+        """What is known of that server's idling: nothing before the look."""
         if name not in self._fractions:
-            return {}
+            return BackendFacts()
         paused_server = self._paused.get(name)
-        facts: dict[str, object] = {IDLE_CPU_FRACTION: self._fractions[name], PAUSED: paused_server is not None}
-        if paused_server is not None and paused_server.paused_s:
-            facts[PAUSED_CPU_FRACTION] = paused_server.paused_cpu_s / paused_server.paused_s
-        if paused_server is not None and paused_server.runs_on and paused_server.problem:
-            facts[PAUSE_FAILED] = paused_server.problem
-        return facts
+        if paused_server is None:
+            return BackendFacts(idle_cpu_fraction=self._fractions[name], paused_while_idle=False)
+        return BackendFacts(
+            idle_cpu_fraction=self._fractions[name],
+            paused_while_idle=True,
+            paused_cpu_fraction=paused_server.paused_cpu_s / paused_server.paused_s if paused_server.paused_s else None,
+            pause_failed=paused_server.problem if paused_server.runs_on and paused_server.problem else None,
+        )
+
+    def facts_of(self, running: Mapping[str, SystemUnderTest]) -> dict[str, BackendFacts]:
+        """By name, what is known of these backends by now, their idling included."""
+        return {name: system.facts.merged(self.facts(name)) for name, system in running.items()}
 
 
 def awake(paused_server: PausedServer | None) -> AbstractContextManager[None]:

@@ -96,21 +96,15 @@ def build_view(stored: StoredRun) -> View:
         soak=soak_section(run.soak),
         cost=cost_grid(records),
         upkeep=upkeep_grid(run.backends),
-        sets={name: _sets(facts) for name, facts in run.backends.items()},
+        sets={name: tuple(map(one_line, facts.sets or ())) for name, facts in run.backends.items()},
         warnings=tuple(one_line(warning) for warning in (*stored.notes, *run.warnings, *isolation, *idle)),
         idle=idle,
         facts=tuple((name, pairs(values)) for name, values in facts if values),
-        backends=tuple((one_line(name), pairs(values)) for name, values in run.backends.items()),
+        backends=tuple((one_line(name), pairs(facts.as_dict())) for name, facts in run.backends.items()),
         again=[(one_line(record.id), one_line(record.again)) for record in of_one_client(records) if record.again],
         command=one_line(run.command),
         run_id=one_line(run.id),
     )
-
-
-def _sets(facts: Mapping[str, object]) -> tuple[str, ...]:
-    """Those that a backend belongs to; none where it was not recorded."""
-    sets = facts.get("sets")
-    return tuple(one_line(str(name)) for name in sets) if isinstance(sets, list | tuple) else ()
 
 
 def _lead(stored: StoredRun) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import StartRow
 from reports.tables.clean_text import cut, one_line
 from reports.tables.columns import Column
@@ -69,7 +69,7 @@ class StartSection:
     problems: tuple[str, ...] = ()
 
 
-def start_section(rows: Sequence[StartRow], backends: Mapping[str, Mapping[str, Any]]) -> StartSection:
+def start_section(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> StartSection:
     """Of all starts of a run: first answers first, then those that never came to one."""
     by_backend: dict[str, list[StartRow]] = {}
     for row in rows:
@@ -79,7 +79,7 @@ def start_section(rows: Sequence[StartRow], backends: Mapping[str, Mapping[str, 
         by_backend, key=lambda name: (dict(timelines[name].ends)[ANSWER] if name in timelines else float("inf"), name)
     )
     return StartSection(
-        Grid(_COLUMNS, tuple(_texts(name, by_backend[name], backends.get(name, {})) for name in order)),
+        Grid(_COLUMNS, tuple(_texts(name, by_backend[name], backends.get(name, BackendFacts())) for name in order)),
         tuple(timelines[name] for name in order if name in timelines),
         tuple(_problem(row) for row in rows if row.problem),
     )
@@ -102,15 +102,14 @@ def _timeline(name: str, rows: Sequence[StartRow]) -> Timeline | None:
     return Timeline(one_line(name), tuple(ends)) if came else None
 
 
-def _texts(name: str, rows: Sequence[StartRow], facts: Mapping[str, Any]) -> tuple[str, ...]:
+def _texts(name: str, rows: Sequence[StartRow], facts: BackendFacts) -> tuple[str, ...]:
     came, launched = (len(_known(rows, field)) for field in ("first_answer_s", "launch_s"))
     steps = (_spread(_known(rows, field), launched) for field in (*_FIELDS.values(), "stop_s"))
-    size_bytes = facts.get("size_bytes")
     return (
         one_line(name),
         (str(came) if came == len(rows) else f"{came} of {len(rows)}") if launched else "not started",
         *steps,
-        size(size_bytes) if isinstance(size_bytes, int | float) else MISSING,
+        size(facts.size_bytes) if facts.size_bytes is not None else MISSING,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import Kind
 from bench.contract.system import Role
@@ -82,11 +82,10 @@ class Pair:
         return Told.CANNOT_TELL
 
 
-def variants_section(backends: Mapping[str, Mapping[str, Any]], records: Sequence[Record]) -> VariantsSection:
+def variants_section(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> VariantsSection:
     """All pairs, endpoint by endpoint, by number of clients."""
-    bases = {name: facts["variant_of"] for name, facts in backends.items() if isinstance(facts.get("variant_of"), str)}
-    bases = {name: base for name, base in bases.items() if base}
-    differs = tuple((one_line(name), one_line(str(backends[name].get("differs", "")))) for name in bases)
+    bases = {name: facts.variant_of for name, facts in backends.items() if facts.variant_of}
+    differs = tuple((one_line(name), one_line(backends[name].differs or "")) for name in bases)
     swept = [r for r in records if r.kind is Kind.CLIENTS and r.role == Role.SERVER]
     wanted = [r for r in records if r.role == Role.SERVER and r.backend in bases]
     sweeps = list(_sweeps(bases, swept))

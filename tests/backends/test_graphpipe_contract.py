@@ -24,7 +24,7 @@ from bench.transports.connect import open_transport
 from bench.transports.http import HttpTransport
 from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from tests.bench.scripted import CLASSES, IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, measuring
 from tests.standins.graphpipe import GraphPipeServer, graphpipe
 

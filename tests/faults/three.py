@@ -26,7 +26,8 @@ from bench.transports.http import HttpTransport
 from fixtures.engines.base import Engine, EngineSettings
 from fixtures.engines.process import process_server
 from fixtures.fleet.fleet import LocalFleet
-from fixtures.specs.spec import BackendSpec, load_spec
+from fixtures.specs.manifest import load_spec
+from fixtures.specs.spec import BackendSpec
 from tests.bench.scripted import CLASSES, PREDICT, WEIGHTS, WIDTH, little_dataset, plan_of
 
 SINGLE = Scenario("single", batch_size=1)

@@ -46,7 +46,8 @@ from fixtures.host.cache import cache_root
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.exports import Exports
 from fixtures.model.load import load_model
-from fixtures.specs.spec import BackendSpec, load_specs
+from fixtures.specs.catalogue import load_specs
+from fixtures.specs.spec import BackendSpec
 from tests.backends.launch import listening
 
 pytestmark = [

@@ -26,7 +26,7 @@ from fixtures.fleet.fleet import LocalFleet
 from fixtures.host.cache import cache_root
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.load import load_model
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from tests.bench.scripted import ScriptedSystem, little_dataset
 from tests.standins.triton import METHOD, triton
 from tests.standins.triton_model import ServedModel

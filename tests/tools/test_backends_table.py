@@ -10,7 +10,8 @@ import pytest
 from bench.contract.errors import BadInput
 from fixtures.engines.docker.docker import ImageFacts
 from fixtures.engines.venv import Requirements, Venv
-from fixtures.specs.spec import BackendSpec, load_manifest, load_spec
+from fixtures.specs.manifest import load_manifest, load_spec
+from fixtures.specs.spec import BackendSpec
 from tools.backend_sizes import SIZES, Local, Size, content_of, measured, read_sizes, write_sizes
 from tools.backends_table import BACKENDS, BEGIN, END, PAGE, servers, table, with_table
 

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed
-from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION, Verdict
+from bench.contract.records import Verdict
 from bench.contract.scenarios import Scenario
 from bench.contract.tensors import FloatArray
 from bench.experiments.scenario_runner import Campaigns
@@ -81,15 +82,15 @@ def test_who_does_not_burn_is_never_paused() -> None:
 def test_the_run_says_who_was_paused() -> None:
     """As facts of the backends: how much it burned, and that it did not while it was paused."""
     with two_servers(burns=0.2) as (campaigns, cells, _, _):
-        facts: dict[str, dict[str, object]] = {}
+        facts: dict[str, BackendFacts] = {}
         object.__setattr__(campaigns._plan, "emit_run", facts.update)
         campaigns.result(cells["a"])
-    assert facts["a"][PAUSED]
-    assert facts["a"][IDLE_CPU_FRACTION] == pytest.approx(0.2, rel=0.3)
-    assert facts["a"][PAUSED_CPU_FRACTION] == pytest.approx(0.0, abs=BURNS_ABOVE)
-    assert not facts["b"][PAUSED]
-    assert PAUSED_CPU_FRACTION not in facts["b"]
-    assert IDLE_CPU_FRACTION not in facts["reference"], "an instrument in this process is no server"
+    assert facts["a"].paused_while_idle
+    assert facts["a"].idle_cpu_fraction == pytest.approx(0.2, rel=0.3)
+    assert facts["a"].paused_cpu_fraction == pytest.approx(0.0, abs=BURNS_ABOVE)
+    assert facts["b"].paused_while_idle is False
+    assert facts["b"].paused_cpu_fraction is None
+    assert facts["reference"] == BackendFacts(), "an instrument in this process is no server"
 
 
 def test_who_burns_on_while_paused_is_told() -> None:
@@ -136,10 +137,10 @@ def test_a_burner_that_does_not_obey_fails_alone(order: str) -> None:
     with two_servers(burns=0.2) as (campaigns, cells, records, systems):
         systems["a"].disobeys_from = (order, 8)
         systems["a"].log = "last words"
-        facts: dict[str, dict[str, object]] = {}
+        facts: dict[str, BackendFacts] = {}
         object.__setattr__(campaigns._plan, "emit_run", facts.update)
         campaigns.result(cells["a"])
-        assert (PAUSE_FAILED in facts["a"]) == (order == "pause"), "then the others shared their CPU with it"
+        assert (facts["a"].pause_failed is not None) == (order == "pause"), "then the others shared their CPU with it"
         record = records["a"][0]
         assert record.verdict is Verdict.FAILED
         assert f"a: cannot {order}" in record.reason
@@ -203,8 +204,8 @@ def test_what_cannot_be_read_is_not_judged() -> None:
     watch = idle_cpu.IdleWatch(say=lambda text: None)
     watch.look({"a": system})
     assert watch.paused_server("a") is None
-    assert watch.facts("a") == {IDLE_CPU_FRACTION: None, PAUSED: False}
-    assert watch.facts("never looked at") == {}
+    assert watch.facts("a").as_dict() == {"idle_cpu_fraction": None, "paused_while_idle": False}
+    assert watch.facts("never looked at") == BackendFacts()
 
 
 def test_who_still_finishes_its_start_is_looked_at_again() -> None:
