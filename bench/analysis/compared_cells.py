@@ -44,7 +44,6 @@ from bench.statistics import (
 from bench.verification.payloads import PayloadPress
 from bench.verification.verify import Verification
 
-_RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in twenty would be called unstable
 
 
@@ -285,7 +284,7 @@ def _with_ratios(
 def _with_ranks(runs: Sequence[CellRun], records: Sequence[Record], effects: Effects, place: dict[int, int]) -> list[Record]:
     eligible = [False] * len(place)
     for run, record in zip(runs, records, strict=True):
-        eligible[place[id(run.measure)]] = run.cell.backend.role is Role.SERVER and record.verdict in _RANKED
+        eligible[place[id(run.measure)]] = run.cell.backend.role is Role.SERVER and record.verdict.ranked
     order = ranks(effects, eligible, between_starts=BETWEEN_STARTS)
     at = [place[id(run.measure)] for run in runs]
     return _with_leader([replace(record, rank=order[n]) for n, record in zip(at, records, strict=True)], effects, at)

@@ -15,16 +15,6 @@ LATE_ABOVE = 0.01  # of the scheduled requests
 LAG_ABOVE = 0.1  # of the latency's 99th percentile
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
 INTERRUPTED = "the run was interrupted before this cell had its measuring time"
-_AFTER_WORST = (
-    Verdict.FAILED,
-    Verdict.WRONG_ANSWERS,
-    Verdict.CACHED,
-    Verdict.OVERSUBSCRIBED,
-    Verdict.CLIENT_BOUND,
-    Verdict.SATURATED,
-    Verdict.NOT_MEASURED,
-    Verdict.UNSTABLE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +64,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.NOT_MEASURED: _not_measured(evidence),
         Verdict.UNSTABLE: _unstable(evidence),
     }
-    holding = [verdict for verdict in _AFTER_WORST if found[verdict]]
+    holding = [verdict for verdict, reason in found.items() if reason]
     reasons = "; ".join(found[verdict] for verdict in holding)
     return (holding[0] if holding else Verdict.VALID), reasons
 
