@@ -14,8 +14,6 @@ import pytest
 from bench.contract.errors import BadInput
 from bench.contract.options import add_option, get_option, given_path
 from bench.contract.records import EarlierRun, Record, Run, Samples
-from reports.renderers.terminal import summary_lines
-from reports.sections.report import build_view
 from reports.store.folder_lock import is_held
 from reports.store.store import RunStore, load_run, named_run
 
@@ -140,7 +138,10 @@ def _render(store: RunStore, folder: Path) -> None:
 
 
 def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
-    for line in summary_lines(build_view(store.stored)):
+    from reports.renderers.terminal import summary_lines
+    from reports.sections.report import build_report
+
+    for line in summary_lines(build_report(store.stored)):
         terminalreporter.write_line(line)
     if store.folder is not None:
         terminalreporter.write_line("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reports.tables.clean_text import cut, one_line
-from reports.tables.tables import number, size
+from reports.tables.numbers import number, size
 
 _LONGEST_LIST = 16
 _LONGEST_TEXT = 400
@@ -42,3 +42,9 @@ def _text(name: str, value: object) -> str:
             return f"{len(value)} entries (in results.json)"
         return ", ".join(_text("", item) for item in value) or "none"
     return cut(str(value), _LONGEST_TEXT) or "none"
+
+
+def sets_of(facts: Mapping[str, object]) -> tuple[str, ...]:
+    """The sets that a backend belongs to; none where they were not recorded."""
+    sets = facts.get("sets")
+    return tuple(one_line(str(name)) for name in sets) if isinstance(sets, list | tuple) else ()

@@ -11,7 +11,7 @@ import pytest
 
 from reports.renderers.files import draw_charts
 from reports.renderers.html import render_html
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from tests.reports.records import RUNS, a_stored_run
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def report_under_load(tmp_path_factory: pytest.TempPathFactory) -> str:
 def written(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The report of a run in RUNS."""
     stored = a_stored_run(RUNS[name])
-    view = build_view(stored)
+    view = build_report(stored)
     file = tmp_path_factory.mktemp("report") / "report.html"
     file.write_text(render_html(view, draw_charts(view, stored)), encoding="utf-8")
     return file.as_uri()

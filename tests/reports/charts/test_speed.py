@@ -14,17 +14,18 @@ from reports.charts.canvas import Chart
 from reports.charts.drift import swing, trace_of
 from reports.charts.request_parts import DECODE, ENCODE, MODEL, SERVING, WHOLE, WIRE, parts_of
 from reports.renderers.files import draw_charts
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from reports.store.store import StoredRun
 from reports.tables.clean_text import shortened
-from reports.tables.tables import endpoint_name, scenario_table
+from reports.tables.cell_tables import scenario_table
+from reports.tables.names import endpoint_name
 from tests.reports.drawn import charts_of
 from tests.reports.records import NASTY, RUNS, a_record, a_stored_run, every_verdict, some_samples, unmeasured
 
 
 def drawn(stored: StoredRun) -> dict[str, Chart]:
     """All charts of a run."""
-    return draw_charts(build_view(stored), stored)
+    return draw_charts(build_report(stored), stored)
 
 
 def texts(svg: bytes | str) -> list[str]:

@@ -12,8 +12,8 @@ from bench.contract.errors import BadInput
 from bench.contract.records import StudyRow, StudyStep
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
-from reports.sections.replay_2018 import study_section
-from reports.sections.report import build_view
+from reports.sections import replay_2018
+from reports.sections.report import build_report
 from reports.store import documents
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run
 from tests.reports.store.test_documents import schema  # noqa: F401 - a fixture
@@ -84,13 +84,13 @@ def test_a_problem_is_named_and_has_no_figure() -> None:
 def test_both_reports_show_it_and_survive_nasty_names() -> None:
     """Markdown and HTML have the same figures."""
     study = (*rows(flask=100.0, tensorflow_serving=200.0), *[replace(row, backend=NASTY) for row in rows(flask=7.0)])
-    view = build_view(a_stored_run(study=study))
+    view = build_report(a_stored_run(study=study))
     markdown, page = render_markdown(view, {}), render_html(view, {})
     for text in ("published in 2018", "+ interleaved in short slices", "207.7"):
         assert text in markdown.replace("\\", "")
         assert text in page
     assert "<script>alert" not in page
-    shown = build_view(a_stored_run())
+    shown = build_report(a_stored_run())
     assert "flaw by flaw" not in render_markdown(shown, {}) + render_html(shown, {})
     assert not re.search(r"\{\{|\{%", page)
 

@@ -11,7 +11,7 @@ from bench.contract.errors import BadInput
 from reports.charts.soak import soak_charts
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from reports.sections.soak import soak_section
 from reports.store import documents
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, some_soak
@@ -52,7 +52,7 @@ def test_pictures_name_every_holder_and_where_it_ended() -> None:
 
 def test_only_a_soak_has_such_a_section() -> None:
     """Neither a head nor a link to it in any other run."""
-    plain, soaked = (build_view(a_stored_run(soak=rows)) for rows in ((), some_soak()))
+    plain, soaked = (build_report(a_stored_run(soak=rows)) for rows in ((), some_soak()))
     assert 'id="soak"' not in render_html(plain, {})
     assert "## Soak" not in render_markdown(plain, {})
     page, markdown = render_html(soaked, soak_charts(soaked.soak)), render_markdown(soaked, {"soak-memory": "charts/m.svg"})

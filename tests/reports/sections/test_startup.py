@@ -15,7 +15,7 @@ from reports.charts.speed import start_chart
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections.cost import NOT_MEASURED, cost_grid
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from reports.sections.startup import ANSWER, PORT, READY, WARM, start_section
 from reports.store import documents
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, some_starts, unmeasured
@@ -88,7 +88,7 @@ def test_picture_names_every_backend_that_answered() -> None:
 def test_a_run_without_starts_or_costs_has_no_such_section() -> None:
     """Neither heads nor links to them."""
     records = [replace(record, server_cpu_s_per_image=None, server_peak_memory_bytes=None) for record in every_verdict()]
-    view = build_view(a_stored_run(records, startup=()))
+    view = build_report(a_stored_run(records, startup=()))
     page, markdown = render_html(view, {}), render_markdown(view, {})
     for word in ('id="startup"', 'href="#startup"', 'id="cost"', 'href="#cost"'):
         assert word not in page

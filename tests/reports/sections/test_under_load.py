@@ -12,10 +12,12 @@ from bench.contract.scenarios import Arrival, Kind
 from reports.across_runs.comparison import compare
 from reports.sections.answer import answers, unranked
 from reports.sections.problems import troubles_of
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from reports.sections.under_load import LoadSection, Matrix, figure, load_section
 from reports.tables.load_cells import concurrencies, endpoints_of, equal_load, has_latency, levels_of
-from reports.tables.tables import MISSING, number, of_one_client, scenarios_of, title_of
+from reports.tables.XXX import of_one_client
+from reports.tables.names import scenarios_of, title_of
+from reports.tables.numbers import MISSING, number
 from tests.reports.load_records import LOADS, MADE, a_load_record, under_load
 from tests.reports.records import RUNS, a_record, a_stored_run, both_kinds, unmeasured
 
@@ -57,7 +59,7 @@ def test_cells_under_load_flood_nothing_of_one_client() -> None:
     assert scenarios_of(both) == scenarios_of(plain) == ["single", "batch128"]
     assert answers(both) == answers(plain)
     assert unranked(both) == unranked(plain)
-    one, other = build_view(a_stored_run(both)), build_view(a_stored_run(plain))
+    one, other = build_report(a_stored_run(both)), build_report(a_stored_run(plain))
     assert one.speed == other.speed
     assert one.again == other.again
     assert other.load == LoadSection()
@@ -66,7 +68,7 @@ def test_cells_under_load_flood_nothing_of_one_client() -> None:
 
 def test_run_of_load_alone_has_its_answer() -> None:
     """And does not say that it compared nothing."""
-    view = build_view(a_stored_run(list(under_load())))
+    view = build_report(a_stored_run(list(under_load())))
     assert view.speed == ()
     assert view.answers[0].startswith("Under 15 ms at p99, over v2-grpc triton-grpc carries")
 

@@ -10,8 +10,8 @@ from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import Kind
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
-from reports.sections.report import build_view
-from reports.sections.variants import variants_section
+from reports.sections.report import build_report
+from reports.sections import variants
 from tests.reports.pages import Page, markdown_tables
 from tests.reports.records import NASTY, a_record, a_stored_run
 
@@ -120,7 +120,7 @@ def test_only_the_same_endpoint_with_as_many_clients_is_compared() -> None:
 
 def test_a_run_without_variants_says_nothing_of_them() -> None:
     """Neither section nor entry."""
-    view = build_view(a_stored_run())
+    view = build_report(a_stored_run())
     assert (view.variants.differs, view.variants.sentences, view.variants.grid.rows) == ((), (), ())
     assert "Variants" not in render_markdown(view, {})
     assert 'id="variants"' not in render_html(view, {})
@@ -128,7 +128,7 @@ def test_a_run_without_variants_says_nothing_of_them() -> None:
 
 def test_both_reports_show_the_same() -> None:
     """Sentences, table and what differs; also among the backend's facts."""
-    view = build_view(a_stored_run(SWEEP, backends=BACKENDS))
+    view = build_report(a_stored_run(SWEEP, backends=BACKENDS))
     page, markdown = render_html(view, {}), render_markdown(view, {})
     for text in (" ".join(page.split()), " ".join(markdown.replace("\\", "").split())):
         assert all(sentence in text for sentence in view.variants.sentences)
@@ -149,4 +149,4 @@ def test_nasty_facts_break_nothing() -> None:
     }
     section = variants_section(facts, [swept(NASTY, 8, 10.0), swept("c", 8, 10.0), swept("b", 8, 10.0)])
     assert all("\n" not in text for text in (*section.sentences, *(part for pair in section.differs for part in pair)))
-    assert render_markdown(build_view(a_stored_run([swept(NASTY, 8, 10.0)], backends=facts)), {})
+    assert render_markdown(build_report(a_stored_run([swept(NASTY, 8, 10.0)], backends=facts)), {})

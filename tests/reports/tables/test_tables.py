@@ -7,7 +7,8 @@ import pytest
 from bench.contract.records import Record, Verdict
 from reports.tables import tables
 from reports.tables.facts import pairs
-from reports.tables.tables import MISSING, Table
+from reports.tables.numbers import MISSING
+from reports.tables.table import Table
 from tests.reports.records import NASTY, a_record, every_verdict, unmeasured
 
 
