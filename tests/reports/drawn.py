@@ -13,5 +13,4 @@ from tests.reports.records import RUNS, a_stored_run
 @cache
 def charts_of(name: str) -> dict[str, Chart]:
     """Of a run in RUNS."""
-    stored = a_stored_run(RUNS[name])
-    return draw_charts(build_report(stored), stored)
+    return draw_charts(build_report(a_stored_run(RUNS[name])))

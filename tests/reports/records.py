@@ -11,7 +11,7 @@ import numpy as np
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract.gate_rows import GateOutcome, GateRow
 from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, Verdict
-from bench.contract.scenarios import Kind
+from bench.contract.scenarios import ACCURACY, Kind
 from reports.store.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
@@ -65,7 +65,12 @@ def a_record(**changes: Any) -> Record:
         runnable_threads=1.02,
         again="pytest --benchmark-only --backend flask -k 'flask-rest-single'",
     )
-    return replace(record, **changes)
+    return replace(record, **_kind_of(changes), **changes)
+
+
+def _kind_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The kind of the accuracy pass, unless another one is asked for."""
+    return {"kind": Kind.ACCURACY} if values.get("scenario") == ACCURACY.name and "kind" not in values else {}
 
 
 def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASURED, **changes: Any) -> Record:
@@ -83,7 +88,8 @@ def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASU
         "verdict": verdict,
         "reason": "image tensorflow/serving:2.19.1 cannot be pulled: no registry answers (tried for 30 s). Pull it, or log in.",
     }
-    return Record(**{**values, **changes})
+    values |= changes
+    return Record(**values, **_kind_of(values))
 
 
 def a_run(**changes: Any) -> Run:

@@ -53,10 +53,9 @@ def report_under_load(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def written(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The report of a run in RUNS."""
-    stored = a_stored_run(RUNS[name])
-    view = build_report(stored)
+    report = build_report(a_stored_run(RUNS[name]))
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(render_html(view, draw_charts(view, stored)), encoding="utf-8")
+    file.write_text(render_html(report, draw_charts(report)), encoding="utf-8")
     return file.as_uri()
 
 

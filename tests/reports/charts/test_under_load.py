@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import Kind
 from reports.charts.canvas import NARROW, WIDE, Chart, Layout
-from reports.charts.curves import Plot, draw_plot, log_axis, pieces_of, spread
-from reports.charts.under_load import load_charts
-from reports.sections.under_load import load_section
+from reports.charts.curves import Plot, draw_plot, pieces_of, spread
+from reports.charts.ticks import log_axis
+from reports.renderers.files import draw_charts
+from reports.sections.report import build_report
 from tests.reports.charts.test_speed import assert_well_drawn, texts
 from tests.reports.drawn import charts_of
 from tests.reports.load_records import a_load_record, under_load
+from tests.reports.records import a_stored_run
 
 NAMES = {"load-clients", "load-percentiles", "load-levels", "load-slo15ms"}
 
@@ -31,7 +33,7 @@ def charts() -> dict[str, Chart]:
 
 def drawn(*cells: Record) -> dict[str, Chart]:
     """Of these cells alone."""
-    return load_charts(load_section(cells), {})
+    return draw_charts(build_report(a_stored_run(list(cells), startup=())))
 
 
 def test_a_picture_for_each_question(charts: dict[str, Chart]) -> None:
@@ -143,7 +145,7 @@ def test_no_line_leads_over_a_level_that_there_is_none_of(monkeypatch: pytest.Mo
         plots.append(plot)
         return draw_plot(plot, layout)
 
-    monkeypatch.setattr("reports.charts.under_load.draw_plot", kept)
+    monkeypatch.setattr("reports.charts.load.panels.draw_plot", kept)
     drawn(*levels, *others)
     (panel,) = next(plot for plot in plots if plot.x.marks[0][1] == "30 %").panels
     lines = {line.label.split()[0]: line for line in panel.facets[0][1]}

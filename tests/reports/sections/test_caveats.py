@@ -10,6 +10,7 @@ from reports.renderers.markdown import render_markdown
 from reports.renderers.terminal import summary_lines
 from reports.sections.caveats import idle_sentences, isolation_sentences
 from reports.sections.report import build_report
+from tests.reports.blocks import section_of, texts_of
 from tests.reports.records import NASTY, a_record, a_stored_run
 
 QUIET = {IDLE_CPU_FRACTION: 0.0002, PAUSED: False}
@@ -63,7 +64,7 @@ def test_who_could_reach_more_is_named_with_what_and_why() -> None:
     """Among the report's warnings, those of one reason together."""
     run = a_stored_run([a_record()], backends={"flask": ALLOWED, "nnef": SHUT, "null": ALLOWED})
     told = "Not shut in, for it could reach anywhere (--allow-egress): flask and null."
-    assert told in build_report(run).warnings
+    assert told in texts_of(section_of(build_report(run), "warnings"))
 
 
 def test_published_ports_are_told() -> None:
