@@ -217,11 +217,10 @@ class Record:
     verdict: Verdict
     reason: str = ""
     kind: Kind = Kind.THROUGHPUT
-    concurrency: int = 1
-    arrival: Arrival = Arrival.CLOSED_LOOP
     title: str = ""
     unit: str = "images/s"
-    rate_per_s: float | None = None
+    concurrency: int = 1
+    arrival: Arrival = Arrival.CLOSED_LOOP
     images_per_s: float | None = None
     images_per_s_low: float | None = None
     images_per_s_high: float | None = None
@@ -248,6 +247,7 @@ class Record:
     latency_p999_s: float | None = None
     latency_hdr: str | None = None
     load: float | None = None
+    rate_per_s: float | None = None
     peak_per_s: float | None = None
     offered_per_s: float | None = None
     late_sends: int | None = None

@@ -20,6 +20,7 @@ class Level:
     arrival: Arrival
     of_peak: bool
     value: float
+    batch_size: int
     scenario: str
 
     @property
@@ -61,9 +62,10 @@ class Loaded:
 
     @property
     def reached(self) -> float:
-        """Requests/s to sort by: with the most clients, else what is known of its peak."""
+        """Images/s to sort by: with the most clients, else what is known of its peak."""
         swept = [record.images_per_s for record in self.clients.values() if record.verdict.answered and record.images_per_s]
-        peaks = [record.peak_per_s or record.images_per_s for record in self.cells.values() if record.verdict.answered]
+        answered = [record for record in self.cells.values() if record.verdict.answered]
+        peaks = [record.batch_size * record.peak_per_s if record.peak_per_s else record.images_per_s for record in answered]
         return swept[-1] if swept else max((peak for peak in peaks if peak), default=0.0)
 
 
@@ -105,14 +107,14 @@ def levels_of(endpoints: Sequence[Loaded]) -> list[Level]:
     """The open loops that were measured: Poisson first, parts of the peak before rates, ascending."""
     cells = [record for each in endpoints for record in each.cells.values()]
     found = {_level(record) for record in cells if record.arrival is not Arrival.CLOSED_LOOP and record.slo_s is None}
-    return sorted(found, key=lambda level: (level.arrival != Arrival.POISSON, not level.of_peak, level.value, level.scenario))
+    return sorted(found, key=lambda x: (x.arrival != Arrival.POISSON, not x.of_peak, x.batch_size, x.value, x.scenario))
 
 
 def equal_load(endpoints: Sequence[Loaded]) -> Level | None:
     """The load at which tails are compared: the one nearest to 70 % of the peak that has a latency to show."""
     levels = [level for level in levels_of(endpoints) if level.of_peak]
     shown = [level for level in levels if any(has_latency(each.cells.get(level.scenario)) for each in endpoints)]
-    return min(shown, key=lambda level: (level.arrival != Arrival.POISSON, abs(level.value - _LIKE_MOST)), default=None)
+    return min(shown, key=lambda x: (x.arrival != Arrival.POISSON, x.batch_size, abs(x.value - _LIKE_MOST)), default=None)
 
 
 def limits_of(endpoints: Sequence[Loaded]) -> list[str]:
@@ -146,4 +148,4 @@ def tail(record: Record) -> tuple[str, float] | None:
 
 def _level(record: Record) -> Level:
     value = record.load if record.load is not None else record.rate_per_s
-    return Level(record.arrival, record.load is not None, value or 0.0, record.scenario)
+    return Level(record.arrival, record.load is not None, value or 0.0, record.batch_size, record.scenario)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench.contract.records import Record
-from bench.contract.scenarios import ACCURACY, Kind
+from bench.contract.scenarios import ACCURACY
 from reports.tables.clean_text import one_line
 
 
@@ -60,8 +60,8 @@ def title_of(record: Record) -> str:
 
 def as_of_today(records: Sequence[Record]) -> tuple[Record, ...]:
     """The same records; the accuracy pass of runs before schema 3, which knew no kinds, gets its own."""
-    kind = Kind(ACCURACY.kind)
-    return tuple(replace(r, kind=kind) if r.scenario == ACCURACY.name and r.kind != kind else r for r in records)
+    of_accuracy = (r.scenario == ACCURACY.name and r.kind != ACCURACY.kind for r in records)
+    return tuple(replace(r, kind=ACCURACY.kind) if wrong else r for r, wrong in zip(records, of_accuracy, strict=True))
 
 
 def of_kinds(records: Sequence[Record], kinds: Collection[str]) -> list[Record]:

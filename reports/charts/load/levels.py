@@ -15,6 +15,7 @@ TITLE = "p99 by the part of its own peak that is offered, Poisson arrivals"
 def levels_chart(cells: CellsUnderLoad) -> Chart | None:
     """None where no server has two points."""
     levels = [level for level in levels_of(cells.endpoints) if level.of_peak and level.arrival is Arrival.POISSON]
+    levels = [level for level in levels if level.batch_size == levels[0].batch_size]  # the smallest: two are no one curve
     if len(levels) < 2:
         return None
 

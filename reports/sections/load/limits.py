@@ -11,7 +11,7 @@ from reports.sections.load.figures import Figure, endpoint_table, figure, tail_t
 from reports.sections.section import Block, Heading, Lean, Picture, Tabular, Text
 from reports.tables.columns import COLUMNS, Column
 from reports.tables.load_cells import CellsUnderLoad, Loaded, limits_of
-from reports.tables.names import limit_title
+from reports.tables.names import limit_title, title_of
 from reports.tables.numbers import MISSING, number
 from reports.tables.table import Table
 
@@ -69,7 +69,7 @@ def limit_table(scenario: str, endpoints: Sequence[Loaded]) -> Table:
         )
     ]
     figures.append((COLUMNS["verdict"], lambda x: str(x.cells[scenario].verdict)))
-    return endpoint_table(scenario, f"Highest rate with p99 under {limit}", figures, CellsUnderLoad(mine, ()))
+    return endpoint_table(scenario, title_of(mine[0].cells[scenario]), figures, CellsUnderLoad(mine, ()))
 
 
 def rate_text(record: Record) -> str:
@@ -92,4 +92,4 @@ def _goodput_text(record: Record) -> str:
 def _share_text(record: Record) -> str:
     if not record.peak_per_s or not record.images_per_s:
         return MISSING
-    return f"{number(100 * (record.load or record.images_per_s / record.peak_per_s), digits=2)} %"
+    return f"{number(100 * (record.load or record.images_per_s / record.batch_size / record.peak_per_s), digits=2)} %"

@@ -13,6 +13,7 @@ from reports.sections.section import Block, Details, Heading, Lean, Picture, Tab
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
 from reports.tables.load_cells import CellsUnderLoad, Level, Loaded, equal_load, has_latency, levels_of, protocols_of, tail
+from reports.tables.names import batch_title
 from reports.tables.numbers import milliseconds, number
 from reports.tables.table import Table
 
@@ -53,19 +54,21 @@ def blocks(cells: CellsUnderLoad) -> list[Block]:
 
 
 def level_tables(cells: CellsUnderLoad) -> list[Table]:
-    """A table for each way of arrival, of parts of the peak and of rates."""
-    groups: dict[tuple[Arrival, bool], list[Level]] = {}
+    """A table for each way of arrival and each size of request, of parts of the peak and of rates."""
+    groups: dict[tuple[Arrival, bool, int], list[Level]] = {}
     for level in levels_of(cells.endpoints):
-        groups.setdefault((level.arrival, level.of_peak), []).append(level)
+        groups.setdefault((level.arrival, level.of_peak, level.batch_size), []).append(level)
     found = []
-    for (arrival, of_peak), mine in groups.items():
+    for (arrival, of_peak, batch_size), mine in groups.items():
         what = "the part of its own peak" if of_peak else "the rate"
         figures: list[Figure] = [of_level(level) for level in mine]
         if of_peak:
             hint = "Requests/s that it carried in a closed loop of several clients just before: what the parts are parts of."
             figures.insert(0, (Column("peak", "Peak/s", hint), lambda x, mine=mine: _peak_text(x, mine)))  # type: ignore[misc]
-        title = f"p99 in ms by {what} that is offered, {arrival} arrivals"
-        found.append(endpoint_table(f"{arrival}-{'load' if of_peak else 'rate'}", title, figures, cells, tail_note()))
+        key, title = f"{arrival}-{'load' if of_peak else 'rate'}", f"p99 in ms by {what} that is offered, {arrival} arrivals"
+        if batch_size > 1:
+            key, title = f"{key}-batch{batch_size}", f"{title}, {batch_title(batch_size).lower()}"
+        found.append(endpoint_table(key, title, figures, cells, tail_note()))
     return found
 
 
