@@ -31,10 +31,11 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One endpoint under load; `cells` by scenario."""
+    """One endpoint under load; `cells` by scenario; `sweep_size` is the smallest request (images) of any endpoint's sweep."""
 
     first: Record
     cells: Mapping[str, Record]
+    sweep_size: int = 1
 
     @property
     def name(self) -> str:
@@ -43,8 +44,8 @@ class Loaded:
 
     @property
     def clients(self) -> Mapping[int, Record]:
-        """The concurrency sweep with the smallest requests that it was measured with, by number of clients, ascending."""
-        return self.swept(min(self.batch_sizes, default=1))
+        """The concurrency sweep with the smallest requests, by number of clients, ascending."""
+        return self.swept(self.sweep_size)
 
     @property
     def batch_sizes(self) -> set[int]:
@@ -83,7 +84,8 @@ def endpoints_of(records: Sequence[Record], role: Role = Role.SERVER) -> list[Lo
     for record in records:
         if record.role == role:
             cells.setdefault((record.backend, record.endpoint), []).append(record)
-    found = [Loaded(mine[0], {record.scenario: record for record in mine}) for mine in cells.values()]
+    sweep_size = min((r.batch_size for r in records if r.arrival is Arrival.CLOSED_LOOP), default=1)
+    found = [Loaded(mine[0], {record.scenario: record for record in mine}, sweep_size) for mine in cells.values()]
     best: dict[str, float] = {}
     for each in found:
         best[each.first.protocol] = max(best.get(each.first.protocol, 0.0), each.reached)

@@ -354,8 +354,7 @@ def test_sweeps_of_two_sizes_of_request_have_tables_of_their_own() -> None:
     assert batches.title == "Images/s by the number of clients, batches of 32"
     assert texts(batches, "a-rest") == {"Cell": "a-rest", "Protocol": "v1-json", "8 clients": "9,000"}
     assert Found(both).answers[0].startswith("With 8 clients, over v1-json a-rest answers 700 requests/s")
-    of_rate = {"load": None, "rate_per_s": 200.0}
-    rates = [a_load_record("open-loop", scenario=f"b{size}", batch_size=size, **of_rate) for size in (1, 32)]
+    rates = [a_load_record("open-loop", scenario=f"b{size}", batch_size=size, load=None, rate_per_s=200.0) for size in (1, 32)]
     titles = [table.title for table in Found(rates).levels]
     assert titles == [f"p99 in ms by the rate that is offered, poisson arrivals{size}" for size in ("", ", batches of 32")]
 
