@@ -10,24 +10,22 @@ from datetime import UTC, datetime
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.analysis.base_cell import checked_ratio_to
-from bench.analysis.gate import gate_lines, threshold_of
+from bench.analysis.gate import gate_lines
+from bench.analysis.standings import checked_ratio_to
 from bench.contract import hooks
 from bench.contract.console import Console
 from bench.contract.errors import BadInput
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
-from bench.contract.options import add_flag, add_option, get_flag, get_option
+from bench.contract.options import free_options, value_of
 from bench.contract.records import StartRow, StudyRow
-from bench.contract.scenarios import CLIENTS, DEFAULT_BATCH_SIZES, LOADS
 from bench.contract.system import Backend, Dataset, Fleet, Model
 from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay, replayed_cells
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Plan
-from bench.experiments.startup import StartPlan, StartUps, starts_of
-from bench.machine.host import client_cpu
+from bench.experiments.startup import StartPlan, StartUps
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.benchmark_bridge import Replay, ReplayClock
-from bench.session.load_options import ARRIVALS, soak_seconds
+from bench.session.options import MeasuringOptions
 from bench.session.progress import ProgressLine
 from bench.session.selection import (
     again,
@@ -42,58 +40,15 @@ from bench.session.selection import (
     started_backends,
     turn_of,
 )
-from bench.session.state import SESSION, Session, emit_beside, emit_record, emit_run, run_of, settings_of_session
-from bench.verification.payloads import PayloadPress
+from bench.session.state import SESSION, Session, emit_beside, emit_record, emit_run, run_of
+from bench.verification.payloads import PayloadFactory
 
 _CLOCK = pytest.StashKey[ReplayClock]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options that say how to measure."""
-    add_option(parser, "--client-cpu", metavar="N", help="CPU that the client is pinned to; the last usable one if not given")
-    add_option(
-        parser,
-        "--ratio-to",
-        metavar="NAME",
-        help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
-    )
-    add_option(
-        parser,
-        "--batch-sizes",
-        metavar="N[,N...]",
-        default=DEFAULT_BATCH_SIZES,
-        help="images a request of the throughput scenarios: 1 is `single`, 8 is `batch8`; accuracy is asked 128 at a time",
-    )
-    add_option(parser, "--seed", metavar="N", default="42", help="seed of the order of slices and of the bootstrap")
-    add_option(
-        parser, "--gate", metavar="PERCENT", help="fail a cell that is surely slower than its --baseline by more than this: 5%%"
-    )
-    add_option(
-        parser,
-        "--clients",
-        metavar="LIST",
-        default=",".join(map(str, CLIENTS)),
-        help="numbers of clients of the concurrency sweep, each in a closed loop",
-    )
-    add_option(
-        parser,
-        "--loads",
-        metavar="LIST",
-        default=",".join(f"{100 * load:g}%" for load in LOADS),
-        help="what the open loop offers: parts of what a server carries, like 70%%, or requests a second, like 200/s",
-    )
-    arrivals = "|".join(ARRIVALS)
-    add_option(parser, "--arrivals", metavar=arrivals, default="poisson", help="gaps of the open loop's schedule")
-    add_option(
-        parser,
-        "--slo",
-        metavar="TIME",
-        default="15ms",
-        help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
-    )
-    add_option(parser, "--starts", metavar="N", default="3", help="how often each backend is started for the start-up; 0: not")
-    add_option(parser, "--soak", metavar="SECONDS", default="3600", help="how long bench/soak.py goes on (tox -e soak)")
-    add_flag(parser, "--strict-backends", help="a backend that cannot be measured fails instead of being skipped")
+    MeasuringOptions.add_to(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -115,13 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
         config.option.benchmark_only = False
     try:
-        cpu = client_cpu(get_option(config, "--client-cpu"))
-        gate = threshold_of(get_option(config, "--gate"))
-        planned = scenarios_of_kinds(config)
-        settings_of_session(config)
-        starts_of(get_option(config, "--starts"))
-        soak_seconds(get_option(config, "--soak"))
-        get_flag(config, "--strict-backends")
+        options = MeasuringOptions.parse(config)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -130,11 +79,11 @@ def pytest_configure(config: pytest.Config) -> None:
     now = datetime.now(UTC)
     config.stash[SESSION] = Session(
         smoke=disable,
-        client_cpu=cpu,
+        client_cpu=options.client_cpu,
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
         started_utc=now.isoformat(timespec="seconds"),
-        gate=gate,
-        scenarios=planned,
+        gate=options.gate,
+        scenarios=scenarios_of_kinds(options),
     )
 
 
@@ -145,7 +94,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     known.backends = config.hook.pytest_servebench_backends(config=config) or ()
     try:
         check_protocols(known.backends)
-        known.ratio_to = checked_ratio_to(get_option(config, "--ratio-to"), known.backends)
+        known.ratio_to = checked_ratio_to(MeasuringOptions.of(config).ratio_to, known.backends)
         if config.getoption("benchmark_only") or known.smoke:
             known.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
             known.resume.check_kind(smoke=known.smoke, gated=known.gate is not None)
@@ -165,7 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cells = [cell for arg in marker.args for scenario in scenarios_for(config, arg) for cell in cells_of(config, scenario)]
     if "study_cell" in metafunc.fixturenames:
         # who gates wants to know about the change, who brings a model about that, not about 2018
-        now = config.stash[SESSION].gate is not None or get_option(config, "--inputs") is not None
+        now = config.stash[SESSION].gate is not None or value_of(config, "inputs") is not None
         replayed = [] if now else replayed_cells(cells)
         metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
     if "cell" not in metafunc.fixturenames:
@@ -221,7 +170,7 @@ def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model:
     if resume.is_empty:
         return resume
     try:
-        resume.check(run_of(config, fleet, emnist, model))
+        resume.check(run_of(config, fleet, emnist, model), free_options(config))
     except BadInput as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     session.facts.update(resume.facts)
@@ -245,10 +194,10 @@ def campaign(
     return Campaigns(
         Plan(
             cells=selected_cells(request.session.items, config),
-            settings=settings_of_session(config),
+            settings=MeasuringOptions.of(config).settings,
             client_cpu=session.client_cpu,
             ratio_to=session.ratio_to,
-            strict=get_flag(config, "--strict-backends"),
+            strict=MeasuringOptions.of(config).strict_backends,
             smoke=session.smoke,
             again=lambda cell: again(config, cell),
             progress=lambda name: ProgressLine(name, console),
@@ -282,14 +231,14 @@ def study(
     params = map(param_of, request.session.items)
     plan = StudyPlan(
         cells=[param for param in params if isinstance(param, StudyCell)],
-        settings=settings_of_session(config),
+        settings=MeasuringOptions.of(config).settings,
         client_cpu=session.client_cpu,
         smoke=session.smoke,
         say=Console(config).line,
         emit=emit,
         taken=resume.study,
     )
-    return StudyReplay(plan, fleet, PayloadPress(emnist, model.predictor), idle)
+    return StudyReplay(plan, fleet, PayloadFactory(emnist, model.predictor), idle)
 
 
 @pytest.fixture(scope="session")
@@ -306,12 +255,12 @@ def startup(
     params = map(param_of, request.session.items)
     plan = StartPlan(
         backends=[param for param in params if isinstance(param, Backend)],
-        starts=1 if session.smoke else starts_of(get_option(config, "--starts")),
+        starts=1 if session.smoke else MeasuringOptions.of(config).starts,
         client_cpu=session.client_cpu,
-        strict=get_flag(config, "--strict-backends"),
+        strict=MeasuringOptions.of(config).strict_backends,
         smoke=session.smoke,
         say=Console(config).line,
         emit=emit,
         taken=resume.startup,
     )
-    return StartUps(plan, fleet, PayloadPress(emnist, model.predictor), idle)
+    return StartUps(plan, fleet, PayloadFactory(emnist, model.predictor), idle)

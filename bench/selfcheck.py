@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bench.analysis.compared_cells import slices_of
+from bench.analysis.lane_speeds import slices_of
 from bench.contract.console import Console
-from bench.contract.options import get_option
 from bench.contract.system import Dataset, Fleet, Model
-from bench.load.lane import Lane, Part
+from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
-from bench.machine.host import client_cpu, pinned
+from bench.machine.host import pinned
 from bench.protocols import codec
+from bench.session.options import MeasuringOptions
 from bench.session.progress import ProgressLine
 from bench.statistics import Interval, bootstrap_effects, ratios
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 PAIR_TRIALS = 10
@@ -41,7 +41,7 @@ class Bench:
     """What every trial needs."""
 
     fleet: Fleet
-    press: PayloadPress
+    factory: PayloadFactory
     settings: Settings
     progress: Callable[[str], Callable[[Progress], None]]
 
@@ -54,9 +54,9 @@ class Bench:
             if endpoint.id == endpoint_id
         )
         transport = open_transport(system, endpoint)
-        payloads = self.press.book(codec(endpoint.protocol), 1).payloads[:100]
-        feed = CyclingFeed(payloads, transport.prepare)
-        return Lane(part=Part.MEASURE, system=system, drive=OneClient(transport), feed=feed, goal_s=self.settings.max_time_s)
+        payloads = self.factory.payload_set(codec(endpoint.protocol), 1).payloads[:100]
+        source = CyclingPayloads(payloads, transport.prepare)
+        return Lane(Part.MEASURE, system, OneClient(transport), source, Goals(self.settings.max_time_s))
 
     def interleaved(
         self, lanes: Sequence[Lane], seed: int, name: str, slower: Lane | None = None
@@ -68,11 +68,12 @@ class Bench:
         settings = replace(self.settings, seed=seed)
         Campaign(list(lanes), settings, self.progress(name)).run()
         for lane in lanes:
-            if lane.errors:
-                raise lane.errors[0]
-        if slower is not None:
-            slower.booked = [replace(booked, pace_s=booked.pace_s * SLOWER) for booked in slower.booked]
-        effects = bootstrap_effects(slices_of(lanes), len(lanes), seed=seed)
+            if lane.results.errors:
+                raise lane.results.errors[0]
+            if lane is slower:
+                slices = lane.results.slices
+                slices[:] = [replace(result, pace_s=result.pace_s * SLOWER) for result in slices]
+        effects = bootstrap_effects(slices_of([lane.results.slices for lane in lanes]), len(lanes), seed=seed)
         return [ratios(effects, to) for to in range(len(lanes))]
 
     def one_after_the_other(self, lanes: Sequence[Lane]) -> list[float]:
@@ -80,10 +81,10 @@ class Bench:
         rates = []
         for lane in lanes:
             for slice_s in (0.2, self.settings.max_time_s):  # a warm-up first
-                done = lane.drive.run(lane.feed.sendings(1), slice_s=slice_s, typical_s=0.0, opener=True)
+                done = lane.pattern.run(lane.source.requests(1), slice_s=slice_s, typical_s=0.0, warm_up_request=True)
                 if done.error:
                     raise done.error
-            lane.drive.close()
+            lane.pattern.close()
             rates.append(len(done.duration_s) / sum(done.duration_s))
         return rates
 
@@ -92,19 +93,19 @@ class Bench:
 def bench(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Bench:
     """The backends, started."""
     config = request.config
-    press = PayloadPress(emnist, model.predictor)
-    fleet.start(["flask", "fastapi"], Probe(press, [1]))
+    factory = PayloadFactory(emnist, model.predictor)
+    fleet.start(["flask", "fastapi"], Probe(factory, [1]))
     if fleet.absent:
         pytest.skip(f"the self-check needs flask and fastapi: {dict(fleet.absent)}")
-    settings = Settings(max_time_s=float(config.getoption("benchmark_max_time")))
-    return Bench(fleet, press, settings, lambda name: ProgressLine(name, Console(config)))
+    settings = Settings(max_time_s=MeasuringOptions.of(config).max_time_s)
+    return Bench(fleet, factory, settings, lambda name: ProgressLine(name, Console(config)))
 
 
 def test_selfcheck(bench: Bench, pytestconfig: pytest.Config) -> None:
     """Print the noise floor; fails only if something could not be measured."""
     say = Console(pytestconfig).line
     seconds = bench.settings.max_time_s
-    with pinned(client_cpu(get_option(pytestconfig, "--client-cpu"))):
+    with pinned(MeasuringOptions.of(pytestconfig).client_cpu):
         say(f"self-check on {PAIR_ENDPOINT}, single images, {seconds:g} s a cell, {PAIR_TRIALS} trials")
         for line in _pair_report(bench):
             say(line)

@@ -16,17 +16,17 @@ import pytest
 
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
-from bench.contract.options import get_option
 from bench.contract.records import Record, Samples, SoakRow
-from bench.contract.resource_usage import Holdings, own_holdings
+from bench.contract.resource_usage import ResourceUsage, own_resource_usage
 from bench.contract.scenarios import ACCURACY, Kind
+from bench.contract.soak_series import by_holder, series_of
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.machine.idle_cpu import IdleWatch
-from bench.session.load_options import soak_seconds
+from bench.session.options import MeasuringOptions
 from bench.session.selection import again, cells_of
-from bench.session.state import SESSION, Session, emit_beside, emit_record, settings_of_session
-from bench.statistics.leak_check import LEAST_LAPS, by_holder, growths
+from bench.session.state import SESSION, Session, emit_beside, emit_record
+from bench.statistics.leak_check import LEAST_LAPS, growths
 
 SUITE = "servebench"
 
@@ -89,15 +89,17 @@ class Soak:
         """The suite first; of servers, those that run and are no part of it."""
         for system in self._fleet.running.values():
             system.usage()  # looks again, and lets go of the files of threads that have ended
-        own = own_holdings()
-        rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.belongings())]
+        own = own_resource_usage()
+        rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.owned_count())]
         for name, system in self._fleet.running.items():
-            held = system.holdings()
+            held = system.resource_usage()
             if held is not None:
                 rows.append(self._row(lap, at_s, name, held, name, None))
         return rows
 
-    def _row(self, lap: int, at_s: float, holder: str, held: Holdings, backend: str | None, belongings: int | None) -> SoakRow:
+    def _row(
+        self, lap: int, at_s: float, holder: str, held: ResourceUsage, backend: str | None, belongings: int | None
+    ) -> SoakRow:
         return SoakRow(
             lap=lap,
             at_s=at_s,
@@ -119,10 +121,11 @@ class Soak:
         """What grew, and what was not measured or not right, in which lap."""
         found = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
         for holder, rows in by_holder(self.rows).items():
+            series = series_of(rows)
             found += [
                 f"{holder}: {growth.quantity} grew from {growth.early:,.0f} to {growth.late:,.0f} within "
                 f"{growth.span_s:,.0f} s; expected at most {growth.allowed:,.0f} more"
-                for growth in growths(rows).values()
+                for growth in growths(series.at_s, series.values).values()
                 if not growth.is_flat
             ]
         return found
@@ -133,7 +136,7 @@ def _plan(config: pytest.Config) -> Plan:
     asked = [ACCURACY, *session.scenarios[Kind.THROUGHPUT], *session.scenarios[Kind.CLIENTS]]
     return Plan(
         cells=[cell for scenario in asked for cell in cells_of(config, scenario)],
-        settings=settings_of_session(config),
+        settings=MeasuringOptions.of(config).settings,
         client_cpu=session.client_cpu,
         ratio_to=session.ratio_to,
         strict=True,
@@ -155,7 +158,7 @@ def _nothing(*_: object) -> None:
 def test_soak(pytestconfig: pytest.Config, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> None:
     """Neither memory nor files, processes or threads grow, and every lap is measured and right."""
     session: Session = pytestconfig.stash[SESSION]
-    seconds = soak_seconds(get_option(pytestconfig, "--soak"))
+    seconds = MeasuringOptions.of(pytestconfig).soak
 
     def keep(rows: Sequence[SoakRow]) -> None:
         session.soak = tuple(rows)

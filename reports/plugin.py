@@ -7,45 +7,59 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bench.contract.errors import BadInput
-from bench.contract.options import add_option, get_option, given_path
+from bench.contract.options import OptionGroup, as_given, given_path, option, path_option
 from bench.contract.records import EarlierRun, Record, Run, Samples
 from reports.store.folder_lock import is_held
 from reports.store.store import RunStore, load_run, named_run
 
-_FLAG, _INI, _DEFAULT = "--report-dir", "report_dir", "reports/out"
-_RESUME = "--resume"
+_DEFAULT = "reports/out"
 _UNKNOWN_RUN = Run(id="unknown", started_utc="", command="", engine="unknown", environment={}, dataset={}, model={}, options={})
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare --report-dir."""
-    add_option(parser, _FLAG, metavar="DIR", default=_DEFAULT, help="where each run gets its folder with results and reports")
-    add_option(
-        parser,
-        _RESUME,
+def _report_dir(text: str | None, config: pytest.Config) -> Path:
+    """From the command line it is relative to where that was typed, from the ini file to where that lies."""
+    given = text or _DEFAULT
+    base = config.rootpath if given == (config.getini("report_dir") or _DEFAULT) else config.invocation_params.dir
+    return given_path("--report-dir", given, base)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions(OptionGroup):
+    """Where reports go, and which run is gone on with."""
+
+    report_dir: Path = path_option(
+        _report_dir,
+        metavar="DIR",
+        default=_DEFAULT,
+        help="where each run gets its folder with results and reports",
+        repeated=False,
+    )
+    resume: str | None = option(
+        as_given,  # until the session measures
         metavar="RUN",
         help="measure only what is missing in this run: its folder, or latest for the newest in --report-dir, ended or not",
+        repeated=False,
     )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where reports go, and which run is gone on with."""
+    ReportOptions.add_to(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """One reporter a session."""
-    config.pluginmanager.register(Reporter(_report_dir(config)), "servebench-reporter")
-
-
-def _report_dir(config: pytest.Config) -> Path:
-    """From the command line it is relative to where that was typed, from the ini file to where that lies."""
-    given = get_option(config, _FLAG) or _DEFAULT
-    base = config.rootpath if given == (config.getini(_INI) or _DEFAULT) else config.invocation_params.dir
     try:
-        return given_path(_FLAG, given, base)
+        options = ReportOptions.parse(config)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(Reporter(options.report_dir), "servebench-reporter")
 
 
 class Reporter:
@@ -60,14 +74,14 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_earlier(self, config: pytest.Config) -> EarlierRun | None:
         """The run of --resume; raises BadInput, also for one that still goes on."""
-        given = get_option(config, _RESUME)
+        given = ReportOptions.of(config).resume
         if given is None:
             return None
         folder = named_run(given, config.invocation_params.dir, self.parent)
         stored = load_run(folder)
         if is_held(folder):
             raise BadInput(
-                f"{_RESUME} {folder}: expected a run that has ended, seen one that still goes on (run {stored.run.id}); "
+                f"--resume {folder}: expected a run that has ended, seen one that still goes on (run {stored.run.id}); "
                 "wait for its end or stop it, or name another run's folder"
             )
         return EarlierRun(str(folder), stored.run, stored.records, stored.samples)
@@ -138,6 +152,7 @@ def _render(store: RunStore, folder: Path) -> None:
 
 
 def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
+    # They name the charts, and so import matplotlib: see _render.
     from reports.renderers.terminal import summary_lines
     from reports.sections.report import build_report
 

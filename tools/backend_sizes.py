@@ -58,7 +58,7 @@ def read_sizes(file: Path) -> dict[str, Size]:
     try:
         return {name: Size(**values) for name, values in json.loads(file.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        remedy = "delete its content but {} and run python -m tools.readme_table"
+        remedy = "delete its content but {} and run python -m tools.backends_table"
         raise BadInput(f"{file}: expected the sizes of backends, seen {error!r}; {remedy}") from error
 
 

@@ -22,11 +22,11 @@ import numpy as np
 
 from bench.contract.wire import Endpoint, Payload
 from bench.load.closed_loop import run_clients, run_slice
-from bench.load.connection_pool import Crowd
-from bench.load.payload_sources import CyclingFeed
+from bench.load.connection_pool import ConnectionPool
+from bench.load.payload_sources import CyclingPayloads
 from bench.protocols import codec
 from bench.transports.connect import open_connection
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from fixtures.dataset.emnist import load_emnist
 from fixtures.engines.base import EngineSettings
@@ -36,7 +36,7 @@ from fixtures.host.cache import cache_root
 from fixtures.host.cpus import server_cpus
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.load import load_model
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 
 BACKENDS = Path(__file__).parents[1] / "fixtures" / "backends"
 PROTOCOLS = {"binary": "http", "grpc": "grpc"}
@@ -67,10 +67,10 @@ def main() -> int:
 @contextmanager
 def _triton() -> Iterator[dict[str, Endpoint]]:
     spec, model = load_spec(BACKENDS / "triton" / "backend.toml"), load_model()
-    press = PayloadPress(load_emnist(None, allow_download=False, say=print), model.predictor)
+    factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model.predictor)
     settings = EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), print)
     with LocalFleet([spec], ProcessEngine(settings), model, settings) as fleet:
-        fleet.start(["triton"], Probe(press, [1]))
+        fleet.start(["triton"], Probe(factory, [1]))
         if "triton" in fleet.absent:
             raise SystemExit(f"compare_perf_analyzer: {fleet.absent['triton'].reason}")
         yield dict(fleet.running["triton"].endpoints)
@@ -104,16 +104,16 @@ def _compare(endpoint: Endpoint, protocol: str, clients: int, options: argparse.
 
 
 def _our_median_s(endpoint: Endpoint, clients: int, turn_s: float) -> float:
-    pool = Crowd([open_connection(endpoint) for _ in range(clients)])
+    pool = ConnectionPool([open_connection(endpoint) for _ in range(clients)])
     body, content_type, headers = codec(endpoint.protocol).encode(np.zeros((1, 784), dtype=np.float32))
-    source = CyclingFeed([Payload(body, content_type, (0,), headers)], pool.prepare)
+    source = CyclingPayloads([Payload(body, content_type, (0,), headers)], pool.prepare)
     try:
         if clients > 1:
-            done = run_clients(pool, clients, source.sendings(0), slice_s=turn_s, lead_in_s=0.1)
+            done = run_clients(pool, clients, source.requests(0), slice_s=turn_s, lead_in_s=0.1)
         else:
             transport = open_connection(endpoint)
             transport.connect()
-            done = run_slice(transport, source.sendings(0), slice_s=turn_s, opener=True)
+            done = run_slice(transport, source.requests(0), slice_s=turn_s, warm_up_request=True)
             transport.close()
     finally:
         pool.close()

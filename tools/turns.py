@@ -55,7 +55,7 @@ def our_turn(transport: Transport[Any], request: Any, turn_s: int) -> tuple[int,
     exchanges = 0
     while time.perf_counter() < start + turn_s:
         transport.ensure_connected()
-        done = run_slice(transport, itertools.repeat((0, request)), slice_s=SLICE_S, opener=False)
+        done = run_slice(transport, itertools.repeat((0, request)), slice_s=SLICE_S, warm_up_request=False)
         if done.error:
             raise done.error
         exchanges += len(done.duration_s)

@@ -1,49 +1,132 @@
-"""One cell's record from its own lanes: what it answered, what that took and cost. It knows no other cell."""
+"""From what was measured and concluded of a cell to its record: the one place where a `Record` is made."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
+from bench.analysis.cell_measurement import CellMeasurement, CellRun, FloatArray64, measurement_of
 from bench.analysis.verdicts import Evidence, decide
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateRow
 from bench.contract.records import Record, Samples, Verdict
 from bench.contract.scenarios import Kind
-from bench.contract.system import Role
-from bench.contract.tensors import FloatArray, IntArray
-from bench.contract.wire import Answer
-from bench.load.lane import Booked, Lane
-from bench.statistics import latency_percentile, outliers
+from bench.statistics import Interval, latency_percentile, outliers
 from bench.statistics.histogram import encode_latencies
-from bench.verification.misclassified import disagreements_of
-from bench.verification.payloads import PayloadBook, PayloadPress
-from bench.verification.probe import canned_answer
-from bench.verification.verify import Verification, counted
-
-FloatArray64 = npt.NDArray[np.float64]
+from bench.verification.payloads import PayloadFactory
 
 
-@dataclass(slots=True)
-class CellRun:
-    """One cell with the lanes that measured it and the payloads that they sent."""
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Images answered a second, and its interval; an end is None where it is unknown."""
 
-    cell: Cell
-    book: PayloadBook
-    measure: Lane
-    same: Lane | None = None
-    fresh: Lane | None = None
-    again: str = ""
+    images_per_s: float
+    low: float | None = None
+    high: float | None = None
 
-    @property
-    def lanes(self) -> list[Lane]:
-        """All lanes of this cell."""
-        return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds of an exchange: mean, and those percentiles that the number of samples supports.
+
+    `outliers` counts durations far above the others, `hdr` is the histogram as text, None where none is kept.
+    """
+
+    mean_s: float | None = None
+    p50_s: float | None = None
+    p90_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    p999_s: float | None = None
+    outliers: int = 0
+    hdr: str | None = None
+
+    @classmethod
+    def of(cls, duration_s: FloatArray64, kind: Kind) -> Latencies:
+        """Of `duration_s` [n], at least one; with the histogram unless one client in a closed loop measured them."""
+        return cls(
+            mean_s=float(duration_s.mean()),
+            p50_s=latency_percentile(duration_s, 0.5),
+            p90_s=latency_percentile(duration_s, 0.9),
+            p95_s=latency_percentile(duration_s, 0.95),
+            p99_s=latency_percentile(duration_s, 0.99),
+            p999_s=latency_percentile(duration_s, 0.999),
+            outliers=outliers(duration_s),
+            hdr=encode_latencies(duration_s) if kind is not Kind.THROUGHPUT else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the server used: CPU seconds and joules an image, bytes of memory at its peak, threads; None where unreadable."""
+
+    cpu_s_per_image: float | None = None
+    energy_j_per_image: float | None = None
+    peak_memory_bytes: int | None = None
+    threads: int | None = None
+
+    @classmethod
+    def of(cls, measurement: CellMeasurement, threads: int | None = None) -> Costs:
+        """Of the measuring lane's slices."""
+        batch_size, measure = measurement.cell.scenario.batch_size, measurement.measure
+        return cls(
+            cpu_s_per_image=measure.per_image(batch_size, lambda result: result.cpu_s),
+            energy_j_per_image=measure.per_image(batch_size, lambda result: result.energy_j),
+            peak_memory_bytes=measurement.peak_memory_bytes,
+            threads=threads,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFigures:
+    """Of an open loop: requests a second at the peak and offered, how late they left the client (99th percentile, seconds).
+
+    Of a search for a limit also `load`, the highest part of the peak that held it, and `goodput_per_s`, the images a second
+    within it there.
+    """
+
+    peak_per_s: float | None = None
+    offered_per_s: float | None = None
+    late_sends: int | None = None
+    lag_p99_s: float | None = None
+    load: float | None = None
+    goodput_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a cell stands among those of its scenario; see `Record` for the words.
+
+    `ratio` is its speed over that of `ratio_to`, `leader_ratio` that of `leader` over its own; None where not comparable.
+    """
+
+    ratio: Interval | None = None
+    ratio_to: str | None = None
+    rank: int | None = None
+    leader: str | None = None
+    leader_ratio: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that is concluded of one cell's measurement: the verdict with its reasons, and the figures.
+
+    `exchanges` timed exchanges in `rounds` slices and `measured_s` seconds are behind the figures. `speed` and `latencies`
+    are None where too little was measured for them, `evidence` where there was nothing to judge.
+    """
+
+    verdict: Verdict
+    reason: str
+    evidence: Evidence | None = None
+    exchanges: int = 0
+    rounds: int = 0
+    measured_s: float = 0.0
+    speed: Speed | None = None
+    latencies: Latencies | None = None
+    costs: Costs = field(default_factory=Costs)
+    schedule: ScheduleFigures = field(default_factory=ScheduleFigures)
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,152 +139,96 @@ class Outcome:
     gate: GateRow | None = None
 
 
-def pass_outcome(run: CellRun, press: PayloadPress) -> Outcome:
-    """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
-    lane = run.measure
-    verification = verification_of(run, press)
-    verdict, reason = decide(evidence_of(lane.warm_up_s, run.lanes, verification))
-    record = blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=reason, again=run.again)
-    record = replace(with_answers(record, run, verification, press), exchanges=len(lane.warm_up_s))
-    rounds = np.zeros(len(lane.warm_up_s), dtype=np.int64)
-    samples = Samples(duration_s=np.array(lane.warm_up_s, dtype=np.float64), round_index=rounds)
-    return Outcome(record, samples, disagreements(run, verification, press))
-
-
-def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: str, again: str) -> Record:
-    """A record that names the cell and its verdict, and claims nothing else."""
+def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
+    """The record of a cell; None in it is what was not measured, or cannot be told."""
+    cell, scenario, answers = measurement.cell, measurement.cell.scenario, measurement.answers
+    verification = answers.verification if answers is not None else None
+    max_abs_diff = verification.max_abs_diff if verification is not None else None
+    evidence, standing, schedule, costs = findings.evidence, findings.standing, findings.schedule, findings.costs
+    speed, latencies = findings.speed, findings.latencies or Latencies()
+    same_sample = evidence.same_sample_speedup if evidence is not None else None
+    warm_up_s = measurement.measure.warm_up_s
     return Record(
         backend=cell.backend.name,
         endpoint=cell.endpoint.name,
         protocol=cell.endpoint.protocol,
         runtime=cell.backend.runtime,
         role=str(cell.backend.role),
-        scenario=cell.scenario.name,
-        batch_size=cell.scenario.batch_size,
-        engine=engine,
-        verdict=verdict,
-        reason=reason,
-        kind=cell.scenario.kind,
-        concurrency=cell.scenario.concurrency,
-        arrival=cell.scenario.arrival,
-        load=cell.scenario.load,
-        slo_s=cell.scenario.slo_s,
-        again=again,
+        scenario=scenario.name,
+        batch_size=scenario.batch_size,
+        engine=measurement.engine,
+        verdict=findings.verdict,
+        reason=findings.reason,
+        kind=scenario.kind,
+        concurrency=scenario.concurrency,
+        arrival=scenario.arrival,
+        images_per_s=speed.images_per_s if speed is not None else None,
+        images_per_s_low=speed.low if speed is not None else None,
+        images_per_s_high=speed.high if speed is not None else None,
+        ratio=standing.ratio.value if standing.ratio is not None else None,
+        ratio_low=standing.ratio.low if standing.ratio is not None else None,
+        ratio_high=standing.ratio.high if standing.ratio is not None else None,
+        ratio_to=standing.ratio_to,
+        rank=standing.rank,
+        leader=standing.leader,
+        leader_ratio=standing.leader_ratio.value if standing.leader_ratio is not None else None,
+        leader_ratio_low=standing.leader_ratio.low if standing.leader_ratio is not None else None,
+        leader_ratio_high=standing.leader_ratio.high if standing.leader_ratio is not None else None,
+        exchanges=findings.exchanges,
+        errors=measurement.exchanges.errors,
+        reconnects=measurement.reconnects,
+        outliers=latencies.outliers,
+        rounds=findings.rounds,
+        measured_s=findings.measured_s,
+        latency_mean_s=latencies.mean_s,
+        latency_p50_s=latencies.p50_s,
+        latency_p90_s=latencies.p90_s,
+        latency_p95_s=latencies.p95_s,
+        latency_p99_s=latencies.p99_s,
+        latency_p999_s=latencies.p999_s,
+        latency_hdr=latencies.hdr,
+        load=schedule.load if schedule.load is not None else scenario.load,
+        peak_per_s=schedule.peak_per_s,
+        offered_per_s=schedule.offered_per_s,
+        late_sends=schedule.late_sends,
+        lag_p99_s=schedule.lag_p99_s,
+        slo_s=scenario.slo_s,
+        goodput_per_s=schedule.goodput_per_s,
+        first_exchange_s=float(warm_up_s[0]) if answers is not None and len(warm_up_s) else None,
+        accuracy=answers.accuracy if answers is not None else None,
+        agreement=verification.agreement if verification is not None else None,
+        max_abs_diff=max_abs_diff if max_abs_diff is not None and math.isfinite(max_abs_diff) else None,
+        answers_verified=measurement.exchanges.answers,
+        ceiling_fraction=evidence.ceiling_fraction if evidence is not None else None,
+        same_sample_speedup=same_sample.value if same_sample is not None else None,
+        same_sample_speedup_low=same_sample.low if same_sample is not None else None,
+        encode_s=answers.encode_s if answers is not None else None,
+        decode_s=verification.decode_s if verification is not None else None,
+        request_bytes=answers.request_bytes if answers is not None else None,
+        answer_bytes=answers.answer_bytes if answers is not None else None,
+        server_cpu_s_per_image=costs.cpu_s_per_image,
+        server_peak_memory_bytes=costs.peak_memory_bytes,
+        energy_j_per_image=costs.energy_j_per_image,
+        server_threads=costs.threads,
+        runnable_threads=evidence.runnable_threads if evidence is not None else None,
+        again=measurement.rerun,
     )
 
 
-def verification_of(run: CellRun, press: PayloadPress) -> Verification:
-    """Every answer of every lane of this cell against the reference; null's against what it was told to say."""
-    images = len(press.dataset)
-    if run.cell.backend.role is Role.CEILING:
-        return _verify_canned(run, images)
-    parts = []
-    for lane in run.lanes:
-        answers = [Answer(index, body) for index, body in lane.answers]
-        expected: Sequence[FloatArray] = run.book.expected
-        if lane is run.fresh:
-            expected = press.fresh_expected(list(lane.feed.payloads))
-        parts.append(press.verifier(run.book.codec, lane.feed.payloads, expected).verify(answers, images))
-    main = parts[0]
-    diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
-    return replace(
-        main,
-        answers=sum(part.answers for part in parts),
-        wrong=sum(part.wrong for part in parts),
-        first_wrong=next((part.first_wrong for part in parts if part.first_wrong), ""),
-        max_abs_diff=max(diffs) if diffs else None,
-        differing=counted(found for part in parts[: -1 if run.fresh is not None else None] for found in part.differing),
-    )
+def outcome_of(measurement: CellMeasurement, record: Record, gate: GateRow | None = None) -> Outcome:
+    """The outcome with the measuring lane's samples."""
+    disagreements = measurement.answers.disagreements if measurement.answers is not None else ()
+    return Outcome(record, measurement.measure.samples, disagreements, gate)
 
 
-def _verify_canned(run: CellRun, images: int) -> Verification:
-    told = canned_answer(run.book)
-    wrong = sum(body != told for _, body in run.measure.answers)
-    return Verification(
-        answers=len(run.measure.answers),
-        wrong=wrong,
-        first_wrong="an answer of null is not the one that it was given" if wrong else "",
-        agreement=None,
-        max_abs_diff=None,
-        predicted=np.full(images, -1, dtype=np.int64),
-        decode_s=None,
-    )
+def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: str, again: str) -> Record:
+    """The record of a cell that was not measured."""
+    return record_of(CellMeasurement(cell, engine, again), Findings(verdict, reason))
 
 
-def evidence_of(duration_s: Sequence[float], lanes: Sequence[Lane], verification: Verification) -> Evidence:
-    """Errors and wrong answers of all lanes of a cell; what else it is held against is added by who knows it."""
-    errors = [error for lane in lanes for error in lane.errors]
-    return Evidence(
-        exchanges=len(duration_s),
-        errors=len(errors),
-        first_error=f"{type(errors[0]).__name__}: {errors[0]}" if errors else "",
-        retired=next((lane.retired for lane in lanes if lane.retired), ""),
-        answers=verification.answers,
-        wrong=verification.wrong,
-        first_wrong=verification.first_wrong,
-    )
-
-
-def with_answers(record: Record, run: CellRun, verification: Verification, press: PayloadPress) -> Record:
-    """What the answers were worth, and what encoding, decoding and connecting took."""
-    lane = run.measure
-    return replace(
-        record,
-        errors=sum(len(each.errors) for each in run.lanes),
-        reconnects=sum(each.reconnects for each in run.lanes),
-        answers_verified=verification.answers,
-        agreement=verification.agreement,
-        max_abs_diff=_finite(verification.max_abs_diff),
-        accuracy=accuracy_of(verification.predicted, press.dataset.labels),
-        encode_s=run.book.encode_s,
-        decode_s=verification.decode_s,
-        request_bytes=round(float(np.mean([len(payload.body) for payload in run.book.payloads]))),
-        answer_bytes=len(lane.answers[0][1]) if lane.answers else None,
-        first_exchange_s=lane.warm_up_s[0] if lane.warm_up_s else None,
-    )
-
-
-def accuracy_of(predicted: IntArray, labels: IntArray | None) -> float | None:
-    """Top-1 accuracy over all images; None unless every image was answered and has a label."""
-    if labels is None or (predicted < 0).any():
-        return None
-    return float((predicted == labels).mean())
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def with_latencies(record: Record, durations: FloatArray64) -> Record:
-    """What `durations` [n] in seconds, at least one, say of the latency; of cells under load also as a histogram."""
-    return replace(
-        record,
-        latency_hdr=encode_latencies(durations) if record.kind is not Kind.THROUGHPUT else None,
-        outliers=outliers(durations),
-        latency_mean_s=float(durations.mean()),
-        latency_p50_s=latency_percentile(durations, 0.5),
-        latency_p90_s=latency_percentile(durations, 0.9),
-        latency_p95_s=latency_percentile(durations, 0.95),
-        latency_p99_s=latency_percentile(durations, 0.99),
-        latency_p999_s=latency_percentile(durations, 0.999),
-    )
-
-
-def per_image(lane: Lane, batch_size: int, spent: Callable[[Booked], float | None]) -> float | None:
-    """What the lane's slices spent on one image, of those in which that is known."""
-    known = [(amount, booked.answered) for booked in lane.booked if (amount := spent(booked)) is not None]
-    images = sum(answered for _, answered in known) * batch_size
-    return sum(amount for amount, _ in known) / images if images else None
-
-
-def samples_of(run: CellRun) -> Samples:
-    """The raw durations of the measuring lane."""
-    return Samples(
-        duration_s=np.array(run.measure.duration_s, dtype=np.float64),
-        round_index=np.array(run.measure.round_index, dtype=np.int64),
-    )
-
-
-def disagreements(run: CellRun, verification: Verification, press: PayloadPress) -> tuple[Disagreement, ...]:
-    """The images that were answered with another class than the reference's."""
-    return disagreements_of(run.cell.id, verification.differing, press.dataset.labels, press.dataset.class_names)
+def pass_outcome(run: CellRun, factory: PayloadFactory) -> Outcome:
+    """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
+    measurement = measurement_of(run, factory, only_pass=True)
+    verdict, reason = decide(Evidence(measurement.exchanges))
+    findings = Findings(verdict, reason, exchanges=measurement.exchanges.timed)
+    return outcome_of(measurement, record_of(measurement, findings))

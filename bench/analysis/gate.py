@@ -1,7 +1,7 @@
-"""The gate: is a cell slower than its twin of another checkout, by more than is allowed, as far as this machine can tell?
+"""The gate: is a cell slower than the same cell of another checkout, by more than is allowed?
 
 Both checkouts' backends run side by side in one campaign, so that the machine's drift cancels. Each is started twice: what two
-starts of the same code differ by is this machine's noise floor (A/A), and no interval claims to know more than that.
+starts of the same code differ by is this machine's noise floor (A/A), and no interval claims to be narrower than that.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bench.analysis.cell_measurement import CellMeasurement
+from bench.analysis.lane_speeds import LaneSpeeds
 from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateOutcome, GateRow, change_text, gate_sentences
-from bench.statistics import Interval
+from bench.contract.records import Record, Verdict
+from bench.contract.system import Role
+from bench.statistics import BETWEEN_STARTS, Interval
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MOST = 50.0
@@ -21,7 +25,7 @@ _MOST = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """Whether a side's figures may be believed, and if not, in which words.
+    """Whether the figures of one side may be believed, and if not, why not.
 
     `trouble`: it fails or answers wrongly. `doubt`: it answers rightly, but its speed is not that of serving (a cache).
     `bounded`: the client hides a part of the difference.
@@ -36,16 +40,70 @@ def threshold_of(text: str | None) -> float | None:
     """`5%` -> 0.05; raises BadInput."""
     if text is None:
         return None
-    found = _PERCENT.fullmatch(text.strip())
-    if found is None or not 0 < float(found.group(1)) <= _MOST:
+    percent = _PERCENT.fullmatch(text.strip())
+    if percent is None or not 0 < float(percent.group(1)) <= _MOST:
         raise BadInput(f"--gate {text}: expected the slow-down that is allowed in per cent, above 0 and at most 50, like 5%")
-    return float(found.group(1)) / 100
+    return float(percent.group(1)) / 100
 
 
 def noise_floor(copies: Iterable[Interval | None], least: float) -> float:
     """What two starts of one server differ by on this machine, a fraction: the worst that the A/A pairs showed, or `least`."""
-    seen = [math.expm1(abs(math.log(copy.value))) for copy in copies if copy is not None]
-    return max([least, *seen])
+    differences = [math.expm1(abs(math.log(copy.value))) for copy in copies if copy is not None]
+    return max([least, *differences])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The starts of one cell, of this checkout and of the baseline; each with its record."""
+
+    head: list[tuple[CellMeasurement, Record]] = field(default_factory=list)
+    baseline: list[tuple[CellMeasurement, Record]] = field(default_factory=list)
+
+    def copies(self, speeds: LaneSpeeds) -> list[Interval | None]:
+        """The speed of the second start over that of the first, of each checkout that has two."""
+        return [
+            speeds.ratio([side[1][0].measure], [side[0][0].measure]) for side in (self.head, self.baseline) if len(side) > 1
+        ]
+
+
+def gate_rows(
+    measurements: Sequence[CellMeasurement], records: Sequence[Record], speeds: LaneSpeeds, threshold: float
+) -> dict[str, GateRow]:
+    """The gate's row of each cell that the baseline has too, by cell id; `records[k]` is that of `measurements[k]`.
+
+    `threshold` is the regression that is allowed, a fraction.
+    """
+    cells: dict[tuple[str, str], _Sides] = {}
+    for measurement, record in zip(measurements, records, strict=True):
+        backend = measurement.cell.backend
+        if backend.role in (Role.SERVER, Role.TWIN):
+            sides = cells.setdefault((backend.twin_of or backend.name, measurement.cell.endpoint.name), _Sides())
+            (sides.baseline if backend.baseline else sides.head).append((measurement, record))
+    gated = [sides for sides in cells.values() if sides.head and sides.baseline]
+    # Without what is added for two starts: the copies are where that is measured.
+    floor = noise_floor([copy for sides in gated for copy in sides.copies(speeds)], BETWEEN_STARTS)
+    return {sides.head[0][1].id: _gated(sides, speeds, threshold, floor) for sides in gated}
+
+
+def _gated(sides: _Sides, speeds: LaneSpeeds, threshold: float, floor: float) -> GateRow:
+    head, baseline = ([measurement.measure for measurement, _ in side] for side in (sides.head, sides.baseline))
+    return gate_row(
+        sides.head[0][1].id,
+        threshold,
+        speeds.ratio(head, baseline, between_starts=floor),
+        sides.copies(speeds),
+        _believed([record for _, record in sides.head]),
+        _believed([record for _, record in sides.baseline]),
+    )
+
+
+def _believed(starts: Sequence[Record]) -> Believed:
+    reason_of = {record.verdict: f"{record.verdict}: {record.reason}" for record in reversed(starts)}
+    return Believed(
+        trouble=reason_of.get(Verdict.FAILED) or reason_of.get(Verdict.WRONG_ANSWERS) or "",
+        doubt=reason_of.get(Verdict.CACHED, ""),
+        bounded=Verdict.CLIENT_BOUND in reason_of,
+    )
 
 
 def gate_row(

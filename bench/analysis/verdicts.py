@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.contract.records import Verdict
 from bench.statistics import Interval
@@ -18,43 +18,66 @@ INTERRUPTED = "the run was interrupted before this cell had its measuring time"
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that speaks for or against one cell; None = could not be found out, and then it is not held against it.
+class Exchanges:
+    """What became of the exchanges of all lanes of a cell.
 
-    `same_sample_speedup` is the speed on one repeated image over that on images never seen, of the same rounds;
-    `same_sample_medians` the ratio of the medians of their durations, the other way round.
-
-    Of an open loop: `scheduled` requests, of which the client sent `late_sends` late; 99 of 100 left within `lag_s` of their
-    time, which is held against the latency `latency_s`; `carried` is the part that was answered in time, None if all was.
-    `undecided` is why a search cannot tell what it looked for.
+    `timed` counts those behind its figures. `errors` failed, the first with `first_error`; `retired` is why a lane took no
+    further part, empty if none did. Of the `answers` verified `wrong` were wrong; `first_wrong` says how the first one was.
     """
 
-    exchanges: int
+    timed: int = 0
     errors: int = 0
     first_error: str = ""
     retired: str = ""
     answers: int = 0
     wrong: int = 0
     first_wrong: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEvidence:
+    """How client and server kept up with an open loop's schedule.
+
+    Of `scheduled` requests the client sent `late_sends` late, 99 of 100 within `lag_s` seconds of their time; the lag is
+    compared with the latency `latency_s`. `answered_fraction` is the part that was answered in time, None if all was.
+    `undecided` is why a search cannot tell what it looked for, empty if it can.
+    """
+
+    scheduled: int = 0
+    late_sends: int = 0
+    lag_s: float | None = None
+    latency_s: float | None = None
+    answered_fraction: float | None = None
+    undecided: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for or against one cell; None = unknown, and never counts against it.
+
+    `same_sample_speedup` is the speed on one repeated image over that on images never seen, of the same rounds;
+    `same_sample_medians` the ratio of the medians of their durations, the other way round. `ceiling_fraction` is the speed
+    over null's, `halves_ratio` the speed of the second half of the campaign over that of the first. `runnable_threads` is
+    the mean number of the server's threads that wanted a CPU while `clients` sent requests, on `server_cpus` CPUs;
+    `throttled` the periods in which its cgroup was throttled. `interrupted`: the run ended before the cell's goals.
+    """
+
+    exchanges: Exchanges
+    interrupted: bool = False
     same_sample_speedup: Interval | None = None
     same_sample_medians: float | None = None
     ceiling_fraction: float | None = None
     halves_ratio: Interval | None = None
     runnable_threads: float | None = None
+    clients: int = 1
     server_cpus: int = 1
     throttled: int = 0
-    interrupted: bool = False
-    scheduled: int = 0
-    late_sends: int = 0
-    lag_s: float | None = None
-    latency_s: float | None = None
-    carried: float | None = None
-    undecided: str = ""
+    schedule: ScheduleEvidence = field(default_factory=ScheduleEvidence)
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
     """The worst verdict that holds, and the reasons of all that hold, worst first."""
-    found = {
+    reason_of = {  # worst first
         Verdict.FAILED: _failed(evidence),
         Verdict.WRONG_ANSWERS: _wrong(evidence),
         Verdict.CACHED: _cached(evidence),
@@ -64,29 +87,31 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.NOT_MEASURED: _not_measured(evidence),
         Verdict.UNSTABLE: _unstable(evidence),
     }
-    holding = [verdict for verdict, reason in found.items() if reason]
-    reasons = "; ".join(found[verdict] for verdict in holding)
+    holding = [verdict for verdict, reason in reason_of.items() if reason]
+    reasons = "; ".join(reason_of[verdict] for verdict in holding)
     return (holding[0] if holding else Verdict.VALID), reasons
 
 
 def _failed(evidence: Evidence) -> str:
-    if evidence.retired:
-        return evidence.retired
-    if evidence.errors:
-        total = evidence.errors + evidence.answers
-        return f"{evidence.errors} of {total} exchanges failed; the first: {evidence.first_error}"
-    explained = evidence.interrupted or evidence.carried is not None
-    return "" if evidence.exchanges or explained else "no exchange was timed"
+    exchanges = evidence.exchanges
+    if exchanges.retired:
+        return exchanges.retired
+    if exchanges.errors:
+        total = exchanges.errors + exchanges.answers
+        return f"{exchanges.errors} of {total} exchanges failed; the first: {exchanges.first_error}"
+    explained = evidence.interrupted or evidence.schedule.answered_fraction is not None
+    return "" if exchanges.timed or explained else "no exchange was timed"
 
 
 def _wrong(evidence: Evidence) -> str:
-    return f"{evidence.wrong} of {evidence.answers} answers are wrong; {evidence.first_wrong}" if evidence.wrong else ""
+    exchanges = evidence.exchanges
+    return f"{exchanges.wrong} of {exchanges.answers} answers are wrong; {exchanges.first_wrong}" if exchanges.wrong else ""
 
 
 def _cached(evidence: Evidence) -> str:
-    """An accusation that a run makes of dozens of cells: at 95 % each, a restless machine would find an innocent one.
+    """Needs 99.9 % confidence: a run judges dozens of cells, and at 95 % each a noisy machine would accuse an innocent one.
 
-    A cache makes nearly all answers faster, so the medians must say so too; what a busy neighbour holds up is a few.
+    A cache makes nearly all answers faster, so the medians must agree; a busy neighbour delays only a few answers.
     """
     speedup = evidence.same_sample_speedup
     if speedup is None or speedup.low is None:
@@ -104,7 +129,8 @@ def _cached(evidence: Evidence) -> str:
 
 def _oversubscribed(evidence: Evidence) -> str:
     reasons = []
-    runnable = evidence.runnable_threads
+    # Several clients at once are meant to keep several threads busy; one client is not.
+    runnable = evidence.runnable_threads if evidence.clients == 1 else None
     if runnable is not None and runnable > OVERSUBSCRIBED_ABOVE * evidence.server_cpus:
         reasons.append(
             f"while it was asked, {runnable:.1f} of its threads were runnable on average, on {evidence.server_cpus} CPU(s)"
@@ -116,8 +142,8 @@ def _oversubscribed(evidence: Evidence) -> str:
 
 def _client_bound(evidence: Evidence) -> str:
     fraction = evidence.ceiling_fraction
-    if evidence.scheduled:
-        return _behind_schedule(evidence)
+    if evidence.schedule.scheduled:
+        return _behind_schedule(evidence.schedule)
     if fraction is None or fraction <= CLIENT_BOUND_ABOVE:
         return ""
     return (
@@ -126,35 +152,36 @@ def _client_bound(evidence: Evidence) -> str:
     )
 
 
-def _behind_schedule(evidence: Evidence) -> str:
+def _behind_schedule(schedule: ScheduleEvidence) -> str:
     """Late sends count where they are more than one in a hundred, and a part of the latency that a reader would notice."""
-    late, lag_s, latency_s = evidence.late_sends, evidence.lag_s, evidence.latency_s
-    if late <= LATE_ABOVE * evidence.scheduled or (lag_s and latency_s and lag_s < LAG_ABOVE * latency_s):
+    late, lag_s, latency_s = schedule.late_sends, schedule.lag_s, schedule.latency_s
+    if late <= LATE_ABOVE * schedule.scheduled or (lag_s and latency_s and lag_s < LAG_ABOVE * latency_s):
         return ""
     lag = f", 99 of 100 within {1e3 * lag_s:.1f} ms of their time" if lag_s is not None else ""
     return (
-        f"the client sent {late} of {evidence.scheduled} requests late{lag}: it could not keep its schedule, and what was "
+        f"the client sent {late} of {schedule.scheduled} requests late{lag}: it could not keep its schedule, and what was "
         "measured is not the server's alone"
     )
 
 
 def _saturated(evidence: Evidence) -> str:
-    if evidence.carried is None:
+    answered = evidence.schedule.answered_fraction
+    if answered is None:
         return ""
     return (
-        f"the server fell behind: {evidence.carried:.1%} of what was offered was answered in time, so the queue grew and the "
+        f"the server fell behind: {answered:.1%} of what was offered was answered in time, so the queue grew and the "
         "latencies tell how long the run was"
     )
 
 
 def _not_measured(evidence: Evidence) -> str:
-    """Nothing is wrong with the server; there is just no figure of it."""
-    return INTERRUPTED if evidence.interrupted and not evidence.exchanges else evidence.undecided
+    """There is no figure of it, through no fault of the server's."""
+    return INTERRUPTED if evidence.interrupted and not evidence.exchanges.timed else evidence.schedule.undecided
 
 
 def _unstable(evidence: Evidence) -> str:
     if evidence.interrupted:
-        return INTERRUPTED if evidence.exchanges else ""
+        return INTERRUPTED if evidence.exchanges.timed else ""
     halves = evidence.halves_ratio
     if halves is None or halves.low is None or halves.high is None:
         return ""

@@ -1,49 +1,227 @@
-"""Command-line options that are ini keys too: one way to declare and to read them, for all three plugins."""
+"""Options of pytest, each a field of a frozen dataclass: declared once, and from there shown, read, checked, written, repeated.
+
+    @dataclass(frozen=True, slots=True)
+    class MeasuringOptions(OptionGroup):
+        seed: int = option(seed_of, metavar="N", default="42", help="seed of the order of slices", written_as="seed")
+
+A field `some_name` is the option `--some-name` and the ini key `some_name`; the command line wins. A plugin calls `add_to` in
+pytest_addoption and `parse` in pytest_configure; from then on `MeasuringOptions.of(config)` has the values. The command that
+measures a cell again, `run.options` in results.json and what --resume compares come from the same declarations.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, Self, TypeVar, cast
 
 import pytest
 
 from bench.contract.errors import BadInput
 
 GROUP = "servebench"
+_TITLE = "servebench: benchmark of model serving"
+_METADATA = "servebench_option"
+
+T = TypeVar("T")
 
 
-def add_option(parser: pytest.Parser, flag: str, *, help: str, default: str | None = None, metavar: str = "VALUE") -> None:
-    """Declare `--some-name` and the ini key `some_name`; the command line wins over the ini file."""
-    group = parser.getgroup(GROUP, "servebench: benchmark of model serving")
-    suffix = f" (ini: {_key(flag)}; default: {default.replace('%', '%%')})" if default is not None else f" (ini: {_key(flag)})"
-    group.addoption(flag, dest=dest_of(flag), metavar=metavar, default=None, help=help + suffix)
-    parser.addini(_key(flag), help=help, default=default)
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One option as it was declared; made by `option`, `path_option`, `switch` and `borrowed`.
+
+    `parse` takes the text that holds (None: none, or an empty one) and raises BadInput. `repeated`: the command that measures
+    a cell again has it. `written_as` is its key in `run.options` of results.json, empty: it is not written; what is written
+    must be the same for --resume, unless it `may_differ`.
+    """
+
+    help: str
+    parse: Callable[[Any, pytest.Config], Any]
+    metavar: str | None = None
+    default: str | None = None
+    repeated: bool = True
+    written_as: str = ""
+    may_differ: bool = False
+    flag: str = ""
+    is_switch: bool = False
+    is_borrowed: bool = False
+
+    def add_to(self, parser: pytest.Parser) -> None:
+        """Declare the option and its ini key."""
+        if self.is_borrowed:
+            return
+        group, key = parser.getgroup(GROUP, _TITLE), key_of(self.flag)
+        if self.is_switch:
+            help_text = f"{self.help} (ini: {key})"
+            group.addoption(self.flag, dest=_dest_of(self.flag), action="store_true", default=None, help=help_text)
+            parser.addini(key, help=self.help, type="bool", default=False)
+            return
+        default = f"; default: {self.default.replace('%', '%%')}" if self.default is not None else ""
+        help_text = f"{self.help} (ini: {key}{default})"
+        group.addoption(self.flag, dest=_dest_of(self.flag), metavar=self.metavar, default=None, help=help_text)
+        parser.addini(key, help=self.help, default=self.default)
+
+    def given(self, config: pytest.Config) -> Any:
+        """What holds, not parsed: from the command line, else from the ini file, else the default; None where that is empty."""
+        if self.is_borrowed:
+            return config.getoption(key_of(self.flag))
+        value = config.getoption(_dest_of(self.flag))
+        if value is None:
+            value = self._from_ini(config)
+        return value or None
+
+    def argument(self, config: pytest.Config) -> str | None:
+        """How it is given on a command line to hold as it does now; None where it need not be."""
+        value = self.given(config)
+        if value is None or (self.is_borrowed and str(value) == self.default):
+            return None
+        # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
+        return self.flag if self.is_switch else f"{self.flag}={f'{value:.15g}' if isinstance(value, float) else value}"
+
+    def _from_ini(self, config: pytest.Config) -> Any:
+        key = key_of(self.flag)
+        try:
+            return config.getini(key)
+        except (ValueError, pytest.UsageError) as error:  # of a switch; the one before pytest 9, the other since
+            raise BadInput(f"ini key {key}: expected true or false, {error}") from error
 
 
-def add_flag(parser: pytest.Parser, flag: str, *, help: str) -> None:
-    """Declare a switch `--some-name` and the boolean ini key `some_name`."""
-    group = parser.getgroup(GROUP, "servebench: benchmark of model serving")
-    group.addoption(flag, dest=dest_of(flag), action="store_true", default=None, help=f"{help} (ini: {_key(flag)})")
-    parser.addini(_key(flag), help=help, type="bool", default=False)
+def option(
+    parse: Callable[[str | None], T],
+    *,
+    metavar: str,
+    help: str,
+    default: str | None = None,
+    repeated: bool = True,
+    written_as: str = "",
+    may_differ: bool = False,
+) -> T:
+    """A field for an option with a value; see `Declared`."""
+    declared = Declared(
+        help=help,
+        parse=lambda text, _: parse(text),
+        metavar=metavar,
+        default=default,
+        repeated=repeated,
+        written_as=written_as,
+        may_differ=may_differ,
+    )
+    return cast(T, field(metadata={_METADATA: declared}))
 
 
-def get_option(config: pytest.Config, flag: str) -> str | None:
-    """The option's value from the command line, else from the ini file, else its default; None if empty."""
-    value = config.getoption(dest_of(flag))
-    if value is None:
-        value = config.getini(_key(flag))
-    return str(value) if value else None
+def path_option(
+    parse: Callable[[str | None, pytest.Config], T],
+    *,
+    metavar: str,
+    help: str,
+    default: str | None = None,
+    repeated: bool = True,
+) -> T:
+    """A field for an option that names a place, which its parser finds by where pytest was called; see `Declared`."""
+    return cast(
+        T, field(metadata={_METADATA: Declared(help=help, parse=parse, metavar=metavar, default=default, repeated=repeated)})
+    )
 
 
-def get_flag(config: pytest.Config, flag: str) -> bool:
-    """Whether the switch is on; raises BadInput for an ini value that is neither."""
-    value = config.getoption(dest_of(flag))
-    if value is not None:
-        return bool(value)
-    try:
-        return bool(config.getini(_key(flag)))
-    except (ValueError, pytest.UsageError) as error:  # the one before pytest 9, the other since
-        raise BadInput(f"ini key {_key(flag)}: expected true or false, {error}") from error
+def switch(*, help: str, repeated: bool = True, written_as: str = "", may_differ: bool = False) -> bool:
+    """A field for an option without a value; see `Declared`."""
+    declared = Declared(
+        help=help,
+        parse=lambda value, _: bool(value),
+        repeated=repeated,
+        written_as=written_as,
+        may_differ=may_differ,
+        is_switch=True,
+    )
+    return cast(bool, field(metadata={_METADATA: declared}))
+
+
+def borrowed(flag: str, parse: Callable[[Any], T], *, default: str | None = None, written_as: str = "") -> T:
+    """A field for another plugin's option, which that plugin has parsed and `parse` checks further.
+
+    `default` is that plugin's: where it holds, the command that measures again leaves it out.
+    """
+    declared = Declared(
+        help="",
+        parse=lambda value, _: parse(value),
+        default=default,
+        written_as=written_as,
+        flag=flag,
+        is_borrowed=True,
+    )
+    return cast(T, field(metadata={_METADATA: declared}))
+
+
+def as_given(text: str | None) -> str | None:
+    """The parser of a text that somebody else checks."""
+    return text
+
+
+class OptionGroup:
+    """What the options of one plugin come to; a base of frozen dataclasses with fields made by the functions above."""
+
+    __slots__ = ()
+
+    @classmethod
+    def declared(cls) -> dict[str, Declared]:
+        """By field, in the order of `pytest --help`."""
+        found = {}
+        for each in fields(cast(Any, cls)):
+            known: Declared = each.metadata[_METADATA]
+            found[each.name] = known if known.flag else replace(known, flag=f"--{each.name.replace('_', '-')}")
+        return found
+
+    @classmethod
+    def add_to(cls, parser: pytest.Parser) -> None:
+        """Declare them all, as options and as ini keys."""
+        for declared in cls.declared().values():
+            declared.add_to(parser)
+
+    @classmethod
+    def parse(cls, config: pytest.Config) -> Self:
+        """Check them all and keep the values for `of`; raises BadInput, which names the option and what is expected."""
+        values = {name: declared.parse(declared.given(config), config) for name, declared in cls.declared().items()}
+        return cast(Self, config.stash.setdefault(_PARSED, {}).setdefault(cls, cls(**values)))
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Self:
+        """What `parse` found in this session."""
+        return cast(Self, config.stash[_PARSED][cls])
+
+
+_PARSED = pytest.StashKey[dict[type[OptionGroup], OptionGroup]]()
+
+
+def value_of(config: pytest.Config, name: str) -> Any:
+    """The parsed value of an option that another plugin declares; raises KeyError where none does, or not yet."""
+    for group in config.stash[_PARSED].values():
+        if name in group.declared():
+            return getattr(group, name)
+    raise KeyError(name)
+
+
+def repeated_arguments(config: pytest.Config, instead: Mapping[str, str]) -> list[str]:
+    """The words of a command line with which the session's options hold again; `instead`: flag -> value that holds there."""
+    words = [declared.argument(config) for _, declared, _ in _all(config) if declared.repeated and declared.flag not in instead]
+    return [*(word for word in words if word is not None), *(f"{flag}={value}" for flag, value in instead.items())]
+
+
+def written_options(config: pytest.Config) -> dict[str, Any]:
+    """`run.options` of results.json: key -> parsed value."""
+    return {declared.written_as: getattr(group, name) for name, declared, group in _all(config) if declared.written_as}
+
+
+def free_options(config: pytest.Config) -> set[str]:
+    """Those keys of `written_options` that may differ between a run and the one that resumes it."""
+    return {declared.written_as for _, declared, _ in _all(config) if declared.may_differ}
+
+
+def _all(config: pytest.Config) -> Iterator[tuple[str, Declared, OptionGroup]]:
+    for group in config.stash[_PARSED].values():
+        for name, declared in group.declared().items():
+            yield name, declared, group
 
 
 def whole_number(text: str, least: int, most: int) -> int | None:
@@ -65,10 +243,10 @@ def given_path(flag: str, value: str, typed_in: Path) -> Path:
     return path
 
 
-def _key(flag: str) -> str:
+def key_of(flag: str) -> str:
+    """The ini key of an option: `some_name` of `--some-name`."""
     return flag.removeprefix("--").replace("-", "_")
 
 
-def dest_of(flag: str) -> str:
-    """Under which name pytest keeps what the command line says."""
-    return f"servebench_{_key(flag)}"
+def _dest_of(flag: str) -> str:
+    return f"servebench_{key_of(flag)}"

@@ -9,39 +9,19 @@ Schema history
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.gate_rows import GateRow
 from bench.contract.scenarios import Arrival, Kind
 
 SCHEMA_VERSION = 3
-
-BURNS_ABOVE = 0.01
-"""A server that uses more than this part of one core while nobody asks it is paused outside its slices."""
-
-IDLE_CPU_FRACTION = "idle_cpu_fraction"
-"""A backend's fact: the part of one core that it uses while nobody asks it; None where its CPU time cannot be read."""
-
-PAUSED = "paused_while_idle"
-"""A backend's fact: it burns CPU while idle, so it was paused outside its slices."""
-
-PAUSED_CPU_FRACTION = "paused_cpu_fraction"
-"""A backend's fact, of one that was paused: the part of one core that it used nevertheless."""
-
-PAUSE_FAILED = "pause_failed"
-"""A backend's fact: why it could not be paused any more, so that it ran on beside the others."""
-
-NETWORK = "network"
-"""A container's fact: `internal`, `egress` or `published`, which says how it is reached and what encloses it."""
-
-WAY_OUT = "way_out"
-"""A container's fact: what it can reach beside who asks it, and why; None: nothing."""
 
 
 class Tone(StrEnum):
@@ -417,7 +397,7 @@ class Run:
     dataset: Mapping[str, Any]
     model: Mapping[str, Any]
     options: Mapping[str, Any]
-    backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    backends: Mapping[str, BackendFacts] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     study: tuple[StudyRow, ...] = ()
     confusion: Confusion | None = None
@@ -429,7 +409,8 @@ class Run:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values."""
         return {
-            **asdict(self),
+            **asdict(replace(self, backends={})),
+            "backends": {name: facts.as_dict() for name, facts in self.backends.items()},
             "warnings": list(self.warnings),
             "study": [row.as_dict() for row in self.study],
             "gate": [row.as_dict() for row in self.gate],

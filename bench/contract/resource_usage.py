@@ -1,4 +1,4 @@
-"""What processes of this machine hold at a moment: memory, open files, threads."""
+"""Resource usage of processes of this machine at a moment: memory, open files, threads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """What a family of processes holds now; None where the kernel does not tell (another user's processes).
+class ResourceUsage:
+    """What a group of processes uses now; None where the kernel does not tell (another user's processes).
 
     `memory_bytes` as `held_bytes` counts it, `files` open descriptors, sockets among them.
     """
@@ -26,11 +26,11 @@ class Holdings:
     threads: int
 
 
-def holdings_of(pids: Iterable[int]) -> Holdings:
-    """What these processes hold together; those that ended meanwhile hold nothing."""
+def resource_usage_of(pids: Iterable[int]) -> ResourceUsage:
+    """What these processes use together; those that ended meanwhile use nothing."""
     here = [pid for pid in pids if _count(pid, "task")]
     files = [_count(pid, "fd") for pid in here]
-    return Holdings(
+    return ResourceUsage(
         memory_bytes=held_bytes(here),
         files=None if None in files else sum(filter(None, files)),
         processes=len(here),
@@ -38,15 +38,15 @@ def holdings_of(pids: Iterable[int]) -> Holdings:
     )
 
 
-def own_holdings() -> Holdings:
-    """What this process holds, without garbage and without what its allocator only keeps for the next time.
+def own_resource_usage() -> ResourceUsage:
+    """What this process uses, without garbage and without memory that its allocator keeps for later.
 
     That is as much as the busiest minute needed; what grows unnoticed would drown in it.
     """
     gc.collect()
     with suppress(AttributeError, OSError):  # no C library, or none that can (glibc can)
         ctypes.CDLL(None).malloc_trim(0)
-    return holdings_of([os.getpid()])
+    return resource_usage_of([os.getpid()])
 
 
 def held_bytes(pids: Iterable[int]) -> int | None:

@@ -1,4 +1,7 @@
-"""The seams between measuring, preparing and explaining: what each side may know of the others."""
+"""What the measuring side sees of what was prepared: backends, running servers, the fleet, dataset and model.
+
+`fixtures` implements the protocols here; tests implement them with scripted servers.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,18 @@ from enum import StrEnum
 from math import prod
 from typing import Protocol
 
-from bench.contract.resource_usage import Holdings
+from bench.contract.backend_facts import BackendFacts
+from bench.contract.resource_usage import ResourceUsage
 from bench.contract.tensors import FloatArray, IntArray, Predictor
 from bench.contract.wire import Endpoint
 
 
 class Role(StrEnum):
-    """What a backend is there for: compared, a further start of one for the gate, the client's ceiling, or the truth."""
+    """Why a backend is in a run.
+
+    `server`: compared. `twin`: another start of a server, for the gate. `ceiling`: a server that computes nothing, which shows
+    how fast the client is. `reference`: the model run in this process, which says what is right.
+    """
 
     SERVER = "server"
     TWIN = "twin"
@@ -27,8 +35,9 @@ class Role(StrEnum):
 class Backend:
     """What is known of a backend before anything starts; read from its backend.toml.
 
-    `twin_of` names the server that this is a further start of, for the gate; `baseline` says that it is another checkout's.
-    `variant_of` names the backend that this is another setting of; `differs` says in words what differs.
+    `runtime`: what computes, such as `onnxruntime`. `endpoints`: not located. `sets`: the sets of `--backend` that it is in.
+    `twin_of`: the server that this is a further start of, for the gate; `baseline`: it is another checkout's. `variant_of`: the
+    backend that this is another setting of; `differs`: what differs, in words. Texts are empty where they do not apply.
     """
 
     name: str
@@ -58,7 +67,7 @@ class Usage:
 
 
 class SystemUnderTest(Protocol):
-    """A started backend, as the measuring side sees it."""
+    """A started backend, as the measuring side sees it. Nothing here sends a request."""
 
     @property
     def backend(self) -> Backend:
@@ -72,7 +81,7 @@ class SystemUnderTest(Protocol):
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
-        """Its endpoints by name, located."""
+        """By name, its endpoints with host and port; of a model in this process without."""
         ...
 
     @property
@@ -81,23 +90,23 @@ class SystemUnderTest(Protocol):
         ...
 
     @property
-    def facts(self) -> Mapping[str, object]:
-        """What the report says of it: image digest or venv, size in bytes, start-up seconds, versions."""
+    def facts(self) -> BackendFacts:
+        """What its engine and the fleet know of it by now; it grows until the backend is ready."""
         ...
 
     def usage(self) -> Usage | None:
-        """Counters now, or None where they cannot be read (a remote engine)."""
+        """Counters now; None where they cannot be read (a remote engine). Cheap: read around every slice."""
         ...
 
     def peak_memory_bytes(self) -> int | None:
-        """The most memory that its processes held at once so far, as far as its engine knows; None where nobody does.
+        """The most memory, in bytes, that its processes used at once so far; None where its engine cannot tell.
 
-        Too dear to frame a slice with: to be asked between campaigns.
+        Expensive: ask between campaigns, not around a slice.
         """
         ...
 
-    def holdings(self) -> Holdings | None:
-        """What its processes hold now, or None where they are no processes of this machine; dear, like the peak."""
+    def resource_usage(self) -> ResourceUsage | None:
+        """Memory, files and threads of its processes now; None where they are not on this machine. Expensive."""
         ...
 
     def is_alive(self) -> bool:
@@ -105,63 +114,63 @@ class SystemUnderTest(Protocol):
         ...
 
     def log_tail(self) -> str:
-        """The last lines that it logged."""
+        """The last lines of its log, at most 40; empty if it logged nothing."""
         ...
 
     def pause(self) -> None:
-        """Stop all its processes where they are, connections open; raises BackendFailed if they run on."""
+        """Stop all its processes, connections stay open; raises BackendFailed if they run on."""
         ...
 
     def resume(self) -> None:
-        """Let them go on; nothing where they are not paused or died; raises BackendFailed if they stay as they are."""
+        """Let them run again; no-op if they are not paused or have ended; raises BackendFailed if they stay stopped."""
         ...
 
 
 Probe = Callable[[SystemUnderTest], None]
-"""Asks every endpoint of a backend for one real prediction and checks it; raises ExchangeError while not ready."""
+"""Asks every endpoint for one real prediction and checks the answer; raises ExchangeError until the backend is ready."""
 
 
 def log_end(system: SystemUnderTest) -> str:
-    """The last lines of its log as they stand below what went wrong: indented, under a line that says what they are."""
+    """The last lines of its log for an error message: indented, under a heading."""
     lines = (system.log_tail().strip() or "(nothing)").splitlines()
     return "\n    ".join(["  log's end:", *lines])
 
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Why a selected backend does not run: `failed` if it was had but did not work, else it could not be had."""
+    """Why a selected backend does not run. `failed`: it was installed but did not work; else it could not be installed."""
 
     reason: str
     failed: bool = False
 
 
 class Instance(Protocol):
-    """One more instance of a prepared backend, so that its start can be timed; nothing runs before `launch`."""
+    """A further instance of a prepared backend, so that its start can be timed; nothing runs before `launch`."""
 
     @property
     def ready_timeout_s(self) -> float:
-        """How long its start may take."""
+        """Seconds that its start may take."""
         ...
 
     @property
     def tells_ready(self) -> bool:
-        """Whether it has a word of its own for being ready."""
+        """Whether it has a status endpoint."""
         ...
 
     def launch(self) -> SystemUnderTest:
-        """Order its start; returns as soon as the engine has started it. Raises BackendFailed."""
+        """Start it; returns when the engine has started the process, not when it is ready. Raises BackendFailed."""
         ...
 
     def check_ready(self) -> None:
-        """Ask it once for its own word; raises ExchangeError while it does not say that it is ready."""
+        """Query the status endpoint once; raises ExchangeError until ready."""
         ...
 
     def lost_its_port(self) -> bool:
-        """Whether it ended because another program took its port first: then another launch may help."""
+        """Whether it ended because another program took its port: then another launch may succeed."""
         ...
 
     def stop(self) -> None:
-        """End it with all that belongs to it, if it was launched; never raises."""
+        """Stop it and remove everything it owns; no-op if it was not launched; never raises."""
         ...
 
 
@@ -169,11 +178,17 @@ class Fleet(Protocol):
     """Starts, keeps and stops the selected backends; one backend's failure is its own row."""
 
     def start(self, names: Collection[str], probe: Probe) -> None:
-        """Start those of `names` that neither run nor are known to be absent; each is ready when `probe` returns."""
+        """Start those of `names` that are not in `running` or `absent`, and wait until `probe` returns for each.
+
+        A backend that cannot be installed, started or made ready goes to `absent`.
+        """
         ...
 
     def another(self, name: str) -> AbstractContextManager[Instance]:
-        """One more instance of a backend that runs, beside it and of no concern to it; stopped when the context ends."""
+        """A further instance of a running backend, beside it; stopped when the context ends.
+
+        Raises BackendFailed or BackendUnavailable.
+        """
         ...
 
     @property
@@ -183,21 +198,21 @@ class Fleet(Protocol):
 
     @property
     def server_cpus(self) -> tuple[int, ...]:
-        """The CPUs that every backend is held to."""
+        """The CPUs that all backends are pinned to, ascending."""
         ...
 
-    def belongings(self) -> int:
-        """How many containers or processes there are of this run; 0 where the engine does not tell."""
+    def owned_count(self) -> int:
+        """How many containers or processes of this run exist now; 0 where the engine cannot tell."""
         ...
 
     @property
     def running(self) -> Mapping[str, SystemUnderTest]:
-        """By name, those that run."""
+        """By name, the backends that run."""
         ...
 
     @property
     def absent(self) -> Mapping[str, Absence]:
-        """By name, those that could not be started, and why."""
+        """By name, the backends that could not be started, and why."""
         ...
 
 

@@ -7,22 +7,18 @@ been interrupted, unverified and uncompared. Nothing is timed here but how long 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import perf_counter
 
-import numpy as np
-
-from bench.analysis.cell_record import CellRun, blank_record, evidence_of, samples_of, with_latencies
-from bench.analysis.verdicts import decide
+from bench.analysis.cell_measurement import CellRun, unverified_measurement
+from bench.analysis.cell_record import Findings, Latencies, Speed, record_of
+from bench.analysis.verdicts import Evidence, decide
 from bench.contract.records import Record, Samples
 from bench.contract.scenarios import Kind
 from bench.load.scheduler import Progress
-from bench.verification.verify import Verification
 
 EVERY_S = 30.0
 _SHARE = 0.02  # of the time, at most
 _UNVERIFIED = "it was killed, so its answers were not verified and its cells not compared"
-_NO_ANSWERS = Verification(0, 0, "", None, None, np.empty(0, dtype=np.int64), None)
 
 Cells = Sequence[tuple[Record, Samples]]
 
@@ -47,22 +43,22 @@ class Checkpoints:
 
 
 def as_it_stands(run: CellRun) -> tuple[Record, Samples] | None:
-    """A cell's record should the session end here without a word; None where nothing is known of it yet."""
-    lane, scenario = run.measure, run.cell.scenario
-    if not lane.duration_s and not any(each.retired for each in run.lanes):
+    """A cell's record should the session be killed now; None where nothing was timed yet and no lane retired."""
+    if not run.measure.results.duration_s and not any(lane.state.retired for lane in run.lanes):
         return None
-    verdict, reason = decide(replace(evidence_of(lane.duration_s, run.lanes, _NO_ANSWERS), interrupted=True))
-    record = replace(
-        blank_record(run.cell, engine=lane.system.engine, verdict=verdict, reason=f"{reason}; {_UNVERIFIED}", again=run.again),
-        exchanges=len(lane.duration_s),
-        errors=sum(len(each.errors) for each in run.lanes),
-        reconnects=sum(each.reconnects for each in run.lanes),
-        rounds=len(lane.booked),
-        measured_s=lane.measured_s,
+    measurement = unverified_measurement(run)
+    measure, scenario = measurement.measure, run.cell.scenario
+    verdict, reason = decide(Evidence(measurement.exchanges, interrupted=True))
+    images_per_s = None
+    if measure.measured_s and scenario.kind is not Kind.SLO:  # whose probes each have a rate of their own
+        images_per_s = sum(result.exchanges for result in measure.slices) * scenario.batch_size / measure.measured_s
+    findings = Findings(
+        verdict=verdict,
+        reason=f"{reason}; {_UNVERIFIED}",
+        exchanges=len(measure.duration_s),
+        rounds=len(measure.slices),
+        measured_s=measure.measured_s,
+        speed=Speed(images_per_s) if images_per_s is not None else None,
+        latencies=Latencies.of(measure.duration_s, scenario.kind) if len(measure.duration_s) else None,
     )
-    if lane.duration_s:
-        record = with_latencies(record, np.array(lane.duration_s))
-    if lane.measured_s and scenario.kind is not Kind.SLO:  # whose probes each have a rate of their own
-        answered = sum(booked.exchanges for booked in lane.booked)
-        record = replace(record, images_per_s=answered * scenario.batch_size / lane.measured_s)
-    return record, samples_of(run)
+    return record_of(measurement, findings), measure.samples

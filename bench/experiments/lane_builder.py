@@ -7,21 +7,22 @@ from functools import partial
 
 import numpy as np
 
-from bench.analysis.cell_record import CellRun
+from bench.analysis.cell_measurement import CellRun
 from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS, Kind
 from bench.contract.system import Fleet, Role
-from bench.load.connection_pool import Crowd
-from bench.load.lane import Lane, Part
-from bench.load.load_patterns import Clients, Drive, OneClient, OpenLoop, Peak, SloSearch
-from bench.load.payload_sources import CyclingFeed, Feed, FreshFeed, Prepare
+from bench.load.connection_pool import ConnectionPool
+from bench.load.lane import Goals, Lane, Part
+from bench.load.load_patterns import Clients, LoadPattern, OneClient
+from bench.load.payload_sources import CyclingPayloads, FreshPayloads, PayloadSource, Prepare
+from bench.load.scheduled_load import OpenLoop, Peak, SloSearch
 from bench.load.scheduler import Settings
 from bench.load.slo_search import Search
 from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
 from bench.protocols import codec
 from bench.statistics import min_samples
 from bench.transports.connect import open_connection, open_transport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 
 UNDER_LOAD = (Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO)
 """Measured all scenarios of a kind together, since they are compared with each other; each kind when its first cell is due."""
@@ -47,78 +48,83 @@ def settings_of(kind: Kind, settings: Settings) -> Settings:
 class LaneMaker:
     """Makes the runs of one campaign; the connections of an endpoint are shared by its lanes under load."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, press: PayloadPress, idle: IdleWatch, *, audits: bool) -> None:
+    def __init__(self, settings: Settings, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, *, audits: bool) -> None:
         self._settings = settings
         self._fleet = fleet
-        self._press = press
+        self._factory = factory
         self._idle = idle
         self._audits = audits
-        self._crowds: dict[str, tuple[Crowd, CyclingFeed, Peak]] = {}
+        self._pools: dict[str, tuple[ConnectionPool, CyclingPayloads, Peak]] = {}
 
     def run_of(self, cell: Cell, again: str) -> CellRun:
         """The cell's lanes, and the payloads that they will send."""
         kind = cell.scenario.kind
-        book = self._press.book(codec(cell.endpoint.protocol), cell.scenario.batch_size, wrap=kind is not Kind.ACCURACY)
-        if kind in UNDER_LOAD:
-            return CellRun(cell=cell, book=book, measure=self._lane_under_load(cell), again=again)
-        run = CellRun(
-            cell=cell, book=book, measure=self._lane(cell, Part.MEASURE, partial(CyclingFeed, book.payloads)), again=again
+        payload_set = self._factory.payload_set(
+            codec(cell.endpoint.protocol), cell.scenario.batch_size, wrap=kind is not Kind.ACCURACY
         )
+        if kind in UNDER_LOAD:
+            return CellRun(cell=cell, payload_set=payload_set, measure=self._lane_under_load(cell), rerun=again)
+        measure = self._lane(cell, Part.MEASURE, partial(CyclingPayloads, payload_set.payloads))
+        same = fresh = None
         # A twin too: what it is compared with has these connections as well, and some servers are slower with each one more.
         if self._audits and cell.backend.role in (Role.SERVER, Role.TWIN) and kind is not Kind.ACCURACY:
-            run.same = self._lane(cell, Part.SAME, partial(CyclingFeed, book.payloads[:1]))
-            fresh = self._press.fresh(book.codec, cell.scenario.batch_size)
-            run.fresh = self._lane(cell, Part.FRESH, partial(FreshFeed, fresh))
-        return run
+            same = self._lane(cell, Part.SAME, partial(CyclingPayloads, payload_set.payloads[:1]))
+            grow = self._factory.fresh(payload_set.codec, cell.scenario.batch_size)
+            fresh = self._lane(cell, Part.FRESH, partial(FreshPayloads, grow))
+        return CellRun(cell=cell, payload_set=payload_set, measure=measure, same=same, fresh=fresh, rerun=again)
 
-    def _lane(self, cell: Cell, part: Part, feed: Callable[[Prepare], Feed]) -> Lane:
+    def _lane(self, cell: Cell, part: Part, source: Callable[[Prepare], PayloadSource]) -> Lane:
         system = self._fleet.running[cell.backend.name]
         transport = open_transport(system, system.endpoints[cell.endpoint.name])
-        audits, burner = part is not Part.MEASURE, self._idle.burner(cell.backend.name)
+        audits, paused_server = part is not Part.MEASURE, self._idle.paused_server(cell.backend.name)
         return Lane(
             part=part,
             system=system,
-            drive=OneClient(transport),
-            feed=feed(transport.prepare),
-            goal_s=(AUDIT_SHARE if audits else 1.0) * self._settings.max_time_s,
-            least_slices=AUDIT_SLICES if audits else 1 if burner is None else LEAST_SLICES,
+            pattern=OneClient(transport),
+            source=source(transport.prepare),
+            goals=Goals(
+                measured_s=(AUDIT_SHARE if audits else 1.0) * self._settings.max_time_s,
+                slices=AUDIT_SLICES if audits else 1 if paused_server is None else LEAST_SLICES,
+            ),
             endpoint=cell.endpoint.id,
-            burner=burner,
+            paused_server=paused_server,
         )
 
     def _lane_under_load(self, cell: Cell) -> Lane:
         scenario = cell.scenario
-        crowd, feed, peak = self._crowd_of(cell)
+        pool, source, peak = self._pool_of(cell)
         instrument = cell.backend.role is Role.CEILING
         return Lane(
             part=Part.MEASURE,
             system=self._fleet.running[cell.backend.name],
-            drive=self._drive(cell, crowd, peak),
-            feed=feed,
-            # Of null's open loop it is enough to see that the client keeps its schedule.
-            goal_s=self._settings.max_time_s / (_WINDOWS if instrument and scenario.kind is Kind.OPEN_LOOP else 1),
-            least_slices=_CLIENTS_SLICES if scenario.kind is Kind.CLIENTS else 1,
-            least_exchanges=min_samples(0.99) if scenario.kind is Kind.OPEN_LOOP else 0,
+            pattern=self._pattern(cell, pool, peak),
+            source=source,
+            goals=Goals(
+                # Of null's open loop it is enough to see that the client keeps its schedule.
+                measured_s=self._settings.max_time_s / (_WINDOWS if instrument and scenario.kind is Kind.OPEN_LOOP else 1),
+                slices=_CLIENTS_SLICES if scenario.kind is Kind.CLIENTS else 1,
+                exchanges=min_samples(0.99) if scenario.kind is Kind.OPEN_LOOP else 0,
+            ),
             clients=scenario.concurrency if scenario.kind is Kind.CLIENTS else 1,
             endpoint=cell.endpoint.id,
-            burner=self._idle.burner(cell.backend.name),
+            paused_server=self._idle.paused_server(cell.backend.name),
         )
 
-    def _drive(self, cell: Cell, crowd: Crowd, peak: Peak) -> Drive:
+    def _pattern(self, cell: Cell, pool: ConnectionPool, peak: Peak) -> LoadPattern:
         scenario = cell.scenario
         if scenario.kind is Kind.CLIENTS:
-            return Clients(crowd, scenario.concurrency)
+            return Clients(pool, scenario.concurrency)
         seed = [self._settings.seed, *cell.id.encode()]
         rng = np.random.default_rng(seed)
-        offers = OpenLoop(crowd, peak, scenario.arrival, rng, scenario.load, scenario.rate_per_s)
+        offers = OpenLoop(pool, peak, scenario.arrival, rng, scenario.load, scenario.rate_per_s)
         return offers if scenario.slo_s is None else SloSearch(offers, scenario.slo_s, Search())
 
-    def _crowd_of(self, cell: Cell) -> tuple[Crowd, CyclingFeed, Peak]:
+    def _pool_of(self, cell: Cell) -> tuple[ConnectionPool, CyclingPayloads, Peak]:
         """One for each endpoint; only one lane is at it at a time, and what is sent is prepared once."""
-        if cell.endpoint.id not in self._crowds:
+        if cell.endpoint.id not in self._pools:
             system = self._fleet.running[cell.backend.name]
             endpoint = system.endpoints[cell.endpoint.name]
-            crowd = Crowd([open_connection(endpoint) for _ in range(CONNECTIONS)])
-            book = self._press.book(codec(cell.endpoint.protocol), cell.scenario.batch_size)
-            self._crowds[cell.endpoint.id] = crowd, CyclingFeed(book.payloads, crowd.prepare), Peak(crowd)
-        return self._crowds[cell.endpoint.id]
+            pool = ConnectionPool([open_connection(endpoint) for _ in range(CONNECTIONS)])
+            payload_set = self._factory.payload_set(codec(cell.endpoint.protocol), cell.scenario.batch_size)
+            self._pools[cell.endpoint.id] = pool, CyclingPayloads(payload_set.payloads, pool.prepare), Peak(pool)
+        return self._pools[cell.endpoint.id]

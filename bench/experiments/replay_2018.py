@@ -22,16 +22,16 @@ from bench.contract.tensors import IntArray
 from bench.contract.wire import Answer, Codec
 from bench.experiments.clients_2018 import GraphPipeClient, JsonClient, client_of_2018
 from bench.load.closed_loop import Slice, run_slice
-from bench.load.lane import Lane, Part
+from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch, awake
 from bench.protocols import codec
 from bench.statistics import throughput
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadBook, PayloadPress
+from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import Probe
 
 SYSTEMS = "systems-of-2018"
@@ -79,10 +79,10 @@ class StudyPlan:
 class StudyReplay:
     """The session's replay of 2018; `result` measures a scenario on first use, for all its systems and steps."""
 
-    def __init__(self, plan: StudyPlan, fleet: Fleet, press: PayloadPress, idle: IdleWatch | None = None) -> None:
+    def __init__(self, plan: StudyPlan, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._press = press
+        self._factory = factory
         self._idle = idle or IdleWatch(plan.say)
         taken = {f"{row.backend}-{row.endpoint}-{row.scenario}-{row.step}": row for row in plan.taken}
         self._results = {study.id: StudyResult(taken[study.id], ()) for study in plan.cells if study.id in taken}
@@ -103,7 +103,7 @@ class StudyReplay:
 
     def _run(self, scenario: Scenario) -> None:
         sizes = sorted({study.cell.scenario.batch_size for study in self._plan.cells})
-        self._fleet.start([study.cell.backend.name for study in self._plan.cells], Probe(self._press, sizes))
+        self._fleet.start([study.cell.backend.name for study in self._plan.cells], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         chosen = [study for study in self._plan.cells if study.cell.scenario == scenario]
@@ -127,27 +127,29 @@ class StudyReplay:
         most = 1 if self._plan.smoke else None
         seconds = self._plan.settings.max_time_s * TIME_SHARE
         try:
-            with awake(lane.burner):
+            with awake(lane.paused_server):
                 transport.connect()
                 if study.step is StudyStep.WARMED_UP and most is None:
-                    self._keep(lane, run_slice(transport, lane.feed.sendings(0), slice_s=seconds / 4, opener=False))
-                    lane.duration_s.clear()
-                self._keep(lane, run_slice(transport, lane.feed.sendings(0), slice_s=seconds, opener=False, most=most))
+                    self._keep(lane, run_slice(transport, lane.source.requests(0), slice_s=seconds / 4, warm_up_request=False))
+                    lane.results.duration_s.clear()
+                self._keep(
+                    lane, run_slice(transport, lane.source.requests(0), slice_s=seconds, warm_up_request=False, most=most)
+                )
         except ExchangeError as error:
-            lane.errors.append(error)
+            lane.results.errors.append(error)
         except BackendFailed as error:
-            lane.note_disobedience(error)
+            lane.retire_uncontrolled(error)
         finally:
             transport.close()
-        rounds = (np.cumsum(lane.duration_s) / _ROUND_S).astype(np.int64)
+        rounds = (np.cumsum(lane.results.duration_s) / _ROUND_S).astype(np.int64)
         self._book(study, system, lane, transport, rounds)
 
     @staticmethod
     def _keep(lane: Lane, done: Slice) -> None:
-        lane.keep(done.answers)
-        lane.duration_s.extend(done.duration_s)
+        lane.keep_answers(done.answers)
+        lane.results.duration_s.extend(done.duration_s)
         if done.error is not None:
-            lane.errors.append(done.error)
+            lane.results.errors.append(done.error)
 
     def _interleaved(self, studies: Sequence[StudyCell]) -> None:
         """All systems side by side in short slices: the suite's own way."""
@@ -158,37 +160,39 @@ class StudyReplay:
         Campaign([lane for _, lane, _ in lanes.values()], settings, _silent).run()
         for study in studies:
             system, lane, transport = lanes[study.id]
-            self._book(study, system, lane, transport, np.asarray(lane.round_index, dtype=np.int64))
+            self._book(study, system, lane, transport, np.asarray(lane.results.round_index, dtype=np.int64))
 
     def _lane(self, study: StudyCell) -> tuple[SystemUnderTest, Lane, Any]:
         system = self._fleet.running[study.cell.backend.name]
         endpoint = system.endpoints[study.cell.endpoint.name]
-        book = self._book_of(study)
+        payload_set = self._payload_set_of(study)
         transport: Any
         if study.step in (StudyStep.AS_IN_2018, StudyStep.KEPT_CONNECTION):
-            transport = client_of_2018(endpoint, self._press.dataset.images, kept=study.step is StudyStep.KEPT_CONNECTION)
+            transport = client_of_2018(endpoint, self._factory.dataset.images, kept=study.step is StudyStep.KEPT_CONNECTION)
         else:
             transport = open_transport(system, endpoint)
-        feed = CyclingFeed(book.payloads, transport.prepare)
-        goal_s = self._plan.settings.max_time_s * TIME_SHARE
-        burner = self._idle.burner(study.cell.backend.name)
-        lane = Lane(part=Part.MEASURE, system=system, drive=OneClient(transport), feed=feed, goal_s=goal_s, burner=burner)
+        source = CyclingPayloads(payload_set.payloads, transport.prepare)
+        goals = Goals(self._plan.settings.max_time_s * TIME_SHARE)
+        paused_server = self._idle.paused_server(study.cell.backend.name)
+        lane = Lane(Part.MEASURE, system, OneClient(transport), source, goals, paused_server=paused_server)
         return system, lane, transport
 
-    def _book_of(self, study: StudyCell) -> PayloadBook:
-        return self._press.book(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
+    def _payload_set_of(self, study: StudyCell) -> PayloadSet:
+        return self._factory.payload_set(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
 
     def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, transport: object, rounds: IntArray) -> None:
-        cell, book = study.cell, self._book_of(study)
-        answers = [Answer(index, body) for index, body in lane.answers]
-        decoder = _decoder(transport, book.codec)
-        checked = self._press.verifier(decoder, book.payloads, book.expected).verify(answers, len(self._press.dataset))
+        cell, payload_set = study.cell, self._payload_set_of(study)
+        answers = [Answer(index, body) for index, body in lane.results.answers]
+        decoder = _decoder(transport, payload_set.codec)
+        checked = self._factory.verifier(decoder, payload_set.payloads, payload_set.expected).verify(
+            answers, len(self._factory.dataset)
+        )
         speed = None
-        if lane.duration_s:
-            images = np.full(len(lane.duration_s), cell.scenario.batch_size)
-            speed = throughput(images, np.asarray(lane.duration_s), rounds, seed=self._plan.settings.seed)
-        errors = f"{len(lane.errors)} errors, the first: {lane.errors[0]}" if lane.errors else ""
-        problem = errors or lane.retired or checked.first_wrong
+        if lane.results.duration_s:
+            images = np.full(len(lane.results.duration_s), cell.scenario.batch_size)
+            speed = throughput(images, np.asarray(lane.results.duration_s), rounds, seed=self._plan.settings.seed)
+        errors = f"{len(lane.results.errors)} errors, the first: {lane.results.errors[0]}" if lane.results.errors else ""
+        problem = errors or lane.state.retired or checked.first_wrong
         self._results[study.id] = StudyResult(
             StudyRow(
                 backend=cell.backend.name,
@@ -202,11 +206,11 @@ class StudyReplay:
                 images_per_s=speed.value if speed and not problem else None,
                 images_per_s_low=speed.low if speed and not problem else None,
                 images_per_s_high=speed.high if speed and not problem else None,
-                exchanges=len(lane.duration_s),
+                exchanges=len(lane.results.duration_s),
                 agreement=checked.agreement,
                 problem=problem,
             ),
-            lane.duration_s,
+            lane.results.duration_s,
         )
 
 

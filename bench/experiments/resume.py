@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.analysis.cell_record import Outcome
 from bench.analysis.verdicts import INTERRUPTED
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
@@ -28,7 +28,6 @@ _MACHINE = (
 _MEMORY = "memory_bytes"
 _MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
 _INSTALLED = ("image", "image_digest", "versions", "hashes")
-_FREE_OPTIONS = {"strict"}  # says what fails, not what is measured
 _SHOWN = 60
 _EARLIER = "Of an earlier run: "
 
@@ -66,11 +65,14 @@ class Resume:
                 "run the gate anew, without --resume"
             )
 
-    def check(self, now: Run) -> None:
-        """Raise BadInput, naming what differs, unless that run was measured on what this one measures on."""
+    def check(self, now: Run, free: Collection[str] = ()) -> None:
+        """Raise BadInput, naming what differs, unless that run was measured on what this one measures on.
+
+        `free` are keys of `Run.options` that may differ.
+        """
         if self._earlier is None:
             return
-        differing = differences(self._earlier.run, now)
+        differing = differences(self._earlier.run, now, free)
         if differing:
             raise BadInput(
                 f"--resume {self._earlier.place}: expected a run of this machine, code, model, dataset, engine and options; "
@@ -88,7 +90,7 @@ class Resume:
         return [(kept.record, kept.samples) for kept in self._kept.values()]
 
     @property
-    def facts(self) -> Mapping[str, Mapping[str, Any]]:
+    def facts(self) -> Mapping[str, BackendFacts]:
         """What was known of the backends."""
         return {} if self._earlier is None else self._earlier.run.backends
 
@@ -139,9 +141,9 @@ class Resume:
         }
 
     def beside(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[tuple[Record, Samples]]]:
-        """What a campaign found, and the records taken over that must be told again, where it measured beside others'.
+        """Merge new outcomes with resumed records; returns both, unranked.
 
-        No rank is claimed between the two; a yardstick's outcome is left as it is, and is nobody's record.
+        Of the resumed records those of the same scenarios, to be recorded anew. The outcome of a yardstick is left as it is.
         """
         told: list[tuple[Record, Samples]] = []
         found = list(outcomes)
@@ -164,7 +166,7 @@ class Resume:
         told = [(self._kept[name].record, self._kept[name].samples) for name in old]
         return [replace(each, record=_unranked(each.record)) for each in outcomes], told
 
-    def warnings(self, now: Sequence[str], facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    def warnings(self, now: Sequence[str], facts: Mapping[str, BackendFacts]) -> list[str]:
         """What a reader must know of what was taken over, and `now`, of this session; `facts` are those of its backends."""
         if self._earlier is None:
             return list(now)
@@ -174,11 +176,11 @@ class Resume:
         changed = [line for name, known in facts.items() for line in self._changed(name, known)]
         return [head, *self._scenarios, *changed, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
 
-    def _changed(self, name: str, now: Mapping[str, Any]) -> list[str]:
+    def _changed(self, name: str, facts: BackendFacts) -> list[str]:
         """What of a backend is no longer what its cells were measured with: only its start shows it, too late to refuse."""
         if not any(kept.record.backend == name for kept in self._kept.values()):
             return []
-        then = self.facts.get(name, {})
+        then, now = self.facts.get(name, BackendFacts()).as_dict(), facts.as_dict()
         lines = [_line(what, then[what], now[what]) for what in _INSTALLED if what in then and what in now]
         differing = "; ".join(filter(None, lines))
         words = "its cells taken over were measured with another installation than those of this session"
@@ -222,8 +224,8 @@ class Resume:
         return f"{record.backend}-{record.endpoint} {then:,.0f} images/s then, {now:,.0f} now ({100 * (now / then - 1):+.1f} %)"
 
 
-def differences(then: Run, now: Run) -> list[str]:
-    """What keeps the cells of two runs from standing in one table, a line each; empty if nothing does."""
+def differences(then: Run, now: Run, free: Collection[str] = ()) -> list[str]:
+    """What keeps the cells of two runs from standing in one table, a line each; `free` are options that may differ."""
     found = [_line(name, then.environment.get(name), now.environment.get(name)) for name in _MACHINE if name in now.environment]
     if _MEMORY in now.environment:
         found.append(_memory_line(then.environment.get(_MEMORY), now.environment[_MEMORY]))
@@ -235,7 +237,7 @@ def differences(then: Run, now: Run) -> list[str]:
     found += [_line(f"model: {name}", then.model.get(name), now.model.get(name)) for name in ("sha256",)]
     found += [_line(f"dataset: {name}", then.dataset.get(name), now.dataset.get(name)) for name in ("sha256",)]
     found.append(_line("engine", then.engine, now.engine))
-    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in _FREE_OPTIONS]
+    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in free]
     found += [_line(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
     return [line for line in found if line]
 

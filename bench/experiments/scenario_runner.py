@@ -6,10 +6,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.analysis.base_cell import RatioTo
-from bench.analysis.cell_record import CellRun, Outcome, blank_record, pass_outcome
+from bench.analysis.cell_measurement import CellRun
+from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
 from bench.analysis.compared_cells import records_of
 from bench.analysis.open_loop_cells import outcome_on_schedule
+from bench.analysis.standings import RatioTo
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateOutcome, GateRow
@@ -24,7 +26,7 @@ from bench.experiments.resume import Resume
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 
@@ -41,7 +43,7 @@ class Plan:
     again: Callable[[Cell], str]
     progress: Callable[[str], Callable[[Progress], None]]
     say: Callable[[str], None]
-    emit_run: Callable[[Mapping[str, Mapping[str, object]]], None]
+    emit_run: Callable[[Mapping[str, BackendFacts]], None]
     emit: Callable[[Record, Samples | None], None]
     emit_disagreements: Callable[[Sequence[Disagreement]], None]
     emit_gate: Callable[[Sequence[GateRow]], None]
@@ -56,7 +58,7 @@ class Campaigns:
     def __init__(self, plan: Plan, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._press = PayloadPress(dataset, model.predictor)
+        self._factory = PayloadFactory(dataset, model.predictor)
         self._results: dict[str, CellResult] = {}
         self._idle = idle or IdleWatch(plan.say)
 
@@ -74,7 +76,7 @@ class Campaigns:
         if not cells:
             return
         sizes = sorted({cell.scenario.batch_size for cell in asked})
-        self._fleet.start([cell.backend.name for cell in asked], Probe(self._press, sizes))
+        self._fleet.start([cell.backend.name for cell in asked], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._emit_run()
@@ -83,7 +85,7 @@ class Campaigns:
                 self._book_absent(cell)
         present = [cell for cell in cells if cell.backend.name in self._fleet.running]
         settings = settings_of(scenario.kind, self._plan.settings)
-        maker = LaneMaker(settings, self._fleet, self._press, self._idle, audits=not self._plan.smoke)
+        maker = LaneMaker(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
         runs = [maker.run_of(cell, self._plan.again(cell)) for cell in present]
         if not runs:
             return
@@ -96,7 +98,7 @@ class Campaigns:
                 self._measure(scenario, settings, runs)
 
     def _emit_run(self) -> None:
-        self._plan.emit_run({name: {**system.facts, **self._idle.facts(name)} for name, system in self._fleet.running.items()})
+        self._plan.emit_run(self._idle.facts_of(self._fleet.running))
 
     def _book_absent(self, cell: Cell) -> None:
         absence = self._fleet.absent[cell.backend.name]
@@ -141,8 +143,8 @@ class Campaigns:
         self._emit_run()  # where they disagreed is known now
 
     def _book_pass(self, run: CellRun) -> None:
-        outcome = pass_outcome(run, self._press)
-        self._book(run.cell, outcome.record, outcome.samples, run.measure.warm_up_s)
+        outcome = pass_outcome(run, self._factory)
+        self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist())
         self._plan.emit_disagreements(outcome.disagreements)
 
     def _measure(self, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
@@ -156,7 +158,7 @@ class Campaigns:
             interrupted = False
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
-            if not interrupted or any(lane.duration_s for lane in lanes):
+            if not interrupted or any(lane.results.duration_s for lane in lanes):
                 with held_back() as held:
                     self._book_measured(runs, interrupted)
                     self._emit_run()  # what the paused ones used meanwhile is known now
@@ -180,10 +182,13 @@ class Campaigns:
     def _outcomes(self, runs: Sequence[CellRun], interrupted: bool) -> list[Outcome]:
         cpus = len(self._fleet.server_cpus)
         if runs[0].cell.scenario.kind in (Kind.OPEN_LOOP, Kind.SLO):
-            return [outcome_on_schedule(run, self._press, interrupted=interrupted and not run.measure.finished) for run in runs]
+            return [
+                outcome_on_schedule(run, self._factory, interrupted=interrupted and not run.measure.state.finished)
+                for run in runs
+            ]
         return records_of(
             runs,
-            self._press,
+            self._factory,
             ratio_to=self._plan.resume.ratio_to(self._plan.ratio_to),
             server_cpus=cpus,
             seed=self._plan.settings.seed,

@@ -19,10 +19,10 @@ from bench.contract.records import StartRow
 from bench.contract.system import Instance, SystemUnderTest, log_end
 from bench.contract.wire import Answer, Endpoint
 from bench.load.closed_loop import run_slice
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.protocols import codec
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from bench.verification.verify import Verifier
 
@@ -44,10 +44,10 @@ Blocks = Sequence[tuple[float, float]]
 class Start:
     """One start; `run` it once, then `stop` it. `row` is what is known of it so far."""
 
-    def __init__(self, instance: Instance, press: PayloadPress, probe: Probe, blank: StartRow) -> None:
+    def __init__(self, instance: Instance, factory: PayloadFactory, probe: Probe, blank: StartRow) -> None:
         self.row = blank
         self._instance = instance
-        self._press = press
+        self._factory = factory
         self._probe = probe
         self._ordered_s = 0.0
         self._asked_alive_s = 0.0
@@ -104,26 +104,26 @@ class Start:
 
     def _ask_on(self, system: SystemUnderTest, endpoint: Endpoint) -> Blocks:
         """One connection, one image after the other; every answer is verified. Raises ExchangeError."""
-        book = self._press.book(codec(endpoint.protocol), 1)
-        payloads = book.payloads[: BLOCK * LEAST_BLOCKS]
+        payload_set = self._factory.payload_set(codec(endpoint.protocol), 1)
+        payloads = payload_set.payloads[: BLOCK * LEAST_BLOCKS]
         transport = open_transport(system, endpoint)
         blocks: list[tuple[float, float]] = []
         answers: list[Answer] = []
         try:
             transport.connect()
-            feed = CyclingFeed(payloads, transport.prepare).sendings(BLOCK)
+            source = CyclingPayloads(payloads, transport.prepare).requests(BLOCK)
             start = perf_counter()
             while not _asked_enough(len(blocks), perf_counter() - start):
                 began_s = self._since()
-                done = run_slice(transport, feed, slice_s=inf, opener=False, most=BLOCK)
+                done = run_slice(transport, source, slice_s=inf, warm_up_request=False, most=BLOCK)
                 if done.error is not None:
                     raise done.error
                 blocks.append((began_s, undisturbed_s(done.duration_s)))
                 answers += [Answer(index, body) for index, body in done.answers]
         finally:
             transport.close()
-        verifier = Verifier(book.codec, payloads, book.expected, self._press.dataset.class_names)
-        checked = verifier.verify(answers, len(self._press.dataset))
+        verifier = Verifier(payload_set.codec, payloads, payload_set.expected, self._factory.dataset.class_names)
+        checked = verifier.verify(answers, len(self._factory.dataset))
         if checked.wrong:
             raise MalformedAnswer(f"{endpoint.id}: {checked.wrong} of {checked.answers} answers: {checked.first_wrong}")
         return blocks

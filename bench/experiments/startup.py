@@ -20,7 +20,7 @@ from bench.contract.system import Absence, Backend, Fleet
 from bench.experiments.start_timing import Start
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 MOST_STARTS = 100
@@ -81,12 +81,12 @@ class StartResult:
 class StartUps:
     """The session's starts; `result` measures those of all selected backends on first use."""
 
-    def __init__(self, plan: StartPlan, fleet: Fleet, press: PayloadPress, idle: IdleWatch | None = None) -> None:
+    def __init__(self, plan: StartPlan, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._press = press
+        self._factory = factory
         self._idle = idle or IdleWatch(plan.say)
-        self._probe = Probe(press, (1,))
+        self._probe = Probe(factory, (1,))
         starts = Counter(row.backend for row in plan.taken)
         self._rows = [row for row in plan.taken if starts[row.backend] >= plan.starts]
         self._done = False
@@ -128,7 +128,7 @@ class StartUps:
         try:
             for _ in range(_TRIES):
                 with self._fleet.another(name) as instance:
-                    start = Start(instance, self._press, self._probe, blank)
+                    start = Start(instance, self._factory, self._probe, blank)
                     start.run(until_warm=not self._plan.smoke)
                     again = start.row.first_answer_s is None and instance.lost_its_port()
                     start.stop()

@@ -12,24 +12,24 @@ from typing import Any, TypeVar
 
 from bench.contract.errors import ExchangeError
 from bench.contract.wire import Transport
-from bench.load.connection_pool import Crowd
+from bench.load.connection_pool import ConnectionPool
 
 Request = TypeVar("Request")
-Sendings = Iterator[tuple[int, Any]]
+Requests = Iterator[tuple[int, Any]]
 """(payload index, request) in the order in which they are sent."""
 
 
 @dataclass(slots=True)
 class Slice:
-    """What one slice brought: `duration_s` [n] of its timed exchanges, and every answer, the untimed ones' too.
+    """What one slice measured: `duration_s` [n], seconds of its timed exchanges, and every answer, untimed ones included.
 
-    `exchanges` were answered within `seconds`, which is what throughput is made of: of one client the sum of its durations,
-    of several the time of the window in which all were at it, of an open loop the time for which its schedule is looked at.
-    Of the latter two `duration_s` are of the requests that left, or should have left, within that window, whenever they
-    were answered: to count those that ended in it would leave out whatever takes longer than the window.
-    `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock.
-    Of an open loop, `scheduled` were to be sent within the window, `lag_s` [scheduled] is how late each left the client, and
-    `peak_per_s` what the server had carried just before.
+    Throughput is `exchanges` answered within `seconds`: of one client the sum of its durations, of several the window in
+    which all of them sent, of an open loop the window of its schedule. Of the latter two, `duration_s` are of the requests
+    that were sent, or due, within that window, whenever they were answered: to count those that ended in it would leave out
+    whatever takes longer than the window.
+    `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock;
+    `error` is what ended the slice early. Of an open loop, `scheduled` requests were due within the window, `lag_s`
+    [scheduled] is how late each left the client, and `peak_per_s` the server's peak measured just before, in requests.
     """
 
     duration_s: list[float] = field(default_factory=list)
@@ -57,16 +57,16 @@ def without_garbage_collection() -> Iterator[None]:
 
 def run_slice(
     transport: Transport[Request],
-    feed: Iterator[tuple[int, Request]],
+    requests: Iterator[tuple[int, Request]],
     *,
     slice_s: float,
-    opener: bool,
+    warm_up_request: bool,
     most: int | None = None,
 ) -> Slice:
-    """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `feed` ends.
+    """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `requests` ends.
 
-    An `opener` is one exchange before the first timed one: it warms caches that other slices have cooled. An error ends the
-    slice; it is kept in `Slice.error`, and what was timed before it stands.
+    A `warm_up_request` is one untimed exchange before the first timed one: it warms caches that other slices have cooled. An
+    error ends the slice and is in `Slice.error`; what was timed before it stands.
     """
     outcome = Slice()
     durations, answers = outcome.duration_s, outcome.answers
@@ -74,11 +74,11 @@ def run_slice(
     try:
         with without_garbage_collection():
             outcome.reconnects += transport.ensure_connected()
-            if opener:
-                index, request = next(feed)
+            if warm_up_request:
+                index, request = next(requests)
                 answers.append((index, exchange(request)))
             stop_at = perf_counter() + slice_s
-            for index, request in feed:
+            for index, request in requests:
                 if transport.spent:
                     outcome.reconnects += transport.ensure_connected()
                 start = perf_counter()
@@ -91,31 +91,31 @@ def run_slice(
     except ExchangeError as error:
         outcome.error = error
     except StopIteration:
-        pass  # a feed that was already empty: nothing to send
+        pass  # no payload at all: nothing to send
     outcome.seconds, outcome.exchanges = sum(durations), len(durations)
     return outcome
 
 
-def run_clients(crowd: Crowd, clients: int, feed: Sendings, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
-    """So many clients at once, each sending its next request after its last answer, for about `slice_s` seconds.
+def run_clients(pool: ConnectionPool, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
+    """`clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
-    The window opens when every client has had one answer, untimed, and `lead_in_s` is over, and closes with the first answer
-    after `slice_s`, so it begins and ends with an answer while all clients are at it. Timed are the requests that are sent
-    in it; until the last of them is answered all clients stay at it, and what is under way then is waited for. An error ends
-    the slice and drops what is under way; a window that had not closed counts for nothing.
+    The window opens once every client has had one untimed answer and `lead_in_s` is over, and closes with the first answer
+    after `slice_s`, so it begins and ends with an answer while all clients are sending. Timed are the requests that are sent
+    in it; all clients go on until the last of them is answered, and what is under way then is waited for. An error ends the
+    slice and drops what is under way; a window that had not closed counts for nothing.
     """
-    run = _Clients(crowd, clients, feed, slice_s, lead_in_s)
-    before = crowd.reconnects
+    run = _Clients(pool, clients, requests, slice_s, lead_in_s)
+    before = pool.reconnects
     try:
         with without_garbage_collection():
             run.to_the_end()
     except ExchangeError as error:
         run.outcome.error = error
-        crowd.close()
+        pool.close()
     if not run.outcome.seconds:
         run.outcome.duration_s.clear()
         run.outcome.exchanges = 0
-    run.outcome.reconnects = crowd.reconnects - before
+    run.outcome.reconnects = pool.reconnects - before
     return run.outcome
 
 
@@ -123,14 +123,25 @@ class _Clients:
     """State of `run_clients`."""
 
     __slots__ = (
-        *("_asked", "_crowd", "_feed", "_lead_in_s", "_open_from", "_opened_at", "_sent_at", "_slice_s", "_stop_at", "_timed"),
+        *(
+            "_asked",
+            "_pool",
+            "_requests",
+            "_lead_in_s",
+            "_open_from",
+            "_opened_at",
+            "_sent_at",
+            "_slice_s",
+            "_stop_at",
+            "_timed",
+        ),
         *("_unanswered", "outcome"),
     )
 
-    def __init__(self, crowd: Crowd, clients: int, feed: Sendings, slice_s: float, lead_in_s: float) -> None:
+    def __init__(self, pool: ConnectionPool, clients: int, requests: Requests, slice_s: float, lead_in_s: float) -> None:
         self.outcome = Slice()
-        self._crowd = crowd
-        self._feed = feed
+        self._pool = pool
+        self._requests = requests
         self._slice_s = slice_s
         self._lead_in_s = lead_in_s
         self._open_from = inf
@@ -142,17 +153,17 @@ class _Clients:
         self._stop_at = inf
 
     def to_the_end(self) -> None:
-        """Send on all connections, then go on until none is busy."""
-        crowd = self._crowd
-        for number in crowd.gather(len(self._asked)):
+        """Send on all connections, and go on until none is busy."""
+        pool = self._pool
+        for number in pool.gather(len(self._asked)):
             self._send(number)
         self._open_from = max(self._sent_at) + self._lead_in_s
-        while crowd.busy:
-            crowd.take(1.0, self._answered)
+        while pool.busy:
+            pool.take(1.0, self._answered)
 
     def _send(self, number: int) -> None:
-        self._asked[number], request = next(self._feed)
-        self._sent_at[number] = self._crowd.start(number, request)
+        self._asked[number], request = next(self._requests)
+        self._sent_at[number] = self._pool.start(number, request)
 
     def _answered(self, number: int, body: bytes) -> None:
         now = perf_counter()

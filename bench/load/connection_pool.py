@@ -1,6 +1,6 @@
-"""Several connections to one endpoint, driven by one event loop; knows nothing of schedules, or of what bytes mean.
+"""Several connections to one endpoint in one event loop; knows nothing of schedules, or of what bytes mean.
 
-Every connection has at most one exchange under way. The loop takes answers as the kernel reports them; whoever drives it
+Every connection has at most one exchange under way. The loop takes answers as the kernel reports them; the load pattern
 decides what is sent next, and when.
 """
 
@@ -16,17 +16,17 @@ from bench.contract.wire import MultiplexedTransport
 from bench.transports import DEADLINE_S
 
 _BOTH = select.EPOLLIN | select.EPOLLOUT
-_EVENTS_AT_ONCE = 4  # few, so that whoever keeps a schedule can look at it in between
-_LOOKS = 10  # in the time of a deadline, for who is behind it
+_EVENTS_AT_ONCE = 4  # few, so that an open loop can follow its schedule in between
+_CHECKS = 10  # for exchanges beyond the deadline, in the time of one
 
 Answered = Callable[[int, bytes], object]
-"""Is told of an answer that is whole, and of the connection that it came on, which can be sent on again."""
+"""Called with the connection's number and a complete answer; the connection can be sent on again."""
 
 
-class Crowd:
+class ConnectionPool:
     """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
-    `reconnects` counts those that were opened again because their server had ended them.
+    `reconnects` counts those that were opened again because their server had closed them.
     """
 
     def __init__(self, transports: Sequence[MultiplexedTransport[Any]], *, deadline_s: float = DEADLINE_S) -> None:
@@ -38,8 +38,8 @@ class Crowd:
         self._sending: set[int] = set()  # those that wait for room to send
         self._started_at = [0.0] * len(transports)
         self._heard_at = 0.0
-        self._looked_at = 0.0
-        self._unwatched: set[int] = set()  # idle ones that the server ended: mended when they are needed
+        self._checked_at = 0.0
+        self._unwatched: set[int] = set()  # idle ones that the server closed: reopened when they are needed
         self.reconnects = 0
         self.busy: set[int] = set()
         self.fresh: set[int] = set()
@@ -53,7 +53,7 @@ class Crowd:
         return self._transports[0].prepare
 
     def gather(self, count: int) -> range:
-        """Have exactly the first `count` connections open, and none busy; returns their numbers. Raises ConnectionLost.
+        """Open exactly the first `count` connections, none of them busy; returns their numbers. Raises ConnectionLost.
 
         `fresh` are those that nothing was sent on since they were opened.
         """
@@ -72,7 +72,7 @@ class Crowd:
         return range(count)
 
     def grow(self) -> int | None:
-        """One more connection; its number, or None where there is no further one. Raises ConnectionLost."""
+        """Open one more connection; returns its number, None if all are open. Raises ConnectionLost."""
         number = len(self._descriptor)
         if number == len(self._transports):
             return None
@@ -83,7 +83,7 @@ class Crowd:
         return number
 
     def mend(self, number: int) -> None:
-        """Open that idle connection again if its server ended it; raises ConnectionLost."""
+        """Reopen that idle connection if its server closed it; raises ConnectionLost."""
         reopened = self._transports[number].ensure_connected()
         self.reconnects += reopened
         if reopened:
@@ -92,7 +92,7 @@ class Crowd:
             self._watch(number)
 
     def start(self, number: int, request: Any) -> float:
-        """First byte of a request out on that connection; returns when. Raises ExchangeError."""
+        """Send the first bytes of a request on that connection; returns when. Raises ExchangeError."""
         transport = self._transports[number]
         if transport.spent or number in self._unwatched:
             self.mend(number)
@@ -108,9 +108,9 @@ class Crowd:
         return now
 
     def take(self, wait_s: float, answered: Answered) -> None:
-        """Wait at most so long, then hand over each answer that is whole.
+        """Wait at most `wait_s` seconds, then hand over each complete answer.
 
-        Raises ExchangeError, also where an answer is not whole within the deadline, whatever the others got meanwhile.
+        Raises ExchangeError, also where one answer is not complete within the deadline, whatever the others got meanwhile.
         """
         events = self._epoll.poll(wait_s, _EVENTS_AT_ONCE)
         if not events:
@@ -133,17 +133,17 @@ class Crowd:
             if body is not None:
                 self.busy.discard(number)
                 answered(number, body)
-        if self._heard_at - self._looked_at > self._deadline_s / _LOOKS:
-            self._look_for_the_late()
+        if self._heard_at - self._checked_at > self._deadline_s / _CHECKS:
+            self._check_deadlines()
 
-    def _look_for_the_late(self) -> None:
-        self._looked_at = self._heard_at
+    def _check_deadlines(self) -> None:
+        self._checked_at = self._heard_at
         for number in self.busy:
             if self._heard_at - self._started_at[number] > self._deadline_s:
                 raise ExchangeTimeout(f"connection {number}: no complete answer within {self._deadline_s:g} s")
 
     def close(self) -> None:
-        """Close all connections, whatever they are in the middle of; `gather` opens them again."""
+        """Close all connections, busy ones too; `gather` opens them again."""
         for number in range(len(self._descriptor)):
             self._forget(number)
         self._descriptor.clear()
@@ -163,7 +163,7 @@ class Crowd:
         self._unwatched.discard(number)
 
     def _forget(self, number: int) -> None:
-        """Stop watching it; a descriptor that was closed meanwhile has left the kernel's list by itself."""
+        """Stop watching a connection; a descriptor that was closed meanwhile has left the kernel's list by itself."""
         descriptor = self._descriptor[number]
         if self._number.get(descriptor) == number:
             del self._number[descriptor]

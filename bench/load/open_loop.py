@@ -1,7 +1,7 @@
 """An open loop: requests leave on a schedule, whatever the server does; latency counts from the scheduled send. Timed code.
 
-A client that waits for an answer before it asks again asks less while the server stalls, and so leaves out the very samples
-that the stall would have spoilt (coordinated omission). Here a stall meets every request that was to be sent meanwhile.
+A client that waits for an answer before it sends again sends less while the server stalls, and so leaves out the very samples
+that the stall would have spoilt (coordinated omission). Here a stall delays every request that was due meanwhile.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from bench.contract.errors import ExchangeError
 from bench.contract.scenarios import Arrival
-from bench.load.closed_loop import Sendings, Slice, without_garbage_collection
-from bench.load.connection_pool import Crowd
+from bench.load.closed_loop import Requests, Slice, without_garbage_collection
+from bench.load.connection_pool import ConnectionPool
 
 LATE_S = 0.001
 """A request that leaves the client later than this behind its schedule counts as a late send."""
@@ -26,12 +26,12 @@ LATE_S = 0.001
 _SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
 _WAKE_EARLY_S = 0.002
 _GREET_S = 1.0
-_PATIENCE = 3.0  # windows for which answers are waited for behind the schedule's end
+_PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When requests are due, in seconds since its start, ascending; timed are those of the window behind the lead-in."""
+    """When requests are due: `due_s` [n], seconds since its start, ascending; timed are those after the lead-in."""
 
     due_s: npt.NDArray[np.float64]
     lead_in_s: float
@@ -49,33 +49,33 @@ def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s:
     return Schedule(due_s, lead_in_s, window_s)
 
 
-def run_schedule(crowd: Crowd, feed: Sendings, plan: Schedule, *, connections: int) -> Slice:
-    """Send on schedule, each request on an idle connection, on a new one, or, where there is no further one, once one is idle.
+def run_schedule(pool: ConnectionPool, requests: Requests, plan: Schedule, *, connections: int) -> Slice:
+    """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
-    `connections` are open from the start. Latency counts from the scheduled send, so it holds whatever a request waited for.
-    Answers are waited for until all are there, or until some time behind the schedule's end: an overloaded server may never
-    get there. Those then missing are in `scheduled` without a duration. An error ends it, and only its answers are kept.
+    `connections` are open from the start. Latency counts from the scheduled send, so it includes any wait for a connection.
+    Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
+    Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
     """
-    run = _OpenLoop(crowd, feed, plan)
-    before = crowd.reconnects
+    run = _OpenLoop(pool, requests, plan)
+    before = pool.reconnects
     try:
         with without_garbage_collection():
             run.to_the_end(connections)
     except ExchangeError as error:
         run.outcome = Slice(answers=run.outcome.answers, error=error)
-        crowd.close()
-    run.outcome.reconnects = crowd.reconnects - before
+        pool.close()
+    run.outcome.reconnects = pool.reconnects - before
     return run.outcome
 
 
 class _OpenLoop:
     """State of `run_schedule`; `_window` are the numbers of the requests that are timed."""
 
-    __slots__ = ("_asked", "_crowd", "_due", "_end_s", "_feed", "_idle", "_plan", "_start", "_waiting", "_window", "outcome")
+    __slots__ = ("_asked", "_due", "_end_s", "_idle", "_plan", "_pool", "_requests", "_start", "_waiting", "_window", "outcome")
 
-    def __init__(self, crowd: Crowd, feed: Sendings, plan: Schedule) -> None:
-        self._crowd = crowd
-        self._feed = feed
+    def __init__(self, pool: ConnectionPool, requests: Requests, plan: Schedule) -> None:
+        self._pool = pool
+        self._requests = requests
         self._plan = plan
         self._due: Sequence[float] = plan.due_s.tolist()
         self._end_s = plan.lead_in_s + plan.window_s
@@ -88,41 +88,41 @@ class _OpenLoop:
         self.outcome = Slice(seconds=plan.window_s, scheduled=len(self._window))
 
     def to_the_end(self, connections: int) -> None:
-        """Follow the schedule, then wait for what is under way."""
-        crowd, due = self._crowd, self._due
-        self._idle = list(crowd.gather(connections))
+        """Follow the schedule, then wait for the answers under way."""
+        pool, due = self._pool, self._due
+        self._idle = list(pool.gather(connections))
         self._greet()
         give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
         self._start = perf_counter() + _SPIN_S
         number = 0
-        while number < len(due) or crowd.busy:
+        while number < len(due) or pool.busy:
             number, now = self._send_due(number)
             if now > give_up_s:
-                crowd.close()
+                pool.close()
                 return
             left_s = due[number] - now if number < len(due) else give_up_s - now
-            crowd.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
+            pool.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
 
     def _greet(self) -> None:
-        """Ask once on every new connection, untimed: a server may give one of its threads to a client that says nothing yet."""
-        for connection in sorted(self._crowd.fresh):
-            index, request = next(self._feed)
+        """One untimed request on every new connection: a server may give a thread to a client that says nothing yet."""
+        for connection in sorted(self._pool.fresh):
+            index, request = next(self._requests)
 
             def keep(_: int, body: bytes, index: int = index) -> None:
                 self.outcome.answers.append((index, body))
 
-            self._crowd.start(connection, request)
-            while self._crowd.busy:
-                self._crowd.take(_GREET_S, keep)
+            self._pool.start(connection, request)
+            while self._pool.busy:
+                self._pool.take(_GREET_S, keep)
 
     def _send_due(self, number: int) -> tuple[int, float]:
-        """Send all that is due, before any answer is looked at; the next one's number, and the time."""
+        """Send all that is due, before any answer is read; returns the next one's number, and the time."""
         due = self._due
         now = perf_counter() - self._start
         while number < len(due) and due[number] <= now:
             if number in self._window:
                 self.outcome.lag_s.append(now - due[number])
-            connection = self._idle.pop() if self._idle else self._crowd.grow()
+            connection = self._idle.pop() if self._idle else self._pool.grow()
             if connection is None:
                 self._waiting.append(number)
             else:
@@ -132,9 +132,9 @@ class _OpenLoop:
         return number, now
 
     def _send(self, connection: int, number: int) -> None:
-        index, request = next(self._feed)
+        index, request = next(self._requests)
         self._asked[connection] = (number, index)
-        self._crowd.start(connection, request)
+        self._pool.start(connection, request)
 
     def _answered(self, connection: int, body: bytes) -> Any:
         now = perf_counter() - self._start

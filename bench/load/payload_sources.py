@@ -11,7 +11,7 @@ Prepare = Callable[[Payload], Any]
 """From a payload to what the lane's transport sends."""
 
 
-class Feed(Protocol):
+class PayloadSource(Protocol):
     """Where a lane's payloads come from; their requests are prepared before the clock."""
 
     @property
@@ -19,16 +19,16 @@ class Feed(Protocol):
         """All payloads so far; an answer names its payload by the index here."""
         ...
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
+    def requests(self, expected: int) -> Iterator[tuple[int, Any]]:
         """(payload index, request) for the next slice, in which about `expected` are likely to be sent."""
         ...
 
-    def sent(self, index: int) -> None:
-        """That request has been answered."""
+    def release(self, index: int) -> None:
+        """That request has been answered: a source that will not send it again lets go of it."""
         ...
 
 
-class CyclingFeed:
+class CyclingPayloads:
     """The same prepared payloads in turn, wrapping around; goes on in the next slice where the last one ended."""
 
     def __init__(self, payloads: Sequence[Payload], prepare: Prepare) -> None:
@@ -36,19 +36,19 @@ class CyclingFeed:
         self._requests = [prepare(payload) for payload in payloads]
         self._at = 0
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see Feed
-        """Without end."""
+    def requests(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
+        """In turn, without end."""
         while True:
             index = self._at
             self._at = (index + 1) % len(self._requests)
             yield index, self._requests[index]
 
-    def sent(self, index: int) -> None:
-        """Kept: it will be sent again."""
+    def release(self, index: int) -> None:
+        """No-op: it will be sent again."""
 
 
-class FreshFeed:
-    """Payloads that were never sent before: no cache, of whatever size, can know their answers."""
+class FreshPayloads:
+    """Payloads that were never sent before: no cache of any size can hold their answers."""
 
     def __init__(self, grow: Callable[[], Payload], prepare: Prepare) -> None:
         self.payloads: list[Payload] = []
@@ -56,14 +56,14 @@ class FreshFeed:
         self._grow = grow
         self._prepare = prepare
 
-    def sendings(self, expected: int) -> Iterator[tuple[int, Any]]:
-        """At most `expected`, built here and now, before the slice."""
+    def requests(self, expected: int) -> Iterator[tuple[int, Any]]:
+        """At most `expected`, built now, before the slice."""
         first = len(self.payloads)
         for index in range(first, first + expected):
             self.payloads.append(self._grow())
             self._requests[index] = self._prepare(self.payloads[index])
         return iter([(index, self._requests[index]) for index in range(first, first + expected)])
 
-    def sent(self, index: int) -> None:
-        """Never sent again, so let go."""
+    def release(self, index: int) -> None:
+        """Forget its request: it is never sent again."""
         self._requests.pop(index, None)

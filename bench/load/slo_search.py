@@ -1,7 +1,7 @@
-"""Bisection over a question whose answer is sometimes wrong: up to which load does a server hold its limit?
+"""Searches by bisection for the highest load at which a server stays within its latency limit, with probes that may err.
 
-A neighbour of the machine can spoil a single probe, so a load holds, or does not, by two of three probes; one that fails by
-so much that no neighbour can be the reason is enough.
+A neighbour of the machine can spoil a single probe, so two of three probes decide on a load; one that fails by more than any
+neighbour can cause is enough.
 """
 
 from __future__ import annotations
@@ -12,19 +12,31 @@ from bench.load.closed_loop import Slice
 
 _FIRST = 0.7
 _RESOLUTION = 0.05
-_LEAST = 0.1  # of the peak: a server that holds the limit below it only does not hold it
+_LEAST = 0.1  # of the peak: a server that holds the limit only below this does not hold it
 _HIGHEST = 4.0  # times the peak: beyond that the peak was no peak
 _NEEDED = 2  # of three
 _MOST_PROBES = 40
 
 
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Where a search stands; loads are parts of the peak.
+
+    `low` is the highest load that held its limit, 0 where none did, `high` the lowest that did not, None where all held;
+    `held` are the probes of `low` that held. `undecided` is the load at which it stopped because a probe could not tell, None
+    otherwise; `ended` whether it came to an end.
+    """
+
+    low: float
+    high: float | None
+    held: tuple[Slice, ...]
+    undecided: float | None
+    ended: bool
+
+
 @dataclass(slots=True)
 class Search:
-    """`load` is what should be probed next, None once the search is over.
-
-    `low` is the highest load that held (0 where none did), `high` the lowest that did not; `held` are the probes of `low`
-    that held. `undecided` is the load at which it had to end since a probe could not tell, None where it came to its end.
-    """
+    """A search under way: `load` is to be probed next, None once the search is over; the other words are `SearchResult`'s."""
 
     load: float | None = _FIRST
     low: float = 0.0
@@ -35,10 +47,15 @@ class Search:
     _passed: list[Slice] = field(default_factory=list)
     _failed: int = 0
 
-    def note(self, passed: bool | None, probe: Slice, *, clearly: bool = False) -> None:
-        """What the probe of `load` said, None where it cannot tell, and whether one is enough to know.
+    @property
+    def result(self) -> SearchResult:
+        """What it found so far."""
+        return SearchResult(self.low, self.high, tuple(self.held), self.undecided, ended=self.load is None)
 
-        A probe that cannot tell had too few requests; at lower loads there would be fewer.
+    def note(self, passed: bool | None, probe: Slice, *, clearly: bool = False) -> None:
+        """Whether the probe of `load` held its limit, None where it cannot tell; `clearly`: this probe alone decides.
+
+        A probe that cannot tell had too few requests; at lower loads there would be fewer. Raises ValueError once it is over.
         """
         if self.load is None:
             raise ValueError("the search is over: expected no further probe")

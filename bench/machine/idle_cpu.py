@@ -1,12 +1,11 @@
-"""Who burns CPU while nobody asks, and the pausing that keeps such a server from disturbing the others.
+"""Finds servers that use CPU while idle, and pauses them outside their own slices.
 
-A server that is idle must cost the others nothing: all are up at once, and share the server's CPUs. One that does not idle is
-stopped outside its own slices. Stopping and waking takes time, so its slices are longer and accordingly rarer. A server that
-wakes first does what it had to leave undone (Ray Serve's first answer then takes six times as long as the second), so it is
-asked untimed for a while before the clock starts.
+All servers are up at once and share the server's CPUs, so an idle one must cost the others nothing. Pausing and resuming takes
+time, so the slices of a paused server are longer and accordingly rarer. A resumed server first catches up on what it could not
+do (Ray Serve's first answer then takes six times as long as the second), so untimed requests come before the clock starts.
 
-Seen on a shared two-core machine: in every second sixteen ordinary servers idle at 0.00 to 0.27 % of a core, Ray Serve at 5 to
-10 %.
+Measured on a shared two-core machine: sixteen ordinary servers idle at 0.00 to 0.27 % of a core in every second, Ray Serve at 5
+to 10 %.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from bench.contract.errors import BackendFailed
-from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION
 from bench.contract.system import Role, SystemUnderTest
 
 LEAST_SLICES = 14  # of a burner: so that each half of the campaign has enough for an interval
@@ -32,10 +31,11 @@ _WAKE_S = 0.1
 
 
 @dataclass(slots=True)
-class Burner:
-    """A server that is paused but for the time in which it is asked; `switch_s` is what pausing and waking it takes.
+class PausedServer:
+    """A server stopped outside its own slices because it uses CPU when idle; `switch_s` is what pausing and resuming take.
 
-    `paused_s` and `paused_cpu_s` are how long it was paused and what it used nevertheless: the proof that it disturbed nobody.
+    `paused_s` is how long it was paused and `paused_cpu_s` the CPU seconds that it used meanwhile: the proof that the pause
+    works. `problem` is why it can no longer be paused or resumed, and `runs_on` whether it therefore runs all the time.
     """
 
     system: SystemUnderTest
@@ -43,8 +43,8 @@ class Burner:
     switch_s: float = 0.0
     paused_s: float = 0.0
     paused_cpu_s: float = 0.0
-    problem: str = ""  # why it can no longer be paused or woken
-    runs_on: bool = False  # for it could not be paused
+    problem: str = ""
+    runs_on: bool = False
     _since_s: float = 0.0
     _cpu_s: float | None = None
 
@@ -55,11 +55,11 @@ class Burner:
 
     @property
     def wake_s(self) -> float:
-        """How long it is asked untimed in the beginning of a slice."""
+        """Seconds of untimed requests at the beginning of a slice."""
         return _WAKE_S
 
     def pause(self) -> None:
-        """Stop it for the first time; a failure shows when it is its turn."""
+        """Stop it for the first time; a failure is raised at its first slice."""
         start = perf_counter()
         try:
             self._pause()
@@ -69,7 +69,7 @@ class Burner:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """It runs inside of this and is stopped again behind it, whatever happens; raises BackendFailed if it does not obey."""
+        """Resume it on entry, pause it on exit whatever happens; raises BackendFailed where either fails."""
         if self.problem:
             raise BackendFailed(self.problem)
         start = perf_counter()
@@ -108,15 +108,15 @@ class Burner:
 
 
 class IdleWatch:
-    """The session's look at who burns CPU while idle, once a server; pauses those until it is their turn."""
+    """Measures each server of the session once for CPU use while idle, and pauses those that use any."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._fractions: dict[str, float | None] = {}
-        self._burners: dict[str, Burner] = {}
+        self._paused: dict[str, PausedServer] = {}
 
     def look(self, running: Mapping[str, SystemUnderTest]) -> None:
-        """Look at the servers that were not there before; nobody may be asked meanwhile."""
+        """Measure the servers that were not running before; no requests may be sent meanwhile."""
         new = {
             name: system
             for name, system in running.items()
@@ -129,36 +129,42 @@ class IdleWatch:
             self._fractions[name] = fraction = fractions.get(name)
             if fraction is not None and fraction > BURNS_ABOVE:
                 self._say(f"{name}: burns {fraction:.1%} of a core while idle, so it is paused outside its slices")
-                self._burners[name] = Burner(system, fraction)
-                self._burners[name].pause()
+                self._paused[name] = PausedServer(system, fraction)
+                self._paused[name].pause()
 
-    def burner(self, name: str) -> Burner | None:
-        """That server, if it is one that is paused."""
-        return self._burners.get(name)
+    def paused_server(self, name: str) -> PausedServer | None:
+        """The paused server of that name; None if it is not paused."""
+        return self._paused.get(name)
 
-    def facts(self, name: str) -> dict[str, object]:
-        """What is known of that server's idling: nothing before the look; a fraction that cannot be read is None."""
+    def facts(self, name: str) -> BackendFacts:
+        """What is known of that server's idling: nothing before the look."""
         if name not in self._fractions:
-            return {}
-        burner = self._burners.get(name)
-        facts: dict[str, object] = {IDLE_CPU_FRACTION: self._fractions[name], PAUSED: burner is not None}
-        if burner is not None and burner.paused_s:
-            facts[PAUSED_CPU_FRACTION] = burner.paused_cpu_s / burner.paused_s
-        if burner is not None and burner.runs_on and burner.problem:
-            facts[PAUSE_FAILED] = burner.problem
-        return facts
+            return BackendFacts()
+        paused_server = self._paused.get(name)
+        if paused_server is None:
+            return BackendFacts(idle_cpu_fraction=self._fractions[name], paused_while_idle=False)
+        return BackendFacts(
+            idle_cpu_fraction=self._fractions[name],
+            paused_while_idle=True,
+            paused_cpu_fraction=paused_server.paused_cpu_s / paused_server.paused_s if paused_server.paused_s else None,
+            pause_failed=paused_server.problem if paused_server.runs_on and paused_server.problem else None,
+        )
+
+    def facts_of(self, running: Mapping[str, SystemUnderTest]) -> dict[str, BackendFacts]:
+        """By name, what is known of these backends by now, their idling included."""
+        return {name: system.facts.merged(self.facts(name)) for name, system in running.items()}
 
 
-def awake(burner: Burner | None) -> AbstractContextManager[None]:
-    """The time in which a server may run: always, unless it is one that is paused."""
-    return burner.awake() if burner is not None else nullcontext()
+def awake(paused_server: PausedServer | None) -> AbstractContextManager[None]:
+    """Within this the server runs; no-op for one that is never paused."""
+    return paused_server.awake() if paused_server is not None else nullcontext()
 
 
 def idle_cpu_fractions(systems: Mapping[str, SystemUnderTest]) -> dict[str, float]:
-    """CPU seconds a second of each server while nobody asks it; without those that cannot be read.
+    """CPU seconds a second of each idle server, by name; without those that cannot be read.
 
-    All are looked at in the same second, and again while one is above the limit, for it may still finish its start: the
-    least of the looks says who burns, and for those the middle one how much.
+    All are measured in the same second, and again while one is above the limit, for it may still finish its start. The least
+    of a server's fractions decides whether it is paused; for one that is, the median says how much it uses.
     """
     readable = {name: system for name, system in systems.items() if system.usage() is not None}
     if not readable:
@@ -170,9 +176,9 @@ def idle_cpu_fractions(systems: Mapping[str, SystemUnderTest]) -> dict[str, floa
         time.sleep(_WINDOW_S)
         for name, (start, cpu_s) in before.items():
             looks[name].append((_cpu_s(readable[name]) - cpu_s) / (perf_counter() - start))
-        if all(min(seen) <= BURNS_ABOVE for seen in looks.values()):
+        if all(min(fractions) <= BURNS_ABOVE for fractions in looks.values()):
             break
-    return {name: median(seen) if min(seen) > BURNS_ABOVE else min(seen) for name, seen in looks.items()}
+    return {name: median(each) if min(each) > BURNS_ABOVE else min(each) for name, each in looks.items()}
 
 
 def _cpu_s(system: SystemUnderTest) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bench.contract.errors import BadInput
 from bench.contract.options import whole_number
@@ -26,13 +28,31 @@ def clients_of(text: str | None) -> list[int]:
     return sorted(numbers)
 
 
-def open_loops_of(loads: str | None, arrivals: str | None) -> list[Scenario]:
-    """`30%,200/s` and `poisson`, `constant` or `both` -> scenarios; raises BadInput."""
-    kinds = ARRIVALS.get(arrivals or "")
-    if kinds is None:
-        raise BadInput(f"--arrivals {arrivals}: expected one of {', '.join(ARRIVALS)}")
-    words = _words("--loads", loads, "parts of a server's peak or rates, like 30%,70%,200/s")
-    return [_open_loop(kind, word, loads) for kind in kinds for word in dict.fromkeys(words)]
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an open loop offers: the part `load` of a server's peak, or `rate_per_s` requests a second."""
+
+    load: float | None = None
+    rate_per_s: float | None = None
+
+
+def loads_of(text: str | None) -> tuple[Offer, ...]:
+    """`30%,200/s` -> what is offered, each once; raises BadInput."""
+    words = _words("--loads", text, "parts of a server's peak or rates, like 30%,70%,200/s")
+    return tuple(_offer(word, text) for word in dict.fromkeys(words))
+
+
+def arrivals_of(text: str | None) -> tuple[Arrival, ...]:
+    """`poisson`, `constant` or `both`; raises BadInput."""
+    arrivals = ARRIVALS.get(text or "")
+    if arrivals is None:
+        raise BadInput(f"--arrivals {text}: expected one of {', '.join(ARRIVALS)}")
+    return arrivals
+
+
+def open_loops_of(loads: Sequence[Offer], arrivals: Sequence[Arrival]) -> list[Scenario]:
+    """A scenario for each of both."""
+    return [open_loop_scenario(arrival, load=each.load, rate_per_s=each.rate_per_s) for arrival in arrivals for each in loads]
 
 
 def limit_of(text: str | None) -> float | None:
@@ -58,13 +78,13 @@ def options_for(scenario: Scenario) -> dict[str, str]:
     return {}
 
 
-def _open_loop(arrival: Arrival, word: str, loads: str | None) -> Scenario:
+def _offer(word: str, loads: str | None) -> Offer:
     found = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?)(%|/s)", word, re.ASCII)
     value = float(found[1]) if found else 0.0
     if found and found[2] == "%" and 0 < value <= 200:
-        return open_loop_scenario(arrival, load=value / 100)
+        return Offer(load=value / 100)
     if found and found[2] == "/s" and 0 < value <= _FASTEST_PER_S:
-        return open_loop_scenario(arrival, rate_per_s=value)
+        return Offer(rate_per_s=value)
     raise BadInput(
         f"--loads {loads}: expected parts of the peak above 0 and up to 200%, or rates up to {_FASTEST_PER_S:g}/s, "
         f"seen {word!r}; like 30%,70%,200/s"

@@ -9,36 +9,32 @@ import pytest
 
 from bench.contract.cells import Cell
 from bench.contract.errors import BadInput
-from bench.contract.options import get_option
+from bench.contract.options import repeated_arguments
 from bench.contract.scenarios import (
     ACCURACY,
-    DEFAULT_BATCH_SIZES,
     Kind,
     Scenario,
     clients_scenario,
     slo_scenario,
-    throughput_scenarios,
 )
 from bench.contract.system import Backend, Role
 from bench.experiments.lane_builder import UNDER_LOAD
 from bench.experiments.replay_2018 import StudyCell
-from bench.experiments.startup import starts_of
 from bench.protocols import protocol_names
-from bench.session.load_options import clients_of, limit_of, open_loops_of, options_for
+from bench.session.load_options import open_loops_of, options_for
+from bench.session.options import MeasuringOptions
 from bench.session.state import SESSION
 
-_SETS_THE_SCENE = ("--engine", "--emnist", "--model", "--inputs", "--batch-sizes", "--server-cpus", "--client-cpu")
 _TURNS = (Kind.ACCURACY, Kind.THROUGHPUT, Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO)  # then the replay and the starts
 
 
-def scenarios_of_kinds(config: pytest.Config) -> Mapping[Kind, Sequence[Scenario]]:
-    """What the options say of the traffic, by kind; raises BadInput."""
-    limit_s = limit_of(get_option(config, "--slo"))
+def scenarios_of_kinds(options: MeasuringOptions) -> Mapping[Kind, Sequence[Scenario]]:
+    """What the options say of the traffic, by kind."""
     return {
-        Kind.THROUGHPUT: throughput_scenarios(get_option(config, "--batch-sizes") or DEFAULT_BATCH_SIZES),
-        Kind.CLIENTS: [clients_scenario(clients) for clients in clients_of(get_option(config, "--clients"))],
-        Kind.OPEN_LOOP: open_loops_of(get_option(config, "--loads"), get_option(config, "--arrivals")),
-        Kind.SLO: [slo_scenario(limit_s)] if limit_s is not None else [],
+        Kind.THROUGHPUT: options.batch_sizes,
+        Kind.CLIENTS: [clients_scenario(clients) for clients in options.clients],
+        Kind.OPEN_LOOP: open_loops_of(options.loads, options.arrivals),
+        Kind.SLO: [slo_scenario(options.slo)] if options.slo is not None else [],
     }
 
 
@@ -53,7 +49,7 @@ def scenarios_for(config: pytest.Config, asked: Scenario | Kind) -> Sequence[Sce
 def started_backends(config: pytest.Config) -> list[Backend]:
     """The servers whose start-up is measured; who gates wants to know about the speed alone."""
     session = config.stash[SESSION]
-    if session.gate is not None or not starts_of(get_option(config, "--starts")):
+    if session.gate is not None or not MeasuringOptions.of(config).starts:
         return []
     return [backend for backend in session.backends if backend.role is Role.SERVER]
 
@@ -148,8 +144,6 @@ def group_of(param: Cell | StudyCell | Backend) -> str:
 
 def again(config: pytest.Config, cell: Cell) -> str:
     """The command that measures this cell again, as this session did."""
-    given = {**{flag: get_option(config, flag) for flag in _SETS_THE_SCENE}, **options_for(cell.scenario)}
-    # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
-    scene = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    scene = repeated_arguments(config, options_for(cell.scenario))
     # With brackets the name of one cell is no part of another's: single is part of single-as-in-2018.
     return shlex.join(["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", f"[{param_id(cell)}]", *scene])

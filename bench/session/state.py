@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from bench.analysis.base_cell import RatioTo
+from bench.analysis.standings import RatioTo
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
-from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
-from bench.contract.options import get_flag, get_option, whole_number
+from bench.contract.options import value_of, written_options
 from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, StudyRow
 from bench.contract.scenarios import Kind, Scenario
 from bench.contract.system import Backend, Dataset, Fleet, Model
 from bench.experiments.resume import Resume
-from bench.load.scheduler import Settings
 from bench.machine.environment import environment, warnings_about
 from bench.machine.idle_cpu import IdleWatch
+from bench.session.options import MeasuringOptions
 from bench.verification.misclassified import confusion_of
-
-_MOST_S = 24 * 3600
-_MOST_ROUNDS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -40,7 +37,7 @@ class Session:
     study: tuple[StudyRow, ...] = ()
     startup: tuple[StartRow, ...] = ()
     soak: tuple[SoakRow, ...] = ()
-    facts: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    facts: dict[str, BackendFacts] = field(default_factory=dict)
     confusion: Confusion | None = None
     disagreements: list[Disagreement] = field(default_factory=list)
     # read once, at the start: later this process is pinned, and loads the machine
@@ -54,49 +51,30 @@ class Session:
 SESSION = pytest.StashKey[Session]()
 
 
-def seed_of(config: pytest.Config) -> int:
-    """--seed as a number; raises BadInput."""
-    text = get_option(config, "--seed") or "0"
-    seed = whole_number(text, 0, 2**32 - 1)
-    if seed is None:
-        raise BadInput(f"--seed {text[:200]}: expected a whole number from 0 to {2**32 - 1}")
-    return seed
-
-
-def settings_of_session(config: pytest.Config) -> Settings:
-    """What pytest-benchmark's options mean here, where a cell has its whole time; raises BadInput."""
-    max_time_s, min_rounds = float(config.getoption("benchmark_max_time")), int(config.getoption("benchmark_min_rounds"))
-    if not 0 < max_time_s <= _MOST_S:  # also where it is no number
-        raise BadInput(f"--benchmark-max-time {max_time_s:g}: expected seconds a cell, above 0 and at most {_MOST_S:,}")
-    if min_rounds > _MOST_ROUNDS:
-        raise BadInput(f"--benchmark-min-rounds {min_rounds}: expected rounds a cell, at most {_MOST_ROUNDS:,}")
-    return Settings(
-        max_time_s=max_time_s,
-        min_rounds=min_rounds,
-        precision=config.getoption("benchmark_precision"),
-        confidence=float(config.getoption("benchmark_confidence")),
-        seed=seed_of(config),
-    )
-
-
 def emit_beside(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch) -> None:
     """Tell the reports what was measured beside the cells; nothing in the smoke run."""
     if not config.stash[SESSION].smoke:
-        facts = {name: {**system.facts, **idle.facts(name)} for name, system in fleet.running.items()}
-        emit_run(config, fleet, dataset, model, facts)
+        emit_run(config, fleet, dataset, model, idle.facts_of(fleet.running))
 
 
-def emit_run(
-    config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, Mapping[str, object]]
-) -> None:
+def emit_run(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, BackendFacts]) -> None:
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[SESSION]
     for backend in session.backends:  # also those that could not be had
-        varied = {"variant_of": backend.variant_of, "differs": backend.differs} if backend.variant_of else {}
-        session.facts.setdefault(backend.name, {"summary": backend.summary, "sets": sorted(backend.sets), **varied})
-    for name, known in facts.items():
-        session.facts[name] = {**session.facts.get(name, {}), **known}
+        session.facts.setdefault(backend.name, declared_facts(backend))
+    for name, newer in facts.items():
+        session.facts[name] = session.facts.get(name, BackendFacts()).merged(newer)
     config.hook.pytest_servebench_run(config=config, run=run_of(config, fleet, dataset, model))
+
+
+def declared_facts(backend: Backend) -> BackendFacts:
+    """What its backend.toml says of it."""
+    return BackendFacts(
+        summary=backend.summary,
+        sets=tuple(sorted(backend.sets)),
+        variant_of=backend.variant_of or None,
+        differs=(backend.differs or None) if backend.variant_of else None,
+    )
 
 
 def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> Run:
@@ -122,7 +100,7 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
             "sha256": dataset.sha256,
             "synthetic": dataset.synthetic,
             "labelled": dataset.labels is not None,
-            "own": get_option(config, "--inputs") is not None,
+            "own": value_of(config, "inputs") is not None,
         },
         model={
             "name": model.name,
@@ -131,11 +109,7 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
             "input_shape": list(model.input_shape),
             "classes": model.classes,
         },
-        options={
-            **asdict(settings_of_session(config)),
-            "ratio_to": session.ratio_to.wanted,
-            "strict": get_flag(config, "--strict-backends"),
-        },
+        options={**written_options(config), "slice_s": MeasuringOptions.of(config).settings.slice_s},
         backends=dict(session.facts),
         warnings=tuple(warnings),
         study=session.study,

@@ -1,4 +1,4 @@
-"""Does something grow? Judges what a soak read of one holder, lap after lap."""
+"""Does something grow? Judges series of readings of one holder of memory, files, processes or threads, lap after lap."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.contract.records import SoakRow
-
 LEAST_LAPS = 8
 _MIB = 2**20
 ALLOWED_FRACTION = 0.05
 ALLOWED: Mapping[str, int] = {"memory_bytes": 8 * _MIB, "files": 4, "processes": 2, "threads": 4, "belongings": 2}
-"""What may come and go by quantity (a thread pool, a kept connection, an allocator's arena), or 5 %, whichever is more."""
+"""By quantity, how much may come and go (a thread pool, a kept connection, an allocator's arena), or 5 % if that is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Growth:
 
     @property
     def allowed(self) -> float:
-        """How far it may rise and count as flat."""
+        """How far it may rise and still count as flat."""
         return max(float(ALLOWED[self.quantity]), ALLOWED_FRACTION * self.early)
 
     @property
@@ -38,24 +36,22 @@ class Growth:
         return self.late - self.early <= self.allowed
 
 
-def growths(rows: Sequence[SoakRow]) -> dict[str, Growth]:
-    """By quantity, of one holder's rows in the order measured; nothing of what was not told in each, or in too few laps."""
-    if len(rows) < LEAST_LAPS:
+def growths(at_s: Sequence[float], series: Mapping[str, Sequence[float | None]]) -> dict[str, Growth]:
+    """By quantity, whether one holder's readings grew.
+
+    `series[quantity]` [laps] was read `at_s` [laps] seconds after the start. Quantities are those of `ALLOWED`, others raise
+    KeyError. Leaves out a quantity with a reading that is None in the second or last quarter; empty with fewer than
+    `LEAST_LAPS` laps.
+    """
+    if len(at_s) < LEAST_LAPS:
         return {}
-    quarter = len(rows) // 4
-    early, late = rows[quarter : 2 * quarter], rows[-quarter:]
-    span_s = median(row.at_s for row in late) - median(row.at_s for row in early)
-    found = {}
-    for quantity in ALLOWED:
-        told = [[value for row in part if (value := getattr(row, quantity)) is not None] for part in (early, late)]
-        if all(len(values) == quarter for values in told):
-            found[quantity] = Growth(quantity, median(told[0]), median(told[1]), span_s)
-    return found
-
-
-def by_holder(rows: Sequence[SoakRow]) -> dict[str, list[SoakRow]]:
-    """Each holder's rows, in the order measured."""
-    found: dict[str, list[SoakRow]] = {}
-    for row in rows:
-        found.setdefault(row.holder, []).append(row)
-    return found
+    quarter = len(at_s) // 4
+    span_s = median(at_s[-quarter:]) - median(at_s[quarter : 2 * quarter])
+    growth_of = {}
+    for quantity, values in series.items():
+        early, late = (
+            [value for value in part if value is not None] for part in (values[quarter : 2 * quarter], values[-quarter:])
+        )
+        if len(early) == len(late) == quarter:
+            growth_of[quantity] = Growth(quantity, median(early), median(late), span_s)
+    return growth_of

@@ -1,4 +1,4 @@
-"""Finds what the reference takes for what on the whole dataset, and names the images that a server answered otherwise."""
+"""Which images the reference misclassifies, and which a server answered with another class than the reference."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LISTED = 20  # disagreements of one cell; the record's `agreement` counts all of
 
 
 def confusion_of(dataset: Dataset, scores: FloatArray) -> Confusion:
-    """The mistakes behind the reference's scores [images, classes]; ValueError where no labels say what is one."""
+    """What the reference misclassifies by its scores [images, classes]; raises ValueError where there are no labels."""
     labels = dataset.labels
     if labels is None:
-        raise ValueError(f"{dataset.name} has no labels: nothing says what is a mistake")
+        raise ValueError(f"{dataset.name} has no labels: nothing says which images are misclassified")
     answered = scores.argmax(axis=1)
     names, classes = dataset.class_names, max(scores.shape[1], int(labels.max(initial=0)) + 1)
     counts = np.zeros((classes, classes), dtype=np.int64)
@@ -40,28 +40,28 @@ def confusion_of(dataset: Dataset, scores: FloatArray) -> Confusion:
 
 
 def disagreements_of(
-    cell: str, found: Sequence[Differing], labels: IntArray | None, names: Sequence[str]
+    cell: str, differing: Sequence[Differing], labels: IntArray | None, names: Sequence[str]
 ) -> tuple[Disagreement, ...]:
-    """The differing answers of one cell with the names of their classes; real ones first, no more than LISTED."""
-    order = sorted(found, key=lambda differing: (differing.excused, differing.image, differing.answered))
+    """At most LISTED differing answers of one cell with the names of their classes; those that are no ties first."""
+    order = sorted(differing, key=lambda each: (each.excused, each.image, each.answered))
     return tuple(
         Disagreement(
             cell=cell,
-            image=differing.image,
-            label="" if labels is None else class_name(names, int(labels[differing.image])),
-            reference=class_name(names, differing.reference),
-            reference_score=differing.reference_score,
-            answered=class_name(names, differing.answered),
-            score=differing.score,
-            answers=differing.answers,
-            excused=differing.excused,
+            image=each.image,
+            label="" if labels is None else class_name(names, int(labels[each.image])),
+            reference=class_name(names, each.reference),
+            reference_score=each.reference_score,
+            answered=class_name(names, each.answered),
+            score=each.score,
+            answers=each.answers,
+            excused=each.excused,
         )
-        for differing in order[:LISTED]
+        for each in order[:LISTED]
     )
 
 
 def _worst(wrong: IntArray) -> list[tuple[int, int]]:
-    """Pairs of classes that are taken for each other most often, worst first; equal ones in the classes' order."""
+    """The pairs of classes confused most often, worst first; equal ones in the order of the classes."""
     both = np.triu(wrong + wrong.T)
     places = [(int(a), int(b)) for a, b in np.argwhere(both > 0)]
     return sorted(places, key=lambda place: (-int(both[place]), place))[:PAIRS]
@@ -70,7 +70,7 @@ def _worst(wrong: IntArray) -> list[tuple[int, int]]:
 def _pair(dataset: Dataset, labels: IntArray, scores: FloatArray, wrong: IntArray, a: int, b: int) -> ConfusedPair:
     one, other = (a, b) if wrong[a, b] >= wrong[b, a] else (b, a)
     answered = scores.argmax(axis=1)
-    mistaken = [np.flatnonzero((labels == x) & (answered == y)) for x, y in ((one, other), (other, one))]
+    misclassified = [np.flatnonzero((labels == x) & (answered == y)) for x, y in ((one, other), (other, one))]
     names = dataset.class_names
     samples = [
         SampleImage(
@@ -80,13 +80,15 @@ def _pair(dataset: Dataset, labels: IntArray, scores: FloatArray, wrong: IntArra
             score=float(scores[image].max()),
             pixels=_pixels(dataset.images[image]) if dataset.side_px else "",
         )
-        for image in _mixed(*mistaken)[:SAMPLES]
+        for image in _mixed(*misclassified)[:SAMPLES]
     ]
-    return ConfusedPair(class_name(names, one), class_name(names, other), len(mistaken[0]), len(mistaken[1]), tuple(samples))
+    return ConfusedPair(
+        class_name(names, one), class_name(names, other), len(misclassified[0]), len(misclassified[1]), tuple(samples)
+    )
 
 
 def _mixed(first: IntArray, second: IntArray) -> list[int]:
-    """Of both directions in turn, so that a few samples show both."""
+    """Both directions in turn, so that a few samples show both."""
     turns = [array[n] for n in range(max(len(first), len(second))) for array in (first, second) if n < len(array)]
     return [int(image) for image in turns]
 

@@ -1,4 +1,4 @@
-"""Ready means: a real prediction was asked and the right answer came. Also gives the null backend what it has to answer."""
+"""Readiness: a real prediction was answered rightly. Also gives the null backend the answer that it has to send."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from bench.contract.system import Role, SystemUnderTest
 from bench.contract.wire import Answer, Endpoint
 from bench.protocols import codec
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadBook, PayloadPress
+from bench.verification.payloads import PayloadFactory, PayloadSet
 
 _CONTROL_TIMEOUT_S = 10.0
 
 
 class Probe:
-    """Asks every endpoint of a backend for the first image; `batch_sizes` are those that the run will need."""
+    """Asks every endpoint of a backend for the first image; `batch_sizes` are those of the run, for null's answers."""
 
-    def __init__(self, press: PayloadPress, batch_sizes: Sequence[int]) -> None:
-        self._press = press
+    def __init__(self, factory: PayloadFactory, batch_sizes: Sequence[int]) -> None:
+        self._factory = factory
         self._batch_sizes = sorted({1, *batch_sizes})
 
     def __call__(self, system: SystemUnderTest) -> None:
-        """Return once every endpoint has answered rightly; raises ExchangeError while one has not."""
+        """Return if every endpoint answered rightly; raises ExchangeError otherwise."""
         for endpoint in system.endpoints.values():
             self.ask(system, endpoint)
 
     def ask(self, system: SystemUnderTest, endpoint: Endpoint) -> None:
         """Return if this endpoint answered rightly; raises ExchangeError otherwise."""
-        book = self._press.book(codec(endpoint.protocol), 1)
+        payload_set = self._factory.payload_set(codec(endpoint.protocol), 1)
         if system.backend.role is Role.CEILING:
             self._prime(endpoint)
         transport = open_transport(system, endpoint)
         try:
             transport.connect()
-            body = transport.exchange(transport.prepare(book.payloads[0]))
+            body = transport.exchange(transport.prepare(payload_set.payloads[0]))
         finally:
             transport.close()
         if system.backend.role is not Role.CEILING:
-            self._press.verifier(book.codec, book.payloads, book.expected).check(Answer(0, body))
-        elif body != canned_answer(book):
+            self._factory.verifier(payload_set.codec, payload_set.payloads, payload_set.expected).check(Answer(0, body))
+        elif body != canned_answer(payload_set):
             raise MalformedAnswer(f"{endpoint.id}: the answer is not the one that it was given")
 
     def _prime(self, endpoint: Endpoint) -> None:
         for batch_size in self._batch_sizes:
-            book = self._press.book(codec(endpoint.protocol), batch_size)
+            payload_set = self._factory.payload_set(codec(endpoint.protocol), batch_size)
             path = endpoint.path.replace("{batch_size}", str(batch_size))
             url = f"http://{endpoint.host}:{endpoint.port}{path}"
             try:
                 with requests.Session() as control:
                     control.trust_env = False  # a proxy of the environment has no business between us and loopback
-                    reply = control.put(url, data=canned_answer(book), timeout=_CONTROL_TIMEOUT_S)
+                    reply = control.put(url, data=canned_answer(payload_set), timeout=_CONTROL_TIMEOUT_S)
             except requests.RequestException as error:
                 raise ConnectionLost(f"{endpoint.id}: PUT {url}: {error}") from error
             if not reply.ok:
                 raise ErrorStatus(f"{endpoint.id}: PUT {url}: HTTP status {reply.status_code}: {reply.text[:300]}")
 
 
-def canned_answer(book: PayloadBook) -> bytes:
-    """What null answers to every payload of this book: the right answer to the first one, so that the size is real."""
-    return book.codec.encode_answer(book.expected[0])
+def canned_answer(payload_set: PayloadSet) -> bytes:
+    """What null answers to every payload of this set: the right answer to the first one, so that the size is real."""
+    return payload_set.codec.encode_answer(payload_set.expected[0])

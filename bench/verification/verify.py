@@ -65,19 +65,19 @@ class _Judged:
     differing: tuple[Differing, ...] = ()
 
 
-def counted(found: Iterable[Differing]) -> tuple[Differing, ...]:
-    """Each image and class once, with the sum of its answers, in the order first seen."""
-    answers: Counter[tuple[int, int]] = Counter()
+def counted(answers: Iterable[Differing]) -> tuple[Differing, ...]:
+    """Each image and class once, with the sum of its answers, in the order of the first ones."""
+    counts: Counter[tuple[int, int]] = Counter()
     first: dict[tuple[int, int], Differing] = {}
-    for differing in found:
+    for differing in answers:
         key = (differing.image, differing.answered)
-        answers[key] += differing.answers
+        counts[key] += differing.answers
         first.setdefault(key, differing)
-    return tuple(replace(differing, answers=answers[key]) for key, differing in first.items())
+    return tuple(replace(differing, answers=counts[key]) for key, differing in first.items())
 
 
 class Verifier:
-    """Knows the truth for one set of payloads: `expected[k]` [batch, classes] are the reference's scores for payload k."""
+    """Verifies answers to one set of payloads: `expected[k]` [batch, classes] are the reference's scores for payload k."""
 
     def __init__(
         self,
@@ -95,21 +95,21 @@ class Verifier:
 
     def verify(self, answers: Sequence[Answer], images: int) -> Verification:
         """Judge all answers; `images` is the number of images in the dataset. Identical answers are decoded once."""
-        known: dict[tuple[int, bytes], _Judged] = {}
+        judged_before: dict[tuple[int, bytes], _Judged] = {}
         decode_s: list[float] = []
         predicted = np.full(images, _NOBODY, dtype=np.int64)
         differing: list[Differing] = []
-        wrong, agreeing, asked, first_wrong, worst = 0, 0, 0, "", 0.0
+        wrong, agreeing, images_sent, first_wrong, worst = 0, 0, 0, "", 0.0
         for number, answer in enumerate(answers):
             key = (answer.payload_index, answer.body)
-            judged = known.get(key)
+            judged = judged_before.get(key)
             if judged is None:
                 start = perf_counter()
-                judged = known[key] = self._judge(answer)
+                judged = judged_before[key] = self._judge(answer)
                 decode_s.append(perf_counter() - start)
             payload = self._payloads[answer.payload_index]
             agreeing += judged.agreeing
-            asked += payload.batch_size
+            images_sent += payload.batch_size
             worst = max(worst, judged.max_abs_diff)
             differing += judged.differing
             if judged.classes is not None:
@@ -121,8 +121,8 @@ class Verifier:
             answers=len(answers),
             wrong=wrong,
             first_wrong=first_wrong,
-            agreement=agreeing / asked if asked else None,
-            max_abs_diff=worst if asked else None,
+            agreement=agreeing / images_sent if images_sent else None,
+            max_abs_diff=worst if images_sent else None,
             predicted=predicted,
             decode_s=float(np.median(decode_s)) if decode_s else None,
             differing=counted(differing),
@@ -155,22 +155,22 @@ class Verifier:
         good = same & near
         complaint = "" if good.all() else self._complain(int(np.argmin(good)), payload, scores, expected, difference)
         differing = tuple(
-            Differing(payload.indices[row], top, float(expected[row, top]), seen, float(scores[row, seen]), bool(tied[row]))
-            for row, (top, seen) in enumerate(zip(expected.argmax(axis=1).tolist(), classes.tolist(), strict=True))
-            if top != seen
+            Differing(payload.indices[row], best, float(expected[row, best]), top, float(scores[row, top]), bool(tied[row]))
+            for row, (best, top) in enumerate(zip(expected.argmax(axis=1).tolist(), classes.tolist(), strict=True))
+            if best != top
         )
         return _Judged(int(same.sum()), float(difference.max()), complaint, classes, differing)
 
     def _complain(self, row: int, payload: Payload, scores: FloatArray, expected: FloatArray, difference: FloatArray) -> str:
         return (
             f"image {payload.indices[row]} (row {row} of {len(expected)}): "
-            f"answered {self._said(scores[row])}, the reference says {self._said(expected[row])}; "
+            f"answered {self._text_of(scores[row])}, the reference says {self._text_of(expected[row])}; "
             f"largest |difference| {difference[row].max():.2g}, "
             f"allowed {TOLERANCE * self._magnitude.units(expected)[row]:g}"
         )
 
-    def _said(self, scores: FloatArray) -> str:
-        """The best class of one item and its score; of an only output, its value."""
+    def _text_of(self, scores: FloatArray) -> str:
+        """The best class of one item and its score; of a single output, its value."""
         if len(scores) == 1:
             return f"{scores[0]:.6g}"
         best = int(scores.argmax())

@@ -214,7 +214,7 @@ def _warnings(before: Run, after: Run) -> tuple[str, ...]:
                 found.append(f"The {what} differs ({key}): {_short(one)} before, {_short(other)} now.")
     if before.engine != after.engine:
         found.append(f"The engine differs: {before.engine} before, {after.engine} now.")
-    for key in sorted({*before.options, *after.options} - {"seed"}):
+    for key in sorted(before.options.keys() & after.options.keys() - {"seed"}):
         one, other = before.options.get(key), after.options.get(key)
         if one != other:
             found.append(f"The option {key} differs: {_short(one)} before, {_short(other)} now.")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, NETWORK, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION, WAY_OUT
+from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from reports.sections.section import TERMINAL, Items, Section, Text
 from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, listed, one_line
@@ -24,12 +23,12 @@ def section(stored: StoredRun) -> Section:
     return Section("warnings", "Before you believe it", blocks, style="warnings")
 
 
-def idle_sentences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def idle_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
     """From the facts of a run's backends; none where all of them idle as a server should."""
-    paused = [f"{one_line(name)} ({_burned(facts)})" for name, facts in backends.items() if facts.get(PAUSED)]
+    paused = [f"{one_line(name)} ({_burned(facts)})" for name, facts in backends.items() if facts.paused_while_idle]
     restless = [name for name, facts in backends.items() if _ran_on(facts)]
-    told = {name: _share(facts, IDLE_CPU_FRACTION) for name, facts in backends.items() if IDLE_CPU_FRACTION in facts}
-    unknown = [name for name, share in told.items() if share is None]
+    watched = {name: facts for name, facts in backends.items() if facts.paused_while_idle is not None}
+    unknown = [name for name, facts in watched.items() if facts.idle_cpu_fraction is None]
     sentences = []
     if paused:
         sentences.append(
@@ -49,19 +48,14 @@ def idle_sentences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]
     return tuple(sentences)
 
 
-def _burned(facts: Mapping[str, Any]) -> str:
-    idle, paused = _share(facts, IDLE_CPU_FRACTION), _share(facts, PAUSED_CPU_FRACTION)
+def _burned(facts: BackendFacts) -> str:
+    idle, paused = facts.idle_cpu_fraction, facts.paused_cpu_fraction
     while_paused = f", {_percent(paused)} while paused" if paused is not None else ""
     return f"{_percent(idle)} of a core{while_paused}"
 
 
-def _ran_on(facts: Mapping[str, Any]) -> bool:
-    return PAUSE_FAILED in facts or (_share(facts, PAUSED_CPU_FRACTION) or 0.0) > BURNS_ABOVE
-
-
-def _share(facts: Mapping[str, Any], key: str) -> float | None:
-    value = facts.get(key)
-    return float(value) if isinstance(value, int | float) else None
+def _ran_on(facts: BackendFacts) -> bool:
+    return facts.pause_failed is not None or (facts.paused_cpu_fraction or 0.0) > BURNS_ABOVE
 
 
 def _percent(share: float | None) -> str:
@@ -72,14 +66,14 @@ def _names(names: list[str]) -> str:
     return listed([one_line(name) for name in names])
 
 
-def isolation_sentences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def isolation_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
     """From the facts of a run's backends; none where all containers were shut in and reached on their own network."""
     open_to: dict[str, list[str]] = {}
     for name, facts in backends.items():
-        if isinstance(facts.get(WAY_OUT), str):
-            open_to.setdefault(cut(one_line(facts[WAY_OUT]), _LONGEST_WHY), []).append(one_line(name))
+        if facts.way_out is not None:
+            open_to.setdefault(cut(one_line(facts.way_out), _LONGEST_WHY), []).append(one_line(name))
     sentences = [f"Not shut in, for it could reach {where}: {listed(names)}." for where, names in open_to.items()]
-    published = [one_line(name) for name, facts in backends.items() if facts.get(NETWORK) == "published"]
+    published = [one_line(name) for name, facts in backends.items() if facts.network == "published"]
     if published:
         sentences.append(
             "Reached over ports that the engine publishes, for its networks are not on this machine: "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from bench.contract.backend_facts import BackendFacts
 from reports.sections.section import PAGE, Section, Tabular, Text
 from reports.store.store import StoredRun
 from reports.tables.clean_text import one_line
@@ -30,28 +28,22 @@ _COLUMNS = (
 
 def section(stored: StoredRun) -> Section:
     """A row for each backend whose lines were counted, in the order of the run; nothing where none were."""
-    rows = [_texts(name, facts) for name, facts in stored.run.backends.items() if "lines_of_code" in facts]
+    rows = [_texts(name, facts) for name, facts in stored.run.backends.items() if facts.lines_of_code is not None]
     blocks = (Text(NOTE, "intro", on=PAGE), Tabular(text_table(_TITLE, _COLUMNS, rows))) if rows else ()
     return Section("footprint", _TITLE, blocks, link="What it asks of you")
 
 
-def _texts(name: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    shared = facts.get("shared_lines")
-    packages = facts.get("packages")
+def _texts(name: str, facts: BackendFacts) -> tuple[str, ...]:
     return (
         one_line(name),
-        _count(facts.get("lines_of_code")),
-        _count(sum(each for each in shared.values() if isinstance(each, int))) if isinstance(shared, Mapping) else MISSING,
-        _count(facts.get("lines_of_configuration")),
-        _count(len(packages)) if isinstance(packages, Mapping | list) else MISSING,
-        _size(facts.get("size_bytes")),
-        number(facts.get("start_s")) if isinstance(facts.get("start_s"), int | float) else MISSING,
+        _count(facts.lines_of_code),
+        _count(sum(facts.shared_lines.values()) if facts.shared_lines is not None else None),
+        _count(facts.lines_of_configuration),
+        _count(len(facts.versions) if facts.versions else None),
+        size(facts.size_bytes) if facts.size_bytes is not None else MISSING,
+        number(facts.start_s) if facts.start_s is not None else MISSING,
     )
 
 
-def _count(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else MISSING
-
-
-def _size(value: object) -> str:
-    return size(value) if isinstance(value, int | float) else MISSING
+def _count(value: int | None) -> str:
+    return f"{value:,}" if value is not None else MISSING

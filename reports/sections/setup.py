@@ -26,8 +26,8 @@ def section(stored: StoredRun) -> Section:
             ]
     if run.backends:
         blocks.append(Heading("Backends", until=Lean.BACKGROUND))
-    for name, values in run.backends.items():
-        listing = Pairs(tuple(pairs(values)), facts=True)
+    for name, of_backend in run.backends.items():
+        listing = Pairs(tuple(pairs(of_backend.as_dict())), facts=True)
         blocks.append(Details(one_line(name), (listing,), until=Lean.BACKGROUND))
     blocks.append(Heading("How each cell was measured", on=PAGE))
     blocks += [Details(title, (Tabular(table),), on=PAGE) for title, table in method_tables(stored)]

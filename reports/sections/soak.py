@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.contract.records import SoakRow
-from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, by_holder, growths
+from bench.contract.soak_series import by_holder, series_of
+from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, growths
 from reports.charts.soak import Course, files_chart, memory_chart
 from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
 from reports.store.store import StoredRun
@@ -60,13 +61,18 @@ def sentences(rows: Sequence[SoakRow]) -> tuple[str, str]:
     """How long it was, and whether anything grew."""
     holders = by_holder(rows)
     laps = max(len(mine) for mine in holders.values())
-    grown = {holder: growths(mine) for holder, mine in holders.items()}
+    grown = {holder: _growth(mine) for holder, mine in holders.items()}
     return _length(rows, laps, next(iter(holders.values()))), _verdict(grown, laps)
 
 
 def soak_table(rows: Sequence[SoakRow]) -> Table:
     """A row for each holder."""
-    return text_table("Soak", _COLUMNS, [_texts(holder, mine, growths(mine)) for holder, mine in by_holder(rows).items()])
+    return text_table("Soak", _COLUMNS, [_texts(holder, mine, _growth(mine)) for holder, mine in by_holder(rows).items()])
+
+
+def _growth(rows: Sequence[SoakRow]) -> dict[str, Growth]:
+    series = series_of(rows)
+    return growths(series.at_s, series.values)
 
 
 def _length(rows: Sequence[SoakRow], laps: int, suite: Sequence[SoakRow]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import median
-from typing import Any
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import StartRow
 from reports.charts.startup import ANSWER, LAUNCH, PORT, READY, WARM, Timeline, timeline_chart
 from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
@@ -61,12 +61,13 @@ def timelines(rows: Sequence[StartRow]) -> dict[str, Timeline]:
     return dict(sorted(known.items(), key=lambda item: (dict(item[1].ends)[ANSWER], item[0])))
 
 
-def start_table(rows: Sequence[StartRow], backends: Mapping[str, Mapping[str, Any]]) -> Table:
+def start_table(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> Table:
     """A row for each backend."""
     by_backend = _by_backend(rows)
     came = list(timelines(rows))
     order = [*came, *sorted(name for name in by_backend if name not in came)]
-    return text_table("Start-up", _COLUMNS, [_texts(name, by_backend[name], backends.get(name, {})) for name in order])
+    texts = [_texts(name, by_backend[name], backends.get(name, BackendFacts())) for name in order]
+    return text_table("Start-up", _COLUMNS, texts)
 
 
 def _by_backend(rows: Sequence[StartRow]) -> dict[str, list[StartRow]]:
@@ -93,15 +94,14 @@ def _timeline(name: str, rows: Sequence[StartRow]) -> Timeline | None:
     return Timeline(one_line(name), tuple(ends)) if came else None
 
 
-def _texts(name: str, rows: Sequence[StartRow], facts: Mapping[str, Any]) -> tuple[str, ...]:
+def _texts(name: str, rows: Sequence[StartRow], facts: BackendFacts) -> tuple[str, ...]:
     came, launched = (len(_known(rows, field)) for field in ("first_answer_s", "launch_s"))
     steps = (_spread(_known(rows, field), launched) for field in (*_FIELDS.values(), "stop_s"))
-    size_bytes = facts.get("size_bytes")
     return (
         one_line(name),
         (str(came) if came == len(rows) else f"{came} of {len(rows)}") if launched else "not started",
         *steps,
-        size(size_bytes) if isinstance(size_bytes, int | float) else MISSING,
+        size(facts.size_bytes) if facts.size_bytes is not None else MISSING,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Record
 from bench.contract.system import Role
 from reports.sections.load import clients
@@ -93,27 +93,26 @@ def section(stored: StoredRun) -> Section:
     return Section("variants", _TITLE, blocks, link="Variants")
 
 
-def differences(backends: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+def differences(backends: Mapping[str, BackendFacts]) -> tuple[tuple[str, str], ...]:
     """Each variant, and what its setting is."""
-    return tuple((one_line(name), one_line(str(backends[name].get("differs", "")))) for name in _defaults(backends))
+    return tuple((one_line(name), one_line(backends[name].differs or "")) for name in _defaults(backends))
 
 
-def variant_rows(backends: Mapping[str, Mapping[str, Any]], records: Sequence[Record]) -> list[tuple[str, ...]]:
+def variant_rows(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> list[tuple[str, ...]]:
     """The texts of each pair."""
     return [_texts(pair) for sweep in _sweeps(_defaults(backends), records) for pair in sweep]
 
 
-def sentences(backends: Mapping[str, Mapping[str, Any]], records: Sequence[Record]) -> tuple[str, ...]:
+def sentences(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> tuple[str, ...]:
     """Who gains, endpoint by endpoint, and who could not be compared."""
     defaults = _defaults(backends)
     wanted = [r for r in records if r.role == Role.SERVER and r.backend in defaults]
     return tuple(_sentences(list(_sweeps(defaults, records)), wanted))
 
 
-def _defaults(backends: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _defaults(backends: Mapping[str, BackendFacts]) -> dict[str, str]:
     """By variant, the backend that it is a variant of."""
-    known = {name: facts.get("variant_of") for name, facts in backends.items()}
-    return {name: default for name, default in known.items() if isinstance(default, str) and default}
+    return {name: facts.variant_of for name, facts in backends.items() if facts.variant_of}
 
 
 def _sweeps(bases: Mapping[str, str], records: Sequence[Record]) -> Iterator[list[Pair]]:

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
-from bench.contract.npy_header import claimed_array
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
+from bench.contract.tensors import claimed_array
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -138,8 +139,9 @@ def run_from_document(document: Any, source: str) -> Run:
         raise BadInput(f"{source} is damaged: expected a run with {', '.join(RUN_KEYS)}; missing or wrong: {wrong}.")
     head = document["run"]
     return Run(
-        **{key: head[key] for key in ("id", "started_utc", "command", "engine", "options", "backends")},
+        **{key: head[key] for key in ("id", "started_utc", "command", "engine", "options")},
         **{key: document[key] for key in ("environment", "dataset", "model")},
+        backends={name: BackendFacts.from_dict(facts) for name, facts in head["backends"].items()},
         warnings=tuple(head["warnings"]),
         study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
         confusion=Confusion.from_dict(head["confusion"]) if head.get("confusion") else None,

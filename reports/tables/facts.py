@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.contract.backend_facts import BackendFacts
 from reports.tables.clean_text import cut, one_line
 from reports.tables.numbers import number, size
 
@@ -44,7 +45,6 @@ def _text(name: str, value: object) -> str:
     return cut(str(value), _LONGEST_TEXT) or "none"
 
 
-def sets_of(facts: Mapping[str, object]) -> tuple[str, ...]:
+def sets_of(facts: BackendFacts) -> tuple[str, ...]:
     """The sets that a backend belongs to; none where they were not recorded."""
-    sets = facts.get("sets")
-    return tuple(one_line(str(name)) for name in sets) if isinstance(sets, list | tuple) else ()
+    return tuple(map(one_line, facts.sets or ()))

@@ -13,7 +13,7 @@ from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
 from bench.load.scheduler import Settings
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from tests.bench.scripted import PREDICT, ScriptedSystem, little_dataset, measuring
 
@@ -39,7 +39,7 @@ def exchange(system: ScriptedSystem, body: bytes, headers: tuple[tuple[str, str]
 
 def probe() -> Probe:
     """Asks for the little dataset's first image."""
-    return Probe(PayloadPress(little_dataset(), PREDICT), [1])
+    return Probe(PayloadFactory(little_dataset(), PREDICT), [1])
 
 
 def measured(systems: Mapping[str, ScriptedSystem], max_time_s: float) -> dict[str, Record]:

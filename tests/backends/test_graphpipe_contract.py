@@ -22,9 +22,9 @@ from bench.load.scheduler import Settings
 from bench.protocols import codec
 from bench.transports.connect import open_transport
 from bench.transports.http import HttpTransport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from tests.bench.scripted import CLASSES, IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, measuring
 from tests.standins.graphpipe import GraphPipeServer, graphpipe
 
@@ -87,7 +87,7 @@ def exchange(server: GraphPipeServer, body: bytes) -> bytes:
 
 def probe() -> Probe:
     """Asks for the little dataset's first image."""
-    return Probe(PayloadPress(little_dataset(), PREDICT), [1])
+    return Probe(PayloadFactory(little_dataset(), PREDICT), [1])
 
 
 def test_it_is_ready_when_it_answers_rightly(server: GraphPipeServer) -> None:

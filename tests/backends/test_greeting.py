@@ -9,9 +9,9 @@ import pytest
 
 from bench.contract.scenarios import Arrival
 from bench.contract.wire import Endpoint, Payload
-from bench.load.connection_pool import Crowd
+from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import run_schedule, schedule
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.protocols import codec
 from bench.transports.http import HttpTransport
 from tests.backends.launch import running, some_images, tiny_model
@@ -25,10 +25,10 @@ def test_open_connections_that_wait_for_their_turn_hold_up_nobody(tmp_path: Path
         endpoint = Endpoint("flask", "raw", "raw-float32", server.path("raw"), server.port, "127.0.0.1")
         body, content_type, _ = codec("raw-float32").encode(some_images(1))
         transports = [HttpTransport(endpoint) for _ in range(16)]
-        feed = CyclingFeed([Payload(body, content_type, (0,))], transports[0].prepare)
+        source = CyclingPayloads([Payload(body, content_type, (0,))], transports[0].prepare)
         plan = schedule(Arrival.CONSTANT, 6.0, lead_in_s=0.1, window_s=1.0, rng=np.random.default_rng(1))
-        crowd = Crowd(transports)
-        done = run_schedule(crowd, feed.sendings(0), plan, connections=16)
-        crowd.close()
+        pool = ConnectionPool(transports)
+        done = run_schedule(pool, source.requests(0), plan, connections=16)
+        pool.close()
     assert done.error is None
     assert len(done.duration_s) == done.scheduled == 6

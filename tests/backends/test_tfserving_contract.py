@@ -20,7 +20,7 @@ from bench.protocols import _tfserving_pb2 as messages
 from bench.protocols import codec
 from bench.transports.connect import open_transport
 from fixtures.fleet.readiness import check_status
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from tests.backends.contract import exchange, measured, probe, started, unloading, wrong_once
 from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset
 from tests.standins.tfserving import TfServing, tfserving

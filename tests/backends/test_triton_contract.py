@@ -14,7 +14,7 @@ from bench.contract.records import Verdict
 from bench.contract.wire import Endpoint
 from bench.protocols import codec
 from fixtures.fleet.readiness import check_status
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from tests.backends.contract import exchange, measured, probe, started, unloading, wrong_once
 from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset
 from tests.standins.tfserving import tfserving

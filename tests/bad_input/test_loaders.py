@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bench.contract.errors import BadInput
 from bench.contract.records import Record, Samples
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from reports.across_runs.comparison import compare
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_comparison, render_markdown

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bench.contract.options import OptionGroup
+from bench.session.options import MeasuringOptions
+from fixtures.options import PreparingOptions
+from reports.plugin import ReportOptions
 from tests.bad_input import files, options, results
 from tests.bad_input.case import Case
 from tests.bad_input.jobs import Job, Outcomes, assert_refused, outcomes_of
@@ -54,9 +57,8 @@ def test_bad_input_is_told_clearly(case: Case, outcomes: Outcomes) -> None:
 
 def test_every_option_is_in_the_table() -> None:
     """One that is added gets its entries; switches take no value."""
-    root = Path(__file__).parents[2]
-    plugins = [(root / package / "plugin.py").read_text() for package in ("bench", "fixtures", "reports")]
-    declared = {flag for text in plugins for flag in re.findall(r'add_option\(\s*parser,\s*"(--[a-z-]+)"', text)}
+    groups: tuple[type[OptionGroup], ...] = (MeasuringOptions, PreparingOptions, ReportOptions)
+    declared = {each.flag for group in groups for each in group.declared().values() if not each.is_switch}
     tried = {argument.partition("=")[0] for case in options.cases() for argument in case.arguments}
     tried |= {argument.partition("=")[0] for case in files.cases() for argument in case.arguments}
     assert len(declared) > 15

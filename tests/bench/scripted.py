@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bench.analysis.base_cell import RatioTo
+from bench.analysis.standings import RatioTo
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed, ExchangeError
 from bench.contract.records import Record, Samples
-from bench.contract.resource_usage import Holdings, own_holdings
+from bench.contract.resource_usage import ResourceUsage, own_resource_usage
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Absence, Backend, Dataset, Instance, Model, Probe, Role, SystemUnderTest, Usage
 from bench.contract.tensors import FloatArray, Predictor
@@ -74,7 +75,7 @@ class ScriptedSystem:
         self.backend = backend
         self.endpoints: Mapping[str, Endpoint] = {backend.endpoints[0].name: endpoint or backend.endpoints[0]}
         self.predictor = predictor
-        self.facts: Mapping[str, object] = {}
+        self.facts = BackendFacts()
         self.alive = True
         self.log = ""
         self.paused = False
@@ -96,8 +97,8 @@ class ScriptedSystem:
     def peak_memory_bytes(self) -> int | None:
         return 123_000_000
 
-    def holdings(self) -> Holdings | None:
-        return own_holdings()
+    def resource_usage(self) -> ResourceUsage | None:
+        return own_resource_usage()
 
     def pause(self) -> None:
         self._obey("pause")
@@ -133,7 +134,7 @@ class ScriptedFleet:
     def another(self, name: str) -> contextlib.AbstractContextManager[Instance]:
         raise BackendFailed(f"{name}: is not started again here")
 
-    def belongings(self) -> int:
+    def owned_count(self) -> int:
         return len(self.running)
 
     def start(self, names: Collection[str], probe: Probe) -> None:

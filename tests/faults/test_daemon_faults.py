@@ -24,7 +24,8 @@ from fixtures.engines.docker import docker as docker_module
 from fixtures.fleet.fleet import LocalFleet
 from fixtures.host.run_identity import RUN_LABEL, Owner
 from fixtures.plugin import BACKENDS
-from fixtures.specs.spec import BackendSpec, load_spec
+from fixtures.specs.manifest import load_spec
+from fixtures.specs.spec import BackendSpec
 from reports.store.store import RunStore, load_run
 from tests.bench.scripted import little_dataset, plan_of
 from tests.faults.own_daemon import OwnDaemon, own_daemon

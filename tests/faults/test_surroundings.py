@@ -21,7 +21,8 @@ from bench.contract.scenarios import Scenario
 from bench.load.scheduler import Settings
 from fixtures.engines.process.process import ProcessEngine
 from fixtures.engines.venv import PIP_RETRIES
-from fixtures.specs.spec import BackendSpec, load_spec
+from fixtures.specs.manifest import load_spec
+from fixtures.specs.spec import BackendSpec
 from reports.store.store import RECORDS, RunStore, load_run
 from tests.bench.scripted import right, world
 from tests.fixtures.launching import an_engine

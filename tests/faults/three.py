@@ -19,14 +19,15 @@ from bench.contract.records import Record, Samples, Verdict
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Model
 from bench.experiments.scenario_runner import Campaigns
-from bench.load.connection_pool import Crowd
+from bench.load.connection_pool import ConnectionPool
 from bench.load.scheduler import Settings
 from bench.machine import idle_cpu
 from bench.transports.http import HttpTransport
 from fixtures.engines.base import Engine, EngineSettings
 from fixtures.engines.process import process_server
 from fixtures.fleet.fleet import LocalFleet
-from fixtures.specs.spec import BackendSpec, load_spec
+from fixtures.specs.manifest import load_spec
+from fixtures.specs.spec import BackendSpec
 from tests.bench.scripted import CLASSES, PREDICT, WEIGHTS, WIDTH, little_dataset, plan_of
 
 SINGLE = Scenario("single", batch_size=1)
@@ -86,7 +87,7 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     So that many faults fit into a minute.
     """
     monkeypatch.setattr(bench.transports.connect, "HttpTransport", partial(HttpTransport, deadline_s=DEADLINE_S))
-    monkeypatch.setattr(bench.experiments.lane_builder, "Crowd", partial(Crowd, deadline_s=DEADLINE_S))
+    monkeypatch.setattr(bench.experiments.lane_builder, "Crowd", partial(ConnectionPool, deadline_s=DEADLINE_S))
     monkeypatch.setattr(idle_cpu, "_SETTLE_S", 0.05)
     monkeypatch.setattr(idle_cpu, "_WINDOW_S", 0.2)
     monkeypatch.setattr(process_server, "_TERM_S", 0.3)

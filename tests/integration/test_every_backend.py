@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.analysis.base_cell import RatioTo
+from bench.analysis.standings import RatioTo
 from bench.contract.cells import Cell
 from bench.contract.errors import ErrorStatus
 from bench.contract.records import Record, Verdict
@@ -33,7 +33,7 @@ from bench.protocols import codec
 from bench.protocols._inference_pb2 import ModelInferResponse
 from bench.transports.connect import open_transport
 from bench.transports.grpc import GrpcTransport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from fixtures.dataset.emnist import load_emnist
 from fixtures.engines.base import EngineSettings
@@ -46,7 +46,8 @@ from fixtures.host.cache import cache_root
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.exports import Exports
 from fixtures.model.load import load_model
-from fixtures.specs.spec import BackendSpec, load_specs
+from fixtures.specs.catalogue import load_specs
+from fixtures.specs.spec import BackendSpec
 from tests.backends.launch import listening
 
 pytestmark = [
@@ -84,15 +85,15 @@ def settings() -> EngineSettings:
 
 
 @pytest.fixture(scope="module")
-def press(model: Model) -> PayloadPress:
+def factory(model: Model) -> PayloadFactory:
     """The synthetic images: the answers are held against the model's, whatever it is asked."""
-    return PayloadPress(load_emnist(None, allow_download=False, say=print), model.predictor)
+    return PayloadFactory(load_emnist(None, allow_download=False, say=print), model.predictor)
 
 
 @pytest.fixture(scope="module")
-def exports(model: Model, press: PayloadPress, settings: EngineSettings) -> Exports:
+def exports(model: Model, factory: PayloadFactory, settings: EngineSettings) -> Exports:
     """The formats that some of them serve."""
-    return Exports(model, press.dataset.images, settings)
+    return Exports(model, factory.dataset.images, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class House:
 
     model: Model
     settings: EngineSettings
-    press: PayloadPress
+    factory: PayloadFactory
     exports: Exports
 
     def fleet(self, *specs: BackendSpec) -> LocalFleet:
@@ -126,20 +127,20 @@ class House:
             emit_disagreements=lambda found: None,
             emit_gate=lambda rows: None,
         )
-        return Campaigns(plan, fleet, self.press.dataset, self.model), records
+        return Campaigns(plan, fleet, self.factory.dataset, self.model), records
 
 
 @pytest.fixture(scope="module")
-def house(model: Model, settings: EngineSettings, press: PayloadPress, exports: Exports) -> House:
+def house(model: Model, settings: EngineSettings, factory: PayloadFactory, exports: Exports) -> House:
     """All of it."""
-    return House(model, settings, press, exports)
+    return House(model, settings, factory, exports)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
     """1, 3 and 128 images through every endpoint, on loopback alone; after its stop no process, port or file of it is left."""
     with leaving_nothing(house) as look, house.fleet(SPECS[name]) as fleet:
-        fleet.start([name], Probe(house.press, [1]))
+        fleet.start([name], Probe(house.factory, [1]))
         refuse_absence(fleet.absent.get(name))
         look(fleet)
         server = fleet.running[name]
@@ -147,8 +148,8 @@ def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
         assert listening(with_relatives([server.pid, *marked(house.settings.run.variables)])) == {"127.0.0.1"}
         for endpoint in server.endpoints.values():
             for batch_size in (1, 3, 128):
-                payload = house.press.book(codec(endpoint.protocol), batch_size).payloads[0]
-                expected = house.model.predictor(house.press.dataset.images[list(payload.indices)])
+                payload = house.factory.payload_set(codec(endpoint.protocol), batch_size).payloads[0]
+                expected = house.model.predictor(house.factory.dataset.images[list(payload.indices)])
                 assert len(expected) == batch_size
                 np.testing.assert_allclose(answer(server, endpoint, payload), expected, atol=MAX_ABS_DIFF)
         look(fleet)
@@ -158,10 +159,10 @@ def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
 def test_it_takes_any_value_and_large_requests(house: House, name: str) -> None:
     """Seconds since 1970 are values like others; 9 MiB go through every binary endpoint."""
     with house.fleet(SPECS[name]) as fleet:
-        fleet.start([name], Probe(house.press, [1]))
+        fleet.start([name], Probe(house.factory, [1]))
         refuse_absence(fleet.absent.get(name))
         server = fleet.running[name]
-        few = house.press.dataset.images[:3]
+        few = house.factory.dataset.images[:3]
         many = np.resize(few, (NINE_MIB_IMAGES, few.shape[1]))
         for endpoint in server.endpoints.values():
             asked = [few * SECONDS_SINCE_1970, *([] if "json" in endpoint.protocol else [many])]
@@ -176,7 +177,7 @@ def test_it_takes_any_value_and_large_requests(house: House, name: str) -> None:
 def test_it_answers_our_transport_as_it_answers_grpcs(house: House, name: str) -> None:
     """The same message gets the same answer, and a bad one the same code, whichever client asks."""
     with house.fleet(SPECS[name]) as fleet:
-        fleet.start([name], Probe(house.press, [1]))
+        fleet.start([name], Probe(house.factory, [1]))
         refuse_absence(fleet.absent.get(name))
         server = fleet.running[name]
         endpoint = server.endpoints["grpc"]
@@ -187,10 +188,10 @@ def test_it_answers_our_transport_as_it_answers_grpcs(house: House, name: str) -
             transport = GrpcTransport(endpoint)
             transport.connect()
             for rows in (1, 128, NINE_MIB_IMAGES):
-                body, content_type, _ = wire.encode(np.resize(house.press.dataset.images, (rows, house.model.input_width)))
+                body, content_type, _ = wire.encode(np.resize(house.factory.dataset.images, (rows, house.model.input_width)))
                 ours = transport.exchange(transport.prepare(Payload(body, content_type, tuple(range(rows)))))
                 assert without_id(ours) == without_id(call(body, timeout=30))
-            for bad in (b"garbage", wire.encode(house.press.dataset.images[:1, 1:].copy())[0]):
+            for bad in (b"garbage", wire.encode(house.factory.dataset.images[:1, 1:].copy())[0]):
                 with pytest.raises(grpc.RpcError) as theirs:
                     call(bad, timeout=30)
                 with pytest.raises(ErrorStatus, match=f"gRPC status {theirs.value.code().name}"):
@@ -210,7 +211,7 @@ def without_id(answer: bytes) -> bytes:
 def test_a_variant_gives_everybody_their_own(house: House, name: str) -> None:
     """Many clients at once, of 1, 3 and 128 images: none gets another's answer."""
     with house.fleet(SPECS[name]) as fleet:
-        fleet.start([name], Probe(house.press, [1]))
+        fleet.start([name], Probe(house.factory, [1]))
         refuse_absence(fleet.absent.get(name))
         server = fleet.running[name]
         for endpoint in server.endpoints.values():
@@ -313,12 +314,12 @@ def answer(server: SystemUnderTest, endpoint: Endpoint, payload: Payload) -> Flo
 def conversation(house: House, server: SystemUnderTest, endpoint: Endpoint, place: int) -> list[str]:
     """One client's requests over one connection, and what was wrong with their answers."""
     wire, problems = codec(endpoint.protocol), []
-    payloads = house.press.book(wire, (1, 1, 3, 128)[place % 4]).payloads
+    payloads = house.factory.payload_set(wire, (1, 1, 3, 128)[place % 4]).payloads
     transport = open_transport(server, endpoint)
     try:
         for turn in range(TURNS):
             payload = payloads[(7 * place + turn) % len(payloads)]
-            expected = house.model.predictor(house.press.dataset.images[list(payload.indices)])
+            expected = house.model.predictor(house.factory.dataset.images[list(payload.indices)])
             transport.ensure_connected()
             try:
                 scores = wire.decode(transport.exchange(transport.prepare(payload)))

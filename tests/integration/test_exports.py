@@ -23,7 +23,8 @@ from fixtures.host.cache import cache_root
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.exports import EXPORTERS, MAX_ABS_DIFF, Exports
 from fixtures.model.load import load_model
-from fixtures.specs.spec import EXPORT_SCRIPT, load_specs
+from fixtures.specs.catalogue import load_specs
+from fixtures.specs.manifest import EXPORT_SCRIPT
 
 pytestmark = [
     pytest.mark.integration,

@@ -18,7 +18,7 @@ from bench.contract.system import Model
 from bench.contract.wire import Endpoint
 from bench.protocols import codec
 from bench.transports.connect import open_transport
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from fixtures.engines.base import EngineSettings
 from fixtures.engines.process.process import ProcessEngine
@@ -26,7 +26,7 @@ from fixtures.fleet.fleet import LocalFleet
 from fixtures.host.cache import cache_root
 from fixtures.host.run_identity import RunIdentity
 from fixtures.model.load import load_model
-from fixtures.specs.spec import load_spec
+from fixtures.specs.manifest import load_spec
 from tests.bench.scripted import ScriptedSystem, little_dataset
 from tests.standins.triton import METHOD, triton
 from tests.standins.triton_model import ServedModel
@@ -57,7 +57,7 @@ def pair(model: Model) -> Iterator[Pair]:
     dataset = replace(little_dataset(), images=np.random.default_rng(0).random((24, WIDTH), dtype=np.float32))
     with ExitStack() as stack:
         fleet = stack.enter_context(LocalFleet([spec], ProcessEngine(settings), model, settings))
-        fleet.start([spec.name], Probe(PayloadPress(dataset, model.predictor), [1]))
+        fleet.start([spec.name], Probe(PayloadFactory(dataset, model.predictor), [1]))
         if spec.name in fleet.absent:
             pytest.skip(fleet.absent[spec.name].reason)
         standin = stack.enter_context(triton(ServedModel(model.predictor, WIDTH)))
@@ -113,11 +113,11 @@ def test_both_answer_alike(pair: Pair, model: Model, name: str, batch_size: int)
     dataset = replace(little_dataset(), images=images, labels=np.zeros(batch_size, dtype=np.int64))
     for endpoints in pair:
         endpoint = endpoints[name]
-        book = PayloadPress(dataset, model.predictor).book(codec(endpoint.protocol), batch_size)
+        payload_set = PayloadFactory(dataset, model.predictor).payload_set(codec(endpoint.protocol), batch_size)
         transport = open_transport(ScriptedSystem(load_spec(MANIFEST).backend, endpoint), endpoint)
         transport.connect()
         try:
-            scores = book.codec.decode(transport.exchange(transport.prepare(book.payloads[0])))
+            scores = payload_set.codec.decode(transport.exchange(transport.prepare(payload_set.payloads[0])))
         finally:
             transport.close()
         np.testing.assert_allclose(scores, model.predictor(images), atol=1e-5)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract.gate_rows import GateOutcome, GateRow
 from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, Verdict
@@ -113,17 +114,16 @@ def a_run(**changes: Any) -> Run:
         model={"name": "emnist-mlp", "sha256": "cd" * 32, "metrics": {"accuracy": 0.8431, "per_class": list(range(62))}},
         options={"backend": "default", "engine": "auto"},
         backends={
-            "flask": {
-                "summary": "Flask under gunicorn",
-                "sets": ["default", "light"],
-                "versions": {"flask": "3.1"},
-                "size_bytes": 162e6,
-                "start_s": 0.91,
-                "lines_of_code": 8,
-                "lines_of_configuration": 31,
-                "shared_lines": {"serving/wire.py": 60, "serving/flask_app.py": 40},
-                "packages": {"flask": "3.1", "numpy": "2.4.6"},
-            }
+            "flask": BackendFacts(
+                summary="Flask under gunicorn",
+                sets=("default", "light"),
+                versions={"flask": "3.1", "numpy": "2.4.6"},
+                size_bytes=162_000_000,
+                start_s=0.91,
+                lines_of_code=8,
+                lines_of_configuration=31,
+                shared_lines={"serving/wire.py": 60, "serving/flask_app.py": 40},
+            )
         },
         confusion=a_confusion(),
         disagreements=some_disagreements(),

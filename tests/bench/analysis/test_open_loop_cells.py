@@ -17,9 +17,9 @@ from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns
 from bench.load import slo_search
 from bench.load.closed_loop import Slice
-from bench.load.connection_pool import Crowd
-from bench.load.load_patterns import Peak
-from bench.load.payload_sources import CyclingFeed
+from bench.load.connection_pool import ConnectionPool
+from bench.load.payload_sources import CyclingPayloads
+from bench.load.scheduled_load import Peak
 from bench.load.scheduler import Settings
 from bench.statistics.histogram import decode
 from tests.bench.experiments.test_resume import a_run
@@ -124,7 +124,7 @@ def test_more_than_the_server_carries_is_saturated() -> None:
 def test_a_server_that_is_asked_for_far_too_much_has_an_end_and_no_percentiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """None of the requests in the window is answered in time: SATURATED, for nothing is wrong with what it did answer."""
     monkeypatch.setattr("bench.load.open_loop._PATIENCE", 0.2)
-    monkeypatch.setattr("bench.load.load_patterns._PEAK_CLIENTS", (1,))
+    monkeypatch.setattr("bench.load.scheduled_load._PEAK_CLIENTS", (1,))
     scenario = open_loop_scenario(Arrival.CONSTANT, rate_per_s=1000)
     with world({"a": resting(0.02)}, scenario, Settings(max_time_s=0.1)) as (campaigns, cells, records):
         campaigns.result(cells["a"])
@@ -136,15 +136,15 @@ def test_a_peak_that_an_error_cut_short_is_looked_for_again(monkeypatch: pytest.
     """Else the endpoint's next cells would be offered parts of what one client sees, and be none the worse for it."""
     tries: list[int] = []
 
-    def tried(crowd: Crowd, clients: int, feed: object, *, slice_s: float) -> Slice:
+    def tried(pool: ConnectionPool, clients: int, source: object, *, slice_s: float) -> Slice:
         tries.append(clients)
         return Slice(error=ConnectionLost("once")) if len(tries) == 2 else Slice(seconds=1.0, exchanges=clients)
 
-    monkeypatch.setattr("bench.load.load_patterns.run_clients", tried)
-    peak, feed = Peak(Crowd([])), CyclingFeed([], lambda payload: payload)
-    for found in (False, True, True):
-        list(peak.find(feed, 24))
-        assert peak.found is found
+    monkeypatch.setattr("bench.load.scheduled_load.run_clients", tried)
+    peak, source = Peak(ConnectionPool([])), CyclingPayloads([], lambda payload: payload)
+    for known in (False, True, True):
+        list(peak.find_clients(source, 24))
+        assert peak.known is known
     assert tries == [1, 4, 16, 64] * 2
     assert peak.clients == 64
 
@@ -173,7 +173,7 @@ def test_the_search_says_how_much_a_server_carries_under_a_limit(monkeypatch: py
 
 def test_a_server_too_slow_for_the_search_is_not_said_to_hold_its_limit_at_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some 20 requests of 20 ms cannot show a 99th percentile: that is no rate of 0, nor the client's fault."""
-    monkeypatch.setattr("bench.load.load_patterns.LONGEST_PROBE_S", 0.5)
+    monkeypatch.setattr("bench.load.scheduled_load.LONGEST_PROBE_S", 0.5)
     with world({"a": resting(0.02)}, slo_scenario(5.0), Settings(max_time_s=0.3)) as (campaigns, cells, records):
         campaigns.result(cells["a"])
     record, samples = records["a"]

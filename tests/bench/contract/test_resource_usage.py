@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.resource_usage import held_bytes, holdings_of, own_holdings
+from bench.contract.resource_usage import held_bytes, own_resource_usage, resource_usage_of
 
 MIB = 2**20
 
@@ -56,19 +56,19 @@ def test_files_threads_and_processes_are_counted() -> None:
         ended.wait()
         assert process.stdout is not None
         process.stdout.readline()
-        seen = holdings_of([process.pid, ended.pid])
+        seen = resource_usage_of([process.pid, ended.pid])
         process.kill()
     assert (seen.processes, seen.threads, seen.files) == (1, 3, 13)
 
 
 def test_what_was_given_back_is_not_held() -> None:
     """Neither garbage in a circle, nor what the allocator keeps in reserve: a hundred MiB in pieces that it would keep."""
-    before = own_holdings().memory_bytes
+    before = own_resource_usage().memory_bytes
     circle: list[object] = [bytes(20_000) for _ in range(5_000)]
     circle.append(circle)
     pinned = bytes(20_000)
     del circle
-    after = own_holdings().memory_bytes
+    after = own_resource_usage().memory_bytes
     assert len(pinned) == 20_000
     assert before is not None
     assert after is not None
@@ -85,6 +85,6 @@ def test_what_the_kernel_does_not_tell_is_none(monkeypatch: pytest.MonkeyPatch) 
         return real(path)
 
     monkeypatch.setattr(Path, "iterdir", refusing)
-    seen = own_holdings()
+    seen = own_resource_usage()
     assert seen.files is None
     assert (seen.processes, seen.threads > 0) == (1, True)

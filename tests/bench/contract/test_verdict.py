@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 DECIDES = {
     "bench/contract/records.py",
     "bench/analysis/verdicts.py",
-    "bench/analysis/compared_cells.py",  # an A/A copy's findings become evidence of its server
+    "bench/analysis/gate.py",  # an A/A copy's findings become evidence of its server
     "bench/experiments/scenario_runner.py",  # what never ran has no evidence to decide by
 }
 

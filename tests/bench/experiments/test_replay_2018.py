@@ -21,7 +21,7 @@ from bench.experiments.replay_2018 import SYSTEMS, StudyCell, StudyPlan, StudyRe
 from bench.load.scheduler import Settings
 from bench.machine import idle_cpu
 from bench.protocols import codec
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from tests.bench.scripted import IMAGES, PREDICT, ScriptedFleet, ScriptedSystem, little_dataset
 from tests.bench.sockets import ok, read_request, serving
 
@@ -65,7 +65,7 @@ def replaying(
         cells = replayed_cells([Cell(each, each.endpoints[0], scenario) for each in declared])
         plan = StudyPlan(cells, Settings(max_time_s=0.1), 0, smoke, say=lambda text: None, emit=emitted.append)
         fleet = ScriptedFleet(systems, {"tensorflow-serving": Absence("no registry answers")})
-        yield StudyReplay(plan, fleet, PayloadPress(little_dataset(), PREDICT)), cells, emitted
+        yield StudyReplay(plan, fleet, PayloadFactory(little_dataset(), PREDICT)), cells, emitted
 
 
 def test_each_step_is_measured_for_systems_that_run_and_absent_ones_say_why() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.verdicts import INTERRUPTED
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
@@ -23,6 +24,8 @@ from tests.bench.scripted import Records, ScriptedSystem, measuring, right, scri
 
 SINGLE = Scenario("single", batch_size=1)
 QUICK = Settings(max_time_s=0.2)
+FREE = {"strict"}
+"""Options that a resumed run may have otherwise."""
 
 
 def a_run(**changes: Any) -> Run:
@@ -170,9 +173,9 @@ def test_disagreements_and_facts_come_with_their_cells() -> None:
     with servers("a", "b") as systems:
         before, _ = measured(systems, "a")
     found = [Disagreement(f"{name}-raw-single", 1, "A", "B", 0.5, "C", 0.5, 1, excused=False) for name in "ab"]
-    run = earlier(before, "a", disagreements=tuple(found), backends={"a": {"size_bytes": 1}})
+    run = earlier(before, "a", disagreements=tuple(found), backends={"a": BackendFacts(size_bytes=1)})
     assert Resume(run).disagreements == found[:1]
-    assert Resume(run).facts == {"a": {"size_bytes": 1}}
+    assert Resume(run).facts == {"a": BackendFacts(size_bytes=1)}
 
 
 def test_the_replay_is_taken_over_scenario_by_scenario() -> None:
@@ -223,19 +226,19 @@ def test_accuracy_is_nobodys_yardstick() -> None:
 def test_what_was_measured_on_something_else_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
     """One line for each thing that differs, and the command that the run was."""
     with pytest.raises(BadInput) as raised:
-        Resume(earlier({})).check(a_run(**changes))
+        Resume(earlier({})).check(a_run(**changes), FREE)
     said = str(raised.value)
     assert words in said
     assert "out/earlier" in said
     assert a_run().command in said
-    assert len(differences(a_run(), a_run(**changes))) == 1
+    assert len(differences(a_run(), a_run(**changes), FREE)) == 1
 
 
 def test_the_same_machine_code_model_and_options_are_resumed() -> None:
     """Also where JSON made lists of tuples, where only what fails a test differs, and where a kernel kept some more memory."""
     environment = {**a_run().environment, "server_cpus": (0,), "memory_bytes": 7_990_000_000}
     now = a_run(options={**a_run().options, "strict": True}, environment=environment)
-    Resume(earlier({})).check(now)
+    Resume(earlier({})).check(now, FREE)
 
 
 def test_a_run_that_does_not_know_its_code_is_refused() -> None:
@@ -258,7 +261,7 @@ def test_what_is_taken_over_and_what_is_missing_is_said() -> None:
     """Before anything is measured, with the yardsticks, and the backends that are not asked for any more."""
     with servers("a", "b") as systems:
         before, _ = measured(systems, "a")
-        resume = Resume(earlier(before, "a", backends={"a": {}, "z": {}}))
+        resume = Resume(earlier(before, "a", backends={"a": BackendFacts(), "z": BackendFacts()}))
         _, cells, _ = measuring(dict(systems), SINGLE, QUICK, resume=resume)
     taken, missing, again, unselected = resume.told(list(cells.values()))
     assert taken == "resume: 1 cells taken over from out/earlier: a-raw-single"
@@ -272,11 +275,11 @@ def test_a_backend_that_is_installed_otherwise_by_now_is_told() -> None:
     """Only where cells of it were taken over, and of what is known both times; what is the same says nothing."""
     with servers("a", "b") as systems:
         before, _ = measured(systems, "a")
-    facts = {"versions": {"numpy": "2.0"}, "image": "a:1", "hashes": "checked", "size_bytes": 1}
+    facts = BackendFacts(versions={"numpy": "2.0"}, image="a:1", hashes="checked", size_bytes=1)
     resume = Resume(earlier(before, "a", backends={"a": facts, "b": facts}))
-    same = {name: {**facts, "size_bytes": 2} for name in "ab"}
+    same = dict.fromkeys("ab", replace(facts, size_bytes=2))
     assert len(resume.warnings((), same)) == 1, "the head alone"
-    other = {name: {"versions": {"numpy": "2.1"}, "image_digest": "x", "image": "a:1"} for name in "ab"}
+    other = dict.fromkeys("ab", BackendFacts(versions={"numpy": "2.1"}, image_digest="x", image="a:1"))
     _, changed = resume.warnings((), other)
     assert changed.startswith("a: its cells taken over were measured with another installation")
     assert 'versions: {"numpy": "2.0"} then, {"numpy": "2.1"} now' in changed

@@ -19,7 +19,7 @@ from bench.load.closed_loop import run_slice
 from bench.load.scheduler import Settings
 from bench.machine.host import EnergyClock
 from bench.protocols.raw_float32 import CODEC
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from tests.bench.scripted import IMAGES, PREDICT, Handler, ScriptedSystem, measuring, right, scripted, spend, world
 
 SINGLE = Scenario("single", batch_size=1)
@@ -184,10 +184,10 @@ def test_a_server_that_stops_answering_is_given_up() -> None:
 def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """How many a slice needs is known from the answers before it: without any it is not for 20 ms of instant answers."""
     made: list[None] = []
-    plain = PayloadPress.fresh
+    plain = PayloadFactory.fresh
 
-    def counting(press: PayloadPress, codec: Codec, batch_size: int) -> Callable[[], Payload]:
-        make = plain(press, codec, batch_size)
+    def counting(factory: PayloadFactory, codec: Codec, batch_size: int) -> Callable[[], Payload]:
+        make = plain(factory, codec, batch_size)
 
         def counted() -> Payload:
             made.append(None)
@@ -195,7 +195,7 @@ def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: py
 
         return counted
 
-    monkeypatch.setattr(PayloadPress, "fresh", counting)
+    monkeypatch.setattr(PayloadFactory, "fresh", counting)
     with world({"bad": after(IMAGES // 2, failing(1))}, SINGLE, QUICK) as (campaigns, cells, records):
         campaigns.result(cells["bad"])
         assert records["bad"][0].verdict is Verdict.FAILED

@@ -20,7 +20,7 @@ from bench.experiments import start_timing
 from bench.experiments.start_timing import knock, undisturbed_s, warm_at
 from bench.experiments.startup import StartPlan, StartUps, starts_of
 from bench.protocols.raw_float32 import CODEC
-from bench.verification.payloads import PayloadPress
+from bench.verification.payloads import PayloadFactory
 from tests.bench.scripted import PREDICT, ScriptedFleet, ScriptedSystem, asked, backend, little_dataset, right
 from tests.bench.sockets import answering, ok, serving
 
@@ -120,7 +120,7 @@ def starting(
             say=lambda text: None,
             emit=emitted.append,
         )
-        yield StartUps(plan, fleet, PayloadPress(little_dataset(), PREDICT)), emitted
+        yield StartUps(plan, fleet, PayloadFactory(little_dataset(), PREDICT)), emitted
 
 
 def test_each_start_has_its_steps_in_order_and_is_stopped() -> None:

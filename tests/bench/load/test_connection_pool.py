@@ -17,9 +17,9 @@ from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout
 from bench.contract.wire import Endpoint, Payload
 from bench.load import closed_loop
 from bench.load.closed_loop import run_clients
-from bench.load.connection_pool import Crowd
+from bench.load.connection_pool import ConnectionPool
 from bench.load.load_patterns import mixing_s
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
 from bench.transports.http import HttpTransport
 from tests.bench.sockets import Script, answering, ok, read_request, serving
 
@@ -27,15 +27,15 @@ PAYLOADS = [Payload(bytes([65 + n]), "text/plain", (n,)) for n in range(7)]
 
 
 @contextlib.contextmanager
-def crowd_of(count: int, script: Script, deadline_s: float = 5.0) -> Iterator[tuple[Crowd, CyclingFeed]]:
+def pool_of(count: int, script: Script, deadline_s: float = 5.0) -> Iterator[tuple[ConnectionPool, CyclingPayloads]]:
     """So many connections to a scripted server, and what is sent on them."""
     with serving(script) as endpoint:
         transports = [HttpTransport(endpoint, deadline_s=deadline_s) for _ in range(count)]
-        crowd = Crowd(transports, deadline_s=deadline_s)
+        pool = ConnectionPool(transports, deadline_s=deadline_s)
         try:
-            yield crowd, CyclingFeed(PAYLOADS, crowd.prepare)
+            yield pool, CyclingPayloads(PAYLOADS, pool.prepare)
         finally:
-            crowd.close()
+            pool.close()
 
 
 def echo(body: bytes) -> bytes:
@@ -72,8 +72,8 @@ class Census:
 def test_each_answer_belongs_to_its_payload_and_all_clients_are_at_it() -> None:
     """Five clients keep five requests going; every answer is that of the payload which was sent on its connection."""
     census = Census()
-    with crowd_of(5, census.script) as (crowd, feed):
-        done = run_clients(crowd, 5, feed.sendings(0), slice_s=0.1)
+    with pool_of(5, census.script) as (pool, source):
+        done = run_clients(pool, 5, source.requests(0), slice_s=0.1)
     assert done.error is None
     assert all(body == PAYLOADS[index].body for index, body in done.answers)
     assert census.most_at_once == census.most_connections == 5
@@ -97,8 +97,8 @@ def test_a_request_that_outlasts_the_window_is_timed_to_its_end() -> None:
             time.sleep({2: 0.03, 3: 0.5}.get(number, 0.001) if slow else 0.001)
             connection.sendall(ok(body))
 
-    with crowd_of(3, script) as (crowd, feed):
-        done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.1)
+    with pool_of(3, script) as (pool, source):
+        done = run_clients(pool, 3, source.requests(0), slice_s=0.1)
     assert done.error is None
     assert max(done.duration_s) >= 0.5
     assert done.seconds < 0.5
@@ -108,9 +108,9 @@ def test_a_request_that_outlasts_the_window_is_timed_to_its_end() -> None:
 def test_exactly_as_many_connections_are_open_as_there_are_clients() -> None:
     """After eight clients two: the other six connections are closed, since some servers pay for idle ones."""
     census = Census()
-    with crowd_of(8, census.script) as (crowd, feed):
+    with pool_of(8, census.script) as (pool, source):
         for clients in (8, 2):
-            run_clients(crowd, clients, feed.sendings(0), slice_s=0.02)
+            run_clients(pool, clients, source.requests(0), slice_s=0.02)
             give_up_at = time.monotonic() + 5
             while census.connections != clients and time.monotonic() < give_up_at:
                 time.sleep(0.005)
@@ -125,8 +125,8 @@ def test_a_server_that_closes_after_each_answer_is_reopened() -> None:
         if body is not None:
             connection.sendall(ok(body, "Connection: close\r\n"))
 
-    with crowd_of(3, once) as (crowd, feed):
-        done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.1)
+    with pool_of(3, once) as (pool, source):
+        done = run_clients(pool, 3, source.requests(0), slice_s=0.1)
     assert done.error is None
     # one for each answer but the last ones, whose connections nobody needs any more
     assert done.reconnects == len(done.answers) - 3
@@ -160,9 +160,11 @@ class InTurn:
 def test_the_window_opens_when_the_lead_in_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is answered before is not timed; nor are four after it: one of the first client, the others' last, then its own."""
     for lead_in_s, before in ((0.0, 3), (0.5, 500)):
-        crowd = InTurn()
-        monkeypatch.setattr(closed_loop, "perf_counter", lambda crowd=crowd: crowd.now_s)
-        done = run_clients(cast(Crowd, crowd), 3, itertools.cycle([(0, b"")]), slice_s=0.0995, lead_in_s=lead_in_s - 0.0005)
+        pool = InTurn()
+        monkeypatch.setattr(closed_loop, "perf_counter", lambda pool=pool: pool.now_s)
+        done = run_clients(
+            cast(ConnectionPool, pool), 3, itertools.cycle([(0, b"")]), slice_s=0.0995, lead_in_s=lead_in_s - 0.0005
+        )
         assert done.error is None
         assert done.seconds == pytest.approx(0.1)
         assert done.exchanges == 100
@@ -204,13 +206,13 @@ def test_an_error_ends_the_slice_and_its_unfinished_window_counts_for_nothing(
     failure: Callable[[socket.socket], object], error: type[Exception]
 ) -> None:
     """The answers before it are kept to be verified; the next slice starts afresh on new connections."""
-    with crowd_of(4, failing_after(12, failure), deadline_s=0.3) as (crowd, feed):
-        done = run_clients(crowd, 4, feed.sendings(0), slice_s=5.0)
+    with pool_of(4, failing_after(12, failure), deadline_s=0.3) as (pool, source):
+        done = run_clients(pool, 4, source.requests(0), slice_s=5.0)
         assert isinstance(done.error, error), done.error
         assert not done.duration_s
         assert not done.seconds
         assert 4 <= len(done.answers) <= 12
-        assert not crowd.busy
+        assert not pool.busy
 
 
 def test_an_answer_that_trickles_for_ever_ends_at_the_deadline_though_others_go_on() -> None:
@@ -227,8 +229,8 @@ def test_an_answer_that_trickles_for_ever_ends_at_the_deadline_though_others_go_
                     time.sleep(0.02)
             connection.sendall(ok(body))
 
-    with crowd_of(3, script, deadline_s=0.4) as (crowd, feed):
-        done = run_clients(crowd, 3, feed.sendings(0), slice_s=30.0)
+    with pool_of(3, script, deadline_s=0.4) as (pool, source):
+        done = run_clients(pool, 3, source.requests(0), slice_s=30.0)
     assert isinstance(done.error, ExchangeTimeout)
     assert "no complete answer" in str(done.error)
 
@@ -243,8 +245,8 @@ def test_a_connection_that_is_never_answered_ends_at_the_deadline_though_others_
         while (body := read_request(connection)) is not None:
             connection.sendall(ok(body))
 
-    with crowd_of(3, script, deadline_s=0.4) as (crowd, feed):
-        done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.05)
+    with pool_of(3, script, deadline_s=0.4) as (pool, source):
+        done = run_clients(pool, 3, source.requests(0), slice_s=0.05)
     assert isinstance(done.error, ExchangeTimeout)
     assert "no complete answer" in str(done.error)
 
@@ -259,10 +261,10 @@ def test_requests_larger_than_the_socket_takes_are_sent_as_room_comes() -> None:
 
     large = Payload(b"x" * 8_000_000, "application/octet-stream", (0,))
     with serving(answering(count)) as endpoint:
-        crowd = Crowd([HttpTransport(endpoint) for _ in range(3)])
-        feed = CyclingFeed([large], crowd.prepare)
-        done = run_clients(crowd, 3, feed.sendings(0), slice_s=0.05)
-        crowd.close()
+        pool = ConnectionPool([HttpTransport(endpoint) for _ in range(3)])
+        source = CyclingPayloads([large], pool.prepare)
+        done = run_clients(pool, 3, source.requests(0), slice_s=0.05)
+        pool.close()
     assert done.error is None
     assert set(sizes) == {8_000_000}
     assert {body for _, body in done.answers} == {b"8000000"}
@@ -272,7 +274,7 @@ def test_nobody_listening_is_told() -> None:
     """Connecting fails as it does for one client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    crowd = Crowd([HttpTransport(Endpoint("nobody", "raw", "raw", port=port, host="127.0.0.1"))])
-    feed: Any = iter([(0, b"")])
-    done = run_clients(crowd, 1, feed, slice_s=0.1)
+    pool = ConnectionPool([HttpTransport(Endpoint("nobody", "raw", "raw", port=port, host="127.0.0.1"))])
+    source: Any = iter([(0, b"")])
+    done = run_clients(pool, 1, source, slice_s=0.1)
     assert isinstance(done.error, ConnectionLost)

@@ -17,10 +17,10 @@ from bench.contract.errors import ConnectionLost
 from bench.contract.scenarios import Arrival
 from bench.contract.wire import Endpoint, Payload
 from bench.load.closed_loop import Slice, run_slice
-from bench.load.connection_pool import Crowd
-from bench.load.load_patterns import saturated
+from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import Schedule, run_schedule, schedule
-from bench.load.payload_sources import CyclingFeed
+from bench.load.payload_sources import CyclingPayloads
+from bench.load.scheduled_load import saturated
 from bench.transports.http import HttpTransport
 
 pytestmark = pytest.mark.alone
@@ -45,16 +45,16 @@ def one_worker(*options: str) -> Iterator[Endpoint]:
             process.kill()
 
 
-def feed_for(transport: HttpTransport) -> CyclingFeed:
-    return CyclingFeed([Payload(b"x", "text/plain", (0,))], transport.prepare)
+def source_for(transport: HttpTransport) -> CyclingPayloads:
+    return CyclingPayloads([Payload(b"x", "text/plain", (0,))], transport.prepare)
 
 
 def open_loop(endpoint: Endpoint, plan: Schedule) -> Slice:
     """What a schedule brought, all of whose requests were answered."""
     transports = [HttpTransport(endpoint) for _ in range(64)]
-    crowd = Crowd(transports)
-    done = run_schedule(crowd, feed_for(transports[0]).sendings(0), plan, connections=16)
-    crowd.close()
+    pool = ConnectionPool(transports)
+    done = run_schedule(pool, source_for(transports[0]).requests(0), plan, connections=16)
+    pool.close()
     assert done.error is None
     assert len(done.duration_s) == done.scheduled == len(done.lag_s)
     return done
@@ -124,7 +124,7 @@ def test_open_loop_shows_a_stall_that_a_closed_loop_hides(capsys: pytest.Capture
         stalled = open_loop(endpoint, poisson_at_half_load(seed=7, seconds=4))
     with one_worker(*STALLS) as endpoint:
         transport = HttpTransport(endpoint)
-        closed = run_slice(transport, feed_for(transport).sendings(0), slice_s=4, opener=True)
+        closed = run_slice(transport, source_for(transport).requests(0), slice_s=4, warm_up_request=True)
         transport.close()
     shown, hidden = np.quantile(stalled.duration_s, 0.99), np.quantile(closed.duration_s, 0.99)
     with capsys.disabled():
@@ -155,9 +155,9 @@ def test_requests_beyond_all_connections_wait_on_their_own_clock() -> None:
     due_s = np.full(8, 0.01)
     with one_worker() as endpoint:
         transports = [HttpTransport(endpoint) for _ in range(2)]
-        crowd = Crowd(transports)
-        done = run_schedule(crowd, feed_for(transports[0]).sendings(0), Schedule(due_s, 0.0, 1.0), connections=1)
-        crowd.close()
+        pool = ConnectionPool(transports)
+        done = run_schedule(pool, source_for(transports[0]).requests(0), Schedule(due_s, 0.0, 1.0), connections=1)
+        pool.close()
     assert done.scheduled == 8
     assert done.exchanges == 8
     assert (np.sort(done.duration_s) >= SERVICE_S * np.arange(1, 9)).all()
@@ -168,9 +168,9 @@ def test_an_overloaded_server_is_given_up_and_what_it_did_not_answer_is_counted(
     plan = schedule(Arrival.CONSTANT, 10 / SERVICE_S, lead_in_s=0.0, window_s=0.5, rng=np.random.default_rng(1))
     with one_worker() as endpoint:
         transports = [HttpTransport(endpoint) for _ in range(64)]
-        crowd = Crowd(transports)
-        done = run_schedule(crowd, feed_for(transports[0]).sendings(0), plan, connections=4)
-        crowd.close()
+        pool = ConnectionPool(transports)
+        done = run_schedule(pool, source_for(transports[0]).requests(0), plan, connections=4)
+        pool.close()
     assert done.error is None
     assert done.scheduled == 1000
     assert 0 < done.exchanges < len(done.duration_s) < done.scheduled
@@ -181,10 +181,10 @@ def test_a_server_that_dies_ends_the_schedule_with_an_error() -> None:
     """The error is kept; nothing of the unfinished window counts."""
     with one_worker() as endpoint:
         transports = [HttpTransport(endpoint) for _ in range(4)]
-        crowd = Crowd(transports)
-        crowd.gather(4)
-    done = run_schedule(crowd, feed_for(transports[0]).sendings(0), Schedule(np.full(3, 0.01), 0.0, 0.1), connections=4)
-    crowd.close()
+        pool = ConnectionPool(transports)
+        pool.gather(4)
+    done = run_schedule(pool, source_for(transports[0]).requests(0), Schedule(np.full(3, 0.01), 0.0, 0.1), connections=4)
+    pool.close()
     assert isinstance(done.error, ConnectionLost)
     assert not done.duration_s
     assert not done.seconds

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench.load.closed_loop import Slice
-from bench.load.load_patterns import fails_clearly, holds
+from bench.load.scheduled_load import fails_clearly, holds
 from bench.load.slo_search import Search
 
 

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed
-from bench.contract.records import BURNS_ABOVE, IDLE_CPU_FRACTION, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION, Verdict
+from bench.contract.records import Verdict
 from bench.contract.scenarios import Scenario
 from bench.contract.tensors import FloatArray
 from bench.experiments.scenario_runner import Campaigns
@@ -81,28 +82,28 @@ def test_who_does_not_burn_is_never_paused() -> None:
 def test_the_run_says_who_was_paused() -> None:
     """As facts of the backends: how much it burned, and that it did not while it was paused."""
     with two_servers(burns=0.2) as (campaigns, cells, _, _):
-        facts: dict[str, dict[str, object]] = {}
+        facts: dict[str, BackendFacts] = {}
         object.__setattr__(campaigns._plan, "emit_run", facts.update)
         campaigns.result(cells["a"])
-    assert facts["a"][PAUSED]
-    assert facts["a"][IDLE_CPU_FRACTION] == pytest.approx(0.2, rel=0.3)
-    assert facts["a"][PAUSED_CPU_FRACTION] == pytest.approx(0.0, abs=BURNS_ABOVE)
-    assert not facts["b"][PAUSED]
-    assert PAUSED_CPU_FRACTION not in facts["b"]
-    assert IDLE_CPU_FRACTION not in facts["reference"], "an instrument in this process is no server"
+    assert facts["a"].paused_while_idle
+    assert facts["a"].idle_cpu_fraction == pytest.approx(0.2, rel=0.3)
+    assert facts["a"].paused_cpu_fraction == pytest.approx(0.0, abs=BURNS_ABOVE)
+    assert facts["b"].paused_while_idle is False
+    assert facts["b"].paused_cpu_fraction is None
+    assert facts["reference"] == BackendFacts(), "an instrument in this process is no server"
 
 
 def test_who_burns_on_while_paused_is_told() -> None:
     """An engine that says that it paused a server, and did not."""
     system = ScriptedSystem(backend("a"), None)
     system.burns = 0.2
-    burner = idle_cpu.Burner(system, 0.2)
-    burner.pause()
+    paused_server = idle_cpu.PausedServer(system, 0.2)
+    paused_server.pause()
     system.paused = False
     spend(0.01)
-    with burner.awake():
+    with paused_server.awake():
         pass
-    assert burner.paused_cpu_s / burner.paused_s == pytest.approx(0.2, rel=0.3)
+    assert paused_server.paused_cpu_s / paused_server.paused_s == pytest.approx(0.2, rel=0.3)
 
 
 @pytest.mark.alone
@@ -136,10 +137,10 @@ def test_a_burner_that_does_not_obey_fails_alone(order: str) -> None:
     with two_servers(burns=0.2) as (campaigns, cells, records, systems):
         systems["a"].disobeys_from = (order, 8)
         systems["a"].log = "last words"
-        facts: dict[str, dict[str, object]] = {}
+        facts: dict[str, BackendFacts] = {}
         object.__setattr__(campaigns._plan, "emit_run", facts.update)
         campaigns.result(cells["a"])
-        assert (PAUSE_FAILED in facts["a"]) == (order == "pause"), "then the others shared their CPU with it"
+        assert (facts["a"].pause_failed is not None) == (order == "pause"), "then the others shared their CPU with it"
         record = records["a"][0]
         assert record.verdict is Verdict.FAILED
         assert f"a: cannot {order}" in record.reason
@@ -160,11 +161,11 @@ def test_a_burner_that_dies_while_it_is_paused_fails_alone() -> None:
 def test_a_burner_sleeps_again_when_its_slice_fails() -> None:
     """Whatever happens inside, the others must not pay for it."""
     system = ScriptedSystem(backend("a"), None)
-    burner = idle_cpu.Burner(system, 0.5)
-    burner.pause()
+    paused_server = idle_cpu.PausedServer(system, 0.5)
+    paused_server.pause()
 
     def interrupted() -> None:
-        with burner.awake():
+        with paused_server.awake():
             assert not system.paused
             raise KeyboardInterrupt
 
@@ -176,25 +177,25 @@ def test_a_burner_sleeps_again_when_its_slice_fails() -> None:
 def test_a_failing_pause_does_not_hide_what_ended_the_slice() -> None:
     """Ctrl-C stays Ctrl-C, also where the engine is gone already."""
     system = ScriptedSystem(backend("a"), None)
-    burner = idle_cpu.Burner(system, 0.5)
-    burner.pause()
+    paused_server = idle_cpu.PausedServer(system, 0.5)
+    paused_server.pause()
     system.disobeys_from = ("pause", 0)
 
     def interrupted() -> None:
-        with burner.awake():
+        with paused_server.awake():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert "cannot pause" in burner.problem
-    with pytest.raises(BackendFailed, match="cannot pause"), burner.awake():
+    assert "cannot pause" in paused_server.problem
+    with pytest.raises(BackendFailed, match="cannot pause"), paused_server.awake():
         pass
 
 
 def test_slices_pay_for_dear_switching() -> None:
     """At most a tenth of the time goes into pausing and waking."""
-    assert idle_cpu.Burner(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.05).slice_s == pytest.approx(0.5)
-    assert idle_cpu.Burner(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.0).slice_s == pytest.approx(SLICE_S)
+    assert idle_cpu.PausedServer(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.05).slice_s == pytest.approx(0.5)
+    assert idle_cpu.PausedServer(ScriptedSystem(backend("a"), None), 0.5, switch_s=0.0).slice_s == pytest.approx(SLICE_S)
 
 
 def test_what_cannot_be_read_is_not_judged() -> None:
@@ -202,9 +203,9 @@ def test_what_cannot_be_read_is_not_judged() -> None:
     system = ScriptedSystem(backend("a"), None)
     watch = idle_cpu.IdleWatch(say=lambda text: None)
     watch.look({"a": system})
-    assert watch.burner("a") is None
-    assert watch.facts("a") == {IDLE_CPU_FRACTION: None, PAUSED: False}
-    assert watch.facts("never looked at") == {}
+    assert watch.paused_server("a") is None
+    assert watch.facts("a").as_dict() == {"idle_cpu_fraction": None, "paused_while_idle": False}
+    assert watch.facts("never looked at") == BackendFacts()
 
 
 def test_who_still_finishes_its_start_is_looked_at_again() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.contract.errors import BadInput
 from bench.contract.scenarios import Arrival, clients_scenario, slo_scenario
-from bench.session.load_options import clients_of, limit_of, open_loops_of, options_for
+from bench.session.load_options import arrivals_of, clients_of, limit_of, loads_of, open_loops_of, options_for
 
 
 def test_numbers_of_clients_are_sorted_and_each_once() -> None:
@@ -23,7 +23,7 @@ def test_no_numbers_of_clients(text: str) -> None:
 
 def test_loads_are_parts_of_the_peak_or_rates() -> None:
     """Each with its arrivals; names that no other name holds as a part in brackets."""
-    found = open_loops_of("30%,200/s,30%", "both")
+    found = open_loops_of(loads_of("30%,200/s,30%"), arrivals_of("both"))
     assert [scenario.name for scenario in found] == ["poisson30", "poisson-200rps", "constant30", "constant-200rps"]
     assert found[0].load == pytest.approx(0.3)
     assert found[0].arrival is Arrival.POISSON
@@ -35,13 +35,13 @@ def test_loads_are_parts_of_the_peak_or_rates() -> None:
 def test_no_loads(text: str) -> None:
     """Zero, beyond what makes sense, and what is no number."""
     with pytest.raises(BadInput, match=r"--loads.*30%,70%,200/s"):
-        open_loops_of(text, "poisson")
+        loads_of(text)
 
 
 def test_no_arrivals() -> None:
     """The known ones are listed."""
     with pytest.raises(BadInput, match=r"--arrivals bursts: expected one of poisson, constant, both"):
-        open_loops_of("30%", "bursts")
+        arrivals_of("bursts")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("15ms", 0.015), ("0.5s", 0.5), ("800us", 0.0008), ("0", None), (None, None)])
@@ -61,6 +61,6 @@ def test_a_scenario_knows_the_options_that_ask_for_it_again() -> None:
     """What `again` prints leads to the very same scenario."""
     assert options_for(slo_scenario(0.0125)) == {"--slo": "12.5ms"}
     assert options_for(clients_scenario(8)) == {"--clients": "8"}
-    for scenario in open_loops_of("72.5%,200.5/s", "both"):
+    for scenario in open_loops_of(loads_of("72.5%,200.5/s"), arrivals_of("both")):
         options = options_for(scenario)
-        assert open_loops_of(options["--loads"], options["--arrivals"]) == [scenario]
+        assert open_loops_of(loads_of(options["--loads"]), arrivals_of(options["--arrivals"])) == [scenario]

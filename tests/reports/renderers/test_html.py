@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Verdict
 from reports.renderers.html import render_html
 from reports.sections.report import build_report
@@ -44,7 +45,7 @@ def test_page_is_well_formed_and_asks_nothing_of_a_network(name: str) -> None:
         name,
         command=NASTY,
         warnings=(NASTY,),
-        backends={NASTY: {NASTY: NASTY, "sets": [NASTY], "lines_of_code": 1}},
+        backends={NASTY: BackendFacts.from_dict({NASTY: NASTY, "sets": [NASTY], "lines_of_code": 1})},
         confusion=a_confusion(NASTY, NASTY),
         disagreements=some_disagreements(NASTY),
         gate=some_gate(NASTY),

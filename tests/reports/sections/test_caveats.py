@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from bench.contract.records import IDLE_CPU_FRACTION, NETWORK, PAUSE_FAILED, PAUSED, PAUSED_CPU_FRACTION, WAY_OUT
+from bench.contract.backend_facts import BackendFacts
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.renderers.terminal import summary_lines
@@ -13,14 +13,14 @@ from reports.sections.report import build_report
 from tests.reports.blocks import section_of, texts_of
 from tests.reports.records import NASTY, a_record, a_stored_run
 
-QUIET = {IDLE_CPU_FRACTION: 0.0002, PAUSED: False}
-RAY = {IDLE_CPU_FRACTION: 0.0683, PAUSED: True, PAUSED_CPU_FRACTION: 0.0}
+QUIET = BackendFacts(idle_cpu_fraction=0.0002, paused_while_idle=False)
+RAY = BackendFacts(idle_cpu_fraction=0.0683, paused_while_idle=True, paused_cpu_fraction=0.0)
 
 
 def test_all_quiet_is_nothing_to_tell() -> None:
     """Neither of a run whose servers idle, nor of an older one that did not look."""
-    assert idle_sentences({"flask": QUIET, "null": {}}) == ()
-    assert idle_sentences({"flask": {"size_bytes": 3}}) == ()
+    assert idle_sentences({"flask": QUIET, "null": BackendFacts()}) == ()
+    assert idle_sentences({"flask": BackendFacts(size_bytes=3)}) == ()
 
 
 def test_every_report_says_who_was_paused_and_how_much_it_burned() -> None:
@@ -33,31 +33,31 @@ def test_every_report_says_who_was_paused_and_how_much_it_burned() -> None:
 
 def test_who_could_not_be_kept_paused_is_a_warning() -> None:
     """Told by the engine, or by the CPU time that it used all the same."""
-    for facts in ({**RAY, PAUSE_FAILED: "no engine"}, {**RAY, PAUSED_CPU_FRACTION: 0.05}):
+    for facts in (replace(RAY, pause_failed="no engine"), replace(RAY, paused_cpu_fraction=0.05)):
         sentences = idle_sentences({"ray-serve": facts})
         assert "Could not be kept paused, and used CPU meanwhile: ray-serve." in sentences[1]
 
 
 def test_what_is_not_known_is_said() -> None:
     """An engine elsewhere shows no CPU times."""
-    facts: dict[str, dict[str, Any]] = {"flask": {IDLE_CPU_FRACTION: None, PAUSED: False}, "null": {}}
-    (sentence,) = idle_sentences(facts)
+    (sentence,) = idle_sentences({"flask": BackendFacts(paused_while_idle=False), "null": BackendFacts()})
     assert "its engine shows no CPU times: flask." in sentence
 
 
 def test_nasty_facts_break_nothing() -> None:
     """A stored run may hold anything."""
-    facts = {NASTY: {PAUSED: NASTY, IDLE_CPU_FRACTION: NASTY, PAUSED_CPU_FRACTION: []}}
-    assert all("\n" not in sentence for sentence in idle_sentences(facts))
+    nasty = {"paused_while_idle": NASTY, "idle_cpu_fraction": NASTY, "paused_cpu_fraction": []}
+    for values in (nasty, {**nasty, "paused_while_idle": True}, {"pause_failed": NASTY}):
+        assert all("\n" not in sentence for sentence in idle_sentences({NASTY: BackendFacts.from_dict(values)}))
 
 
-SHUT = {NETWORK: "internal", WAY_OUT: None}
-ALLOWED = {NETWORK: "egress", WAY_OUT: "anywhere (--allow-egress)"}
+SHUT = BackendFacts(network="internal", way_out=None)
+ALLOWED = BackendFacts(network="egress", way_out="anywhere (--allow-egress)")
 
 
 def test_who_is_shut_in_is_nothing_to_tell() -> None:
     """Neither are processes, and older runs, of which nothing is recorded."""
-    assert isolation_sentences({"flask": SHUT, "null": {}, "fastapi": {"size_bytes": 3}}) == ()
+    assert isolation_sentences({"flask": SHUT, "null": BackendFacts(), "fastapi": BackendFacts(size_bytes=3)}) == ()
 
 
 def test_who_could_reach_more_is_named_with_what_and_why() -> None:
@@ -69,11 +69,12 @@ def test_who_could_reach_more_is_named_with_what_and_why() -> None:
 
 def test_published_ports_are_told() -> None:
     """Who is shut in all the same is reached another way, and slower."""
-    (sentence,) = isolation_sentences({"flask": {NETWORK: "published", WAY_OUT: None}})
+    (sentence,) = isolation_sentences({"flask": BackendFacts(network="published")})
     assert "not on this machine: flask. A proxy of the engine" in sentence
 
 
 def test_nasty_facts_of_isolation_break_nothing() -> None:
     """A stored run may hold anything."""
-    facts: dict[str, dict[str, Any]] = {NASTY: {NETWORK: [], WAY_OUT: NASTY}, "other": {WAY_OUT: 3}}
+    values: dict[str, dict[str, object]] = {NASTY: {"network": [], "way_out": NASTY}, "other": {"way_out": 3}}
+    facts = {name: BackendFacts.from_dict(each) for name, each in values.items()}
     assert all("\n" not in sentence for sentence in isolation_sentences(facts))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from typing import Any
 
 import jsonschema
 import pytest
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.errors import BadInput
 from bench.contract.records import Record, StartRow, Verdict
 from reports.charts.startup import ANSWER, PORT, READY, WARM, timeline_chart
@@ -24,7 +24,7 @@ from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_ve
 from tests.reports.store.test_documents import schema  # noqa: F401 - a fixture
 
 
-def texts(rows: tuple[StartRow, ...], **backends: dict[str, Any]) -> dict[str, dict[str, str]]:
+def texts(rows: tuple[StartRow, ...], **backends: BackendFacts) -> dict[str, dict[str, str]]:
     """By backend and column's key."""
     table = start_table(rows, backends)
     return {row[0]: {c.key: text for c, text in zip(table.columns, row, strict=True)} for row in rows_of(table)}
@@ -37,7 +37,7 @@ def costs(records: list[Record]) -> list[tuple[str, ...]]:
 
 def test_table_has_medians_and_ranges_first_answers_first() -> None:
     """A step that no start reached is left out; size is what is known of the backend."""
-    shown = texts(some_starts(), flask={"size_bytes": 162e6})
+    shown = texts(some_starts(), flask=BackendFacts(size_bytes=162_000_000))
     assert list(shown) == ["flask", "triton", "litserve", "tensorflow-serving"]
     assert shown["flask"] == {
         "backend": "flask",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Record, Verdict
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
@@ -17,9 +18,9 @@ from tests.reports.pages import Page, markdown_tables
 from tests.reports.records import NASTY, a_record, a_stored_run
 
 DIFFERS = "Up to 32 requests are computed together"
-BACKENDS: dict[str, dict[str, Any]] = {
-    "mosec": {"summary": "s", "sets": ["batching"]},
-    "mosec-batching": {"summary": "s", "sets": ["batching"], "variant_of": "mosec", "differs": DIFFERS},
+BACKENDS = {
+    "mosec": BackendFacts(summary="s", sets=("batching",)),
+    "mosec-batching": BackendFacts(summary="s", sets=("batching",), variant_of="mosec", differs=DIFFERS),
 }
 
 
@@ -145,10 +146,10 @@ def test_both_reports_show_the_same() -> None:
 
 def test_nasty_facts_break_nothing() -> None:
     """A stored run may hold anything."""
-    facts: dict[str, dict[str, Any]] = {
-        NASTY: {"variant_of": NASTY, "differs": NASTY},
-        "b": {"variant_of": 3},
-        "c": {"variant_of": "gone", "differs": None},
+    facts = {
+        NASTY: BackendFacts(variant_of=NASTY, differs=NASTY),
+        "b": BackendFacts.from_dict({"variant_of": 3}),
+        "c": BackendFacts(variant_of="gone"),
     }
     sentences = variants.sentences(facts, [swept(NASTY, 8, 10.0), swept("c", 8, 10.0), swept("b", 8, 10.0)])
     assert sentences

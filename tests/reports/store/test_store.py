@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.errors import BadInput
 from bench.contract.records import Verdict
 from reports.store.store import (
@@ -157,7 +158,7 @@ def test_newest_record_of_a_cell_wins(tmp_path: Path) -> None:
 def test_facts_that_grow_are_kept(tmp_path: Path) -> None:
     """The newest run holds, in run.json at once and in results.json at the end."""
     store = RunStore(tmp_path, a_run(backends={}), "bench-1")
-    grown = a_run(backends={"flask": {"start_s": 0.9}})
+    grown = a_run(backends={"flask": BackendFacts(start_s=0.9)})
     store.update_run(grown)
     assert load_run(opened(store)).run == grown
     store.finish()

@@ -1,4 +1,4 @@
-"""README's table of all backends, written from their files: `python -m tools.readme_table`; starts and builds nothing."""
+"""docs/backends.md's table, written from their files: `python -m tools.backends_table`; starts and builds nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from fixtures.engines.venv import find_venv, requirement_texts
 from fixtures.host.cache import Say, cache_root
 from fixtures.host.cpus import server_cpus
 from fixtures.host.run_identity import RunIdentity
-from fixtures.specs.spec import BackendSpec, load_specs
+from fixtures.specs.catalogue import load_specs
+from fixtures.specs.spec import BackendSpec
 from tools.backend_sizes import SIZES, Local, Size, content_of, measured, read_sizes, requirements_of, write_sizes
 
 BACKENDS = Path(__file__).parents[1] / "fixtures" / "backends"
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "backends.md"
 BEGIN, END = "<!-- backends: begin -->", "<!-- backends: end -->"
 
 _HEAD = ("backend", "runtime: endpoints", "versions", "engines, size", "what is tuned, and why")
@@ -31,7 +32,7 @@ _PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*==\s*([^\s;#]+)", re.
 
 
 def main() -> None:
-    """Measure what is here, then write the file of sizes and README's table."""
+    """Measure what is here, then write the file of sizes and the table."""
     try:
         specs = servers(BACKENDS)
         with ExitStack() as stack:
@@ -40,11 +41,11 @@ def main() -> None:
             bases = [spec for spec in specs if not spec.backend.variant_of]
             sizes = {spec.name: measured(spec, known.get(spec.name), local) for spec in bases}
         kept = {name: size for name, size in sizes.items() if size is not None}
-        README.write_text(with_table(README.read_text(encoding="utf-8"), table(specs, kept)), encoding="utf-8")
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(specs, kept)), encoding="utf-8")
         write_sizes(SIZES, kept)
     except BadInput as error:
         raise SystemExit(str(error)) from error
-    print(f"{README.name}: {len(bases)} backends, {len(kept)} of them with a size", file=sys.stderr)
+    print(f"{PAGE.name}: {len(bases)} backends, {len(kept)} of them with a size", file=sys.stderr)
 
 
 def servers(folder: Path) -> list[BackendSpec]:
@@ -74,11 +75,11 @@ def _no_image(spec: BackendSpec) -> None:
 
 
 def with_table(readme: str, text: str) -> str:
-    """README with `text` between its marks; raises BadInput where they are not there once each, in order."""
+    """The page with `text` between its marks; raises BadInput where they are not there once each, in order."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in rest or END in after:
-        raise BadInput(f"{README.name}: expected {BEGIN} and then {END}, once each: the table stands between them")
+        raise BadInput(f"{PAGE.name}: expected {BEGIN} and then {END}, once each: the table stands between them")
     return f"{before}{begin}\n{text}{end}{after}"
 
 

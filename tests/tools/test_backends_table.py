@@ -1,4 +1,4 @@
-"""README's table of backends: it says what their files say, and no size of something else."""
+"""docs/backends.md's table: it says what their files say, and no size of something else."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 from bench.contract.errors import BadInput
 from fixtures.engines.docker.docker import ImageFacts
 from fixtures.engines.venv import Requirements, Venv
-from fixtures.specs.spec import BackendSpec, load_manifest, load_spec
+from fixtures.specs.manifest import load_manifest, load_spec
+from fixtures.specs.spec import BackendSpec
 from tools.backend_sizes import SIZES, Local, Size, content_of, measured, read_sizes, write_sizes
-from tools.readme_table import BACKENDS, BEGIN, END, README, servers, table, with_table
+from tools.backends_table import BACKENDS, BEGIN, END, PAGE, servers, table, with_table
 
-REMEDY = "run python -m tools.readme_table, and read what it changed"
+REMEDY = "run python -m tools.backends_table, and read what it changed"
 
 MANIFEST = """
 summary = "One | two"
@@ -60,7 +61,7 @@ def row(spec: BackendSpec, sizes: Mapping[str, Size]) -> list[str]:
 
 def test_readme_says_what_the_files_say() -> None:
     """The table between the marks is the one that the backends' files make now."""
-    readme = README.read_text(encoding="utf-8")
+    readme = PAGE.read_text(encoding="utf-8")
     assert readme == with_table(readme, table(servers(BACKENDS), read_sizes(SIZES))), REMEDY
 
 
@@ -150,7 +151,7 @@ def test_sizes_are_read_as_written(tmp_path: Path) -> None:
 
 
 def test_only_what_is_between_the_marks_changes() -> None:
-    """The rest of README is nobody's but its writers'."""
+    """The rest of the page is nobody's but its writers'."""
     assert with_table(f"before\n{BEGIN}\nold\n{END}\nafter\n", "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
 
 

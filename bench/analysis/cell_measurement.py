@@ -1,0 +1,237 @@
+"""What was measured of one cell, taken from its lanes after the clock. It knows no other cell, and judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.analysis.verdicts import Exchanges
+from bench.contract.cells import Cell
+from bench.contract.confusion import Disagreement
+from bench.contract.records import Samples
+from bench.contract.system import Role
+from bench.contract.tensors import FloatArray, IntArray
+from bench.contract.wire import Answer
+from bench.load.lane import Lane
+from bench.load.lane_results import LaneResults, SliceResult
+from bench.load.scheduled_load import SloSearch
+from bench.load.slo_search import SearchResult
+from bench.verification.misclassified import disagreements_of
+from bench.verification.payloads import PayloadFactory, PayloadSet
+from bench.verification.probe import canned_answer
+from bench.verification.verify import Verification, counted
+
+FloatArray64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """One cell with the lanes that measure it, the payloads that they send, and the command that measures it again."""
+
+    cell: Cell
+    payload_set: PayloadSet
+    measure: Lane
+    same: Lane | None = None
+    fresh: Lane | None = None
+    rerun: str = ""
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """All lanes of this cell, the measuring one first."""
+        return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
+
+
+def _no_seconds() -> FloatArray64:
+    return np.empty(0, dtype=np.float64)
+
+
+def _no_numbers() -> IntArray:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaneMeasurement:
+    """What one lane measured; the words are those of `LaneResults`.
+
+    `duration_s` and `round_index` [timed exchanges], `lag_s` [scheduled requests], `warm_up_s` [warm-up exchanges], in the
+    order measured. Of a pass over the payloads without a campaign, `duration_s` are the warm-up's.
+    """
+
+    slices: tuple[SliceResult, ...] = ()
+    duration_s: FloatArray64 = field(default_factory=_no_seconds)
+    round_index: IntArray = field(default_factory=_no_numbers)
+    lag_s: FloatArray64 = field(default_factory=_no_seconds)
+    warm_up_s: FloatArray64 = field(default_factory=_no_seconds)
+    measured_s: float = 0.0
+    threads: int | None = None
+
+    @classmethod
+    def of(cls, results: LaneResults, *, only_pass: bool = False) -> LaneMeasurement:
+        """What is in a lane's results now."""
+        duration_s, rounds = results.duration_s, results.round_index
+        if only_pass:
+            duration_s, rounds = results.warm_up_s, [0] * len(results.warm_up_s)
+        return cls(
+            slices=tuple(results.slices),
+            duration_s=np.array(duration_s, dtype=np.float64),
+            round_index=np.array(rounds, dtype=np.int64),
+            lag_s=np.array(results.lag_s, dtype=np.float64),
+            warm_up_s=np.array(results.warm_up_s, dtype=np.float64),
+            measured_s=results.measured_s,
+            threads=results.threads,
+        )
+
+    @property
+    def samples(self) -> Samples:
+        """The raw durations."""
+        return Samples(duration_s=self.duration_s, round_index=self.round_index)
+
+    def per_image(self, batch_size: int, spent: Callable[[SliceResult], float | None]) -> float | None:
+        """What the slices spent on one image, of those slices in which that could be read; None where it never could."""
+        readable = [(amount, result.answered) for result in self.slices if (amount := spent(result)) is not None]
+        images = sum(answered for _, answered in readable) * batch_size
+        return sum(amount for amount, _ in readable) / images if images else None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAnswers:
+    """What the answers of all lanes of a cell were worth, and what the client's side of them took.
+
+    `accuracy` is top-1 over all images, None unless every image was answered and has a label. `encode_s` is the median to
+    encode one payload, `request_bytes` their mean size, `answer_bytes` the size of the first answer.
+    """
+
+    verification: Verification
+    accuracy: float | None
+    disagreements: tuple[Disagreement, ...]
+    encode_s: float
+    request_bytes: int
+    answer_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellMeasurement:
+    """All that was measured of one cell; of a cell that was not measured, its name and the defaults.
+
+    `engine` is None where the backend was never started. `measure` is the measuring lane's, `same` and `fresh` the audit
+    lanes', None without an audit. `exchanges` and `reconnects` count those of all lanes. `answers` is None where they were not
+    verified. `search` is where a search for a limit stands, None without one. `finished`: the measuring lane reached its goals.
+    """
+
+    cell: Cell
+    engine: str | None
+    rerun: str
+    measure: LaneMeasurement = field(default_factory=LaneMeasurement)
+    same: LaneMeasurement | None = None
+    fresh: LaneMeasurement | None = None
+    exchanges: Exchanges = field(default_factory=Exchanges)
+    reconnects: int = 0
+    answers: VerifiedAnswers | None = None
+    peak_memory_bytes: int | None = None
+    search: SearchResult | None = None
+    finished: bool = False
+
+    @property
+    def lanes(self) -> list[LaneMeasurement]:
+        """Of all lanes, the measuring one first."""
+        return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
+
+
+def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = False) -> CellMeasurement:
+    """What the lanes of a cell measured, with every answer verified; `only_pass`: there was no campaign but a single pass."""
+    verification = _verification_of(run, factory)
+    answers, payloads = run.measure.results.answers, run.payload_set.payloads
+    dataset = factory.dataset
+    verified = VerifiedAnswers(
+        verification=verification,
+        accuracy=_accuracy_of(verification.predicted, dataset.labels),
+        disagreements=disagreements_of(run.cell.id, verification.differing, dataset.labels, dataset.class_names),
+        encode_s=run.payload_set.encode_s,
+        request_bytes=round(float(np.mean([len(payload.body) for payload in payloads]))),
+        answer_bytes=len(answers[0][1]) if answers else None,
+    )
+    return _measurement(run, verified, only_pass=only_pass)
+
+
+def unverified_measurement(run: CellRun) -> CellMeasurement:
+    """What the lanes of a cell measured so far, without a look at the answers."""
+    return _measurement(run, None)
+
+
+def _measurement(run: CellRun, answers: VerifiedAnswers | None, *, only_pass: bool = False) -> CellMeasurement:
+    lane, pattern = run.measure, run.measure.pattern
+    measure = LaneMeasurement.of(lane.results, only_pass=only_pass)
+    return CellMeasurement(
+        cell=run.cell,
+        engine=lane.system.engine,
+        rerun=run.rerun,
+        measure=measure,
+        same=LaneMeasurement.of(run.same.results) if run.same is not None else None,
+        fresh=LaneMeasurement.of(run.fresh.results) if run.fresh is not None else None,
+        exchanges=_exchanges_of(run.lanes, len(measure.duration_s), answers),
+        reconnects=sum(each.results.reconnects for each in run.lanes),
+        answers=answers,
+        peak_memory_bytes=lane.system.peak_memory_bytes() if answers is not None else None,
+        search=pattern.search.result if isinstance(pattern, SloSearch) else None,
+        finished=lane.state.finished,
+    )
+
+
+def _exchanges_of(lanes: Sequence[Lane], timed: int, answers: VerifiedAnswers | None) -> Exchanges:
+    errors = [error for lane in lanes for error in lane.results.errors]
+    return Exchanges(
+        timed=timed,
+        errors=len(errors),
+        first_error=f"{type(errors[0]).__name__}: {errors[0]}" if errors else "",
+        retired=next((lane.state.retired for lane in lanes if lane.state.retired), ""),
+        answers=answers.verification.answers if answers is not None else 0,
+        wrong=answers.verification.wrong if answers is not None else 0,
+        first_wrong=answers.verification.first_wrong if answers is not None else "",
+    )
+
+
+def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
+    """Every answer of every lane of this cell against the reference; null's against the answer that it was given."""
+    images = len(factory.dataset)
+    if run.cell.backend.role is Role.CEILING:
+        return _canned_verification(run, images)
+    parts = []
+    for lane in run.lanes:
+        answers = [Answer(index, body) for index, body in lane.results.answers]
+        expected: Sequence[FloatArray] = run.payload_set.expected
+        if lane is run.fresh:
+            expected = factory.fresh_expected(list(lane.source.payloads))
+        parts.append(factory.verifier(run.payload_set.codec, lane.source.payloads, expected).verify(answers, images))
+    diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
+    of_the_dataset = parts[: -1 if run.fresh is not None else None]  # fresh images are none of its
+    return replace(
+        parts[0],
+        answers=sum(part.answers for part in parts),
+        wrong=sum(part.wrong for part in parts),
+        first_wrong=next((part.first_wrong for part in parts if part.first_wrong), ""),
+        max_abs_diff=max(diffs) if diffs else None,
+        differing=counted(differing for part in of_the_dataset for differing in part.differing),
+    )
+
+
+def _canned_verification(run: CellRun, images: int) -> Verification:
+    expected, answers = canned_answer(run.payload_set), run.measure.results.answers
+    wrong = sum(body != expected for _, body in answers)
+    return Verification(
+        answers=len(answers),
+        wrong=wrong,
+        first_wrong="an answer of null is not the one that it was given" if wrong else "",
+        agreement=None,
+        max_abs_diff=None,
+        predicted=np.full(images, -1, dtype=np.int64),
+        decode_s=None,
+    )
+
+
+def _accuracy_of(predicted: IntArray, labels: IntArray | None) -> float | None:
+    if labels is None or (predicted < 0).any():
+        return None
+    return float((predicted == labels).mean())

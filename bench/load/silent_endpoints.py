@@ -1,0 +1,69 @@
+"""Gives up the lanes of an endpoint that answers nothing any more, before each of them has found out for itself.
+
+Every time-out costs all other lanes its deadline, so the lanes of one endpoint share what is known of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout
+from bench.load.closed_loop import Slice
+from bench.load.lane import Lane
+from bench.machine.idle_cpu import awake
+
+_SILENT_AFTER = 2  # time-outs in a row at one endpoint, whichever lanes asked
+
+
+class SilentEndpoints:
+    """Counts the time-outs in a row of each endpoint of a campaign's lanes."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = lanes
+        self._timeouts: Counter[tuple[str, str]] = Counter()  # in a row, by backend and endpoint
+
+    def record(self, lane: Lane, done: Slice) -> None:
+        """Count what a slice of a lane got: an answer, or an error, which is recorded on the lane too."""
+        key = _key(lane)
+        if done.answers:
+            self._timeouts[key] = 0
+        if done.error is not None:
+            lane.record_error(done.error, lane.system.is_alive())
+            self._timeouts[key] += isinstance(done.error, ExchangeTimeout)
+
+    def retire_lanes(self, silent: Lane) -> None:
+        """If this lane's endpoint fell silent, send one request to each endpoint of its server, its own first.
+
+        The lanes of an endpoint that gives no answer retire. No-op while the endpoint is not silent, or answers again.
+        """
+        if self._timeouts[_key(silent)] < _SILENT_AFTER:
+            return
+        self._timeouts[_key(silent)] = 0
+        left = [lane for lane in self._lanes if lane.system is silent.system and not lane.over]
+        for endpoint in sorted({lane.endpoint for lane in left}, key=lambda name: (name != silent.endpoint, name)):
+            lanes = [lane for lane in left if lane.endpoint == endpoint]
+            error = _error_of_one_request(lanes[0])
+            if isinstance(error, ExchangeTimeout):
+                for lane in lanes:
+                    lane.retire_silent(error)
+            elif endpoint == silent.endpoint:
+                return
+
+
+def _key(lane: Lane) -> tuple[str, str]:
+    return lane.system.backend.name, lane.endpoint
+
+
+def _error_of_one_request(lane: Lane) -> ExchangeError | None:
+    """Send one untimed request; what it failed with, None where it was answered or the server could not be resumed."""
+    try:
+        with awake(lane.paused_server):
+            done = lane.pattern.ask_once(lane.source.requests(1))
+    except BackendFailed as error:
+        lane.retire_uncontrolled(error)
+        return None
+    lane.record_untimed(done)
+    if done.error is not None:
+        lane.results.errors.append(done.error)
+    return done.error

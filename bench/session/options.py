@@ -1,0 +1,138 @@
+"""The options that say how to measure: each declared here, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.analysis.gate import threshold_of
+from bench.contract.errors import BadInput
+from bench.contract.options import OptionGroup, as_given, borrowed, option, switch, whole_number
+from bench.contract.scenarios import CLIENTS, DEFAULT_BATCH_SIZES, LOADS, Arrival, Scenario, throughput_scenarios
+from bench.experiments.startup import starts_of
+from bench.load.scheduler import Settings
+from bench.machine.host import client_cpu
+from bench.session.load_options import ARRIVALS, Offer, arrivals_of, clients_of, limit_of, loads_of, soak_seconds
+
+_MOST_S = 24 * 3600
+_MOST_ROUNDS = 1_000_000_000
+
+
+def seed_of(text: str | None) -> int:
+    """`42` -> 42; raises BadInput."""
+    seed = whole_number(text or "0", 0, 2**32 - 1)
+    if seed is None:
+        raise BadInput(f"--seed {str(text)[:200]}: expected a whole number from 0 to {2**32 - 1}")
+    return seed
+
+
+def _max_time(given: float) -> float:
+    seconds = float(given)
+    if not 0 < seconds <= _MOST_S:  # also where it is no number
+        raise BadInput(f"--benchmark-max-time {seconds:g}: expected seconds a cell, above 0 and at most {_MOST_S:,}")
+    return seconds
+
+
+def _min_rounds(given: int) -> int:
+    if int(given) > _MOST_ROUNDS:
+        raise BadInput(f"--benchmark-min-rounds {given}: expected rounds a cell, at most {_MOST_ROUNDS:,}")
+    return int(given)
+
+
+def _fraction(given: float | None) -> float | None:
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringOptions(OptionGroup):
+    """How to measure, parsed and checked.
+
+    Not repeated where a cell is measured again: what says which cells there are, and what only compares a cell with others.
+    """
+
+    client_cpu: int = option(client_cpu, metavar="N", help="CPU that the client is pinned to; the last usable one if not given")
+    ratio_to: str | None = option(
+        as_given,  # until the backends are known
+        metavar="NAME",
+        help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
+        repeated=False,
+        written_as="ratio_to",
+    )
+    batch_sizes: tuple[Scenario, ...] = option(
+        lambda text: throughput_scenarios(text or DEFAULT_BATCH_SIZES),
+        metavar="N[,N...]",
+        default=DEFAULT_BATCH_SIZES,
+        help="images a request of the throughput scenarios: 1 is `single`, 8 is `batch8`; accuracy is asked 128 at a time",
+    )
+    seed: int = option(
+        seed_of, metavar="N", default="42", help="seed of the order of slices and of the bootstrap", written_as="seed"
+    )
+    gate: float | None = option(
+        threshold_of,
+        metavar="PERCENT",
+        help="fail a cell that is surely slower than its --baseline by more than this: 5%%",
+        repeated=False,
+    )
+    clients: list[int] = option(
+        clients_of,
+        metavar="LIST",
+        default=",".join(map(str, CLIENTS)),
+        help="numbers of clients of the concurrency sweep, each in a closed loop",
+        repeated=False,
+    )
+    loads: tuple[Offer, ...] = option(
+        loads_of,
+        metavar="LIST",
+        default=",".join(f"{100 * load:g}%" for load in LOADS),
+        help="what the open loop offers: parts of what a server carries, like 70%%, or requests a second, like 200/s",
+        repeated=False,
+    )
+    arrivals: tuple[Arrival, ...] = option(
+        arrivals_of,
+        metavar="|".join(ARRIVALS),
+        default="poisson",
+        help="gaps of the open loop's schedule",
+        repeated=False,
+    )
+    slo: float | None = option(
+        limit_of,
+        metavar="TIME",
+        default="15ms",
+        help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
+        repeated=False,
+    )
+    starts: int = option(
+        starts_of,
+        metavar="N",
+        default="3",
+        help="how often each backend is started for the start-up; 0: not",
+        repeated=False,
+    )
+    soak: float = option(
+        soak_seconds,
+        metavar="SECONDS",
+        default="3600",
+        help="how long bench/soak.py goes on (tox -e soak)",
+        repeated=False,
+    )
+    strict_backends: bool = switch(
+        help="a backend that cannot be measured fails instead of being skipped",
+        repeated=False,
+        written_as="strict",
+        may_differ=True,  # it says what fails, not what is measured
+    )
+    # pytest-benchmark's own, with a meaning of their own here: a cell has its whole time.
+    max_time_s: float = borrowed("--benchmark-max-time", _max_time, default="1.0", written_as="max_time_s")
+    min_rounds: int = borrowed("--benchmark-min-rounds", _min_rounds, default="5", written_as="min_rounds")
+    precision: float | None = borrowed("--benchmark-precision", _fraction, written_as="precision")
+    confidence: float = borrowed("--benchmark-confidence", float, default="0.99", written_as="confidence")
+
+    @property
+    def settings(self) -> Settings:
+        """What they say to a campaign."""
+        return Settings(
+            max_time_s=self.max_time_s,
+            min_rounds=self.min_rounds,
+            precision=self.precision,
+            confidence=self.confidence,
+            seed=self.seed,
+        )
