@@ -16,7 +16,7 @@ import pytest
 
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
-from bench.contract.records import Record, Samples, SoakRow, Verdict
+from bench.contract.records import Record, Samples, SoakRow
 from bench.contract.resource_usage import ResourceUsage, own_resource_usage
 from bench.contract.scenarios import ACCURACY, Kind
 from bench.contract.system import Dataset, Fleet, Model
@@ -29,7 +29,6 @@ from bench.statistics.leak_check import LEAST_LAPS, growths
 from bench.statistics.soak_series import by_holder, series_of
 
 SUITE = "servebench"
-_NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS)
 
 
 @dataclass(slots=True)
@@ -50,7 +49,7 @@ class _Lap:
     def problem(self, backend: str | None = None) -> str:
         """The first cell that was not measured, or not right."""
         wrong = [
-            record for record, _ in self.records.values() if record.verdict in _NOT_RIGHT and backend in (None, record.backend)
+            record for record, _ in self.records.values() if record.verdict.fails_test and backend in (None, record.backend)
         ]
         return f"{wrong[0].id}: {wrong[0].verdict}: {wrong[0].reason}" if wrong else ""
 

@@ -15,8 +15,6 @@ import pytest
 from bench.contract.errors import BadInput
 from bench.contract.options import OptionGroup, as_given, given_path, option, path_option
 from bench.contract.records import EarlierRun, Record, Run, Samples
-from reports.renderers.terminal import summary_lines
-from reports.sections.report import build_view
 from reports.store.folder_lock import is_held
 from reports.store.store import RunStore, load_run, named_run
 
@@ -154,7 +152,11 @@ def _render(store: RunStore, folder: Path) -> None:
 
 
 def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
-    for line in summary_lines(build_view(store.stored)):
+    # They name the charts, and so import matplotlib: see _render.
+    from reports.renderers.terminal import summary_lines
+    from reports.sections.report import build_report
+
+    for line in summary_lines(build_report(store.stored)):
         terminalreporter.write_line(line)
     if store.folder is not None:
         terminalreporter.write_line("")

@@ -95,7 +95,7 @@ def test_code_that_runs_elsewhere_imports_nothing_of_ours() -> None:
         ("reports.plugin", "import fixtures.fleet"),
         ("fixtures.plugin", "from bench import experiments"),
         ("fixtures.plugin", "from bench.load.lane import Lane"),
-        ("reports.tables.tables", "def f():\n    from bench.plugin import x"),
+        ("reports.tables.numbers", "def f():\n    from bench.plugin import x"),
         ("fixtures.plugin", "import conftest"),
         ("bench.contract.wire", "from . import tensors"),
         ("bench.load.lane", "from bench.analysis import gate"),

@@ -26,7 +26,7 @@ ROOMS = {
         "session",
     ),
     "fixtures": ("host", "specs", "dataset", "engines", "model", "fleet", "training"),
-    "reports": ("store", "tables", "sections", "charts", "across_runs", "renderers"),
+    "reports": ("store", "tables", "charts", "sections", "across_runs", "renderers"),
 }
 """Each package's rooms, lowest first: a room imports itself and what stands before it."""
 

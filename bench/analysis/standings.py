@@ -16,7 +16,6 @@ from bench.contract.system import Backend, Role
 from bench.statistics import BETWEEN_STARTS
 
 STUDY = "systems-of-2018"
-_RANKED = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class JudgedCell:
     @property
     def may_be_ranked(self) -> bool:
         """Whether it is a server whose figures may be believed."""
-        return self.measurement.cell.backend.role is Role.SERVER and self.verdict in _RANKED
+        return self.measurement.cell.backend.role is Role.SERVER and self.verdict.ranked
 
 
 def standings(

@@ -15,16 +15,6 @@ LATE_ABOVE = 0.01  # of the scheduled requests
 LAG_ABOVE = 0.1  # of the latency's 99th percentile
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
 INTERRUPTED = "the run was interrupted before this cell had its measuring time"
-_AFTER_WORST = (
-    Verdict.FAILED,
-    Verdict.WRONG_ANSWERS,
-    Verdict.CACHED,
-    Verdict.OVERSUBSCRIBED,
-    Verdict.CLIENT_BOUND,
-    Verdict.SATURATED,
-    Verdict.NOT_MEASURED,
-    Verdict.UNSTABLE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +77,7 @@ class Evidence:
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
     """The worst verdict that holds, and the reasons of all that hold, worst first."""
-    reason_of = {
+    reason_of = {  # worst first
         Verdict.FAILED: _failed(evidence),
         Verdict.WRONG_ANSWERS: _wrong(evidence),
         Verdict.CACHED: _cached(evidence),
@@ -97,7 +87,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.NOT_MEASURED: _not_measured(evidence),
         Verdict.UNSTABLE: _unstable(evidence),
     }
-    holding = [verdict for verdict in _AFTER_WORST if reason_of[verdict]]
+    holding = [verdict for verdict, reason in reason_of.items() if reason]
     reasons = "; ".join(reason_of[verdict] for verdict in holding)
     return (holding[0] if holding else Verdict.VALID), reasons
 

@@ -9,7 +9,7 @@ Schema history
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -24,18 +24,156 @@ from bench.contract.scenarios import Arrival, Kind
 SCHEMA_VERSION = 3
 
 
-class Verdict(StrEnum):
-    """May this cell be believed, and if not, why not; the worst that holds is the one shown."""
+class Tone(StrEnum):
+    """How a verdict is coloured."""
 
-    VALID = "VALID"
-    UNSTABLE = "UNSTABLE"
-    SATURATED = "SATURATED"
-    CLIENT_BOUND = "CLIENT_BOUND"
-    OVERSUBSCRIBED = "OVERSUBSCRIBED"
-    CACHED = "CACHED"
-    WRONG_ANSWERS = "WRONG_ANSWERS"
-    FAILED = "FAILED"
-    NOT_MEASURED = "NOT_MEASURED"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What follows from a verdict; each field is an attribute of `Verdict`."""
+
+    meaning: str
+    """In a sentence, for who reads a report."""
+    mark: str = ""
+    """Stands beside the cell's figures where the verdict itself has no room."""
+    instead: str = ""
+    """Stands in place of the cell's figures where these may not be shown."""
+    tone: Tone = Tone.WARN
+    measured: bool = True
+    """The cell was measured: it need not be measured again when a run is resumed."""
+    shown: bool = True
+    """Its figures may be shown as the server's."""
+    ranked: bool = False
+    """Its speed may be compared with others' and ranked."""
+    lower_bound: bool = False
+    """The server may be faster than its figures say."""
+    steady: bool = True
+    """Its figures held while they were measured."""
+    outcome: bool = False
+    """Of an open loop it is the result, and no doubt about one."""
+    fails_test: bool = False
+    """The server is wrong or broken: its test fails."""
+
+
+class Verdict(StrEnum):
+    """May this cell be believed, and if not, why not, best first; each member has the attributes of its `Policy`.
+
+    A new verdict is a member here, and the place that decides it (bench/analysis/verdicts.py).
+    """
+
+    meaning: str
+    mark: str
+    instead: str
+    tone: Tone
+    measured: bool
+    shown: bool
+    ranked: bool
+    lower_bound: bool
+    steady: bool
+    outcome: bool
+    fails_test: bool
+
+    VALID = "VALID", Policy("Nothing speaks against the number.", tone=Tone.GOOD, ranked=True)
+    UNSTABLE = (
+        "UNSTABLE",
+        Policy("It changed while it was measured, by more than the machine's own drift.", mark="~", ranked=True, steady=False),
+    )
+    SATURATED = (
+        "SATURATED",
+        Policy(
+            "The server fell behind what was offered, so the queue grew: the latencies tell how long the run was.",
+            instead="fell behind",
+            shown=False,
+            outcome=True,
+        ),
+    )
+    CLIENT_BOUND = (
+        "CLIENT_BOUND",
+        Policy("The client was the bottleneck: the server may be faster than shown.", mark="†", lower_bound=True),
+    )
+    OVERSUBSCRIBED = (
+        "OVERSUBSCRIBED",
+        Policy("The server wanted more CPU than it was given: its threads waited for each other.", mark="‡", ranked=True),
+    )
+    CACHED = (
+        "CACHED",
+        Policy(
+            "It answers a repeated image faster than a new one: it remembers instead of computing.", mark="§", tone=Tone.BAD
+        ),
+    )
+    WRONG_ANSWERS = (
+        "WRONG_ANSWERS",
+        Policy(
+            "Some answers were not those of the model. Speed of wrong answers is worth nothing.",
+            instead="wrong",
+            tone=Tone.BAD,
+            shown=False,
+            fails_test=True,
+        ),
+    )
+    FAILED = (
+        "FAILED",
+        Policy(
+            "It was started, but did not answer as it must.",
+            instead="failed",
+            tone=Tone.BAD,
+            measured=False,
+            shown=False,
+            fails_test=True,
+        ),
+    )
+    NOT_MEASURED = (
+        "NOT_MEASURED",
+        Policy(
+            "It could not be had on this machine, or the run ended or had too few requests before there was a figure; "
+            "the reason is given.",
+            instead="–",
+            measured=False,
+            shown=False,
+        ),
+    )
+
+    def __new__(cls, word: str, policy: Policy) -> Verdict:
+        """The member is its word, as it stands in the results files."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        for each in fields(policy):
+            setattr(member, each.name, getattr(policy, each.name))
+        return member
+
+    @property
+    def believed(self) -> bool:
+        """Nothing speaks against the cell."""
+        return self.tone is Tone.GOOD
+
+    @property
+    def absent(self) -> bool:
+        """There is nothing to judge: it was not measured, and the server is not to blame."""
+        return not self.measured and not self.fails_test
+
+    @property
+    def answered(self) -> bool:
+        """It was measured, and every answer was right."""
+        return self.measured and not self.fails_test
+
+    @property
+    def doubt(self) -> str:
+        """The verdict's word, to stand beside a figure; empty where nothing speaks against it."""
+        return "" if self.believed else str(self)
+
+    @property
+    def comparable(self) -> bool:
+        """Its speed may be compared, if need be as a lower bound."""
+        return self.ranked or self.lower_bound
+
+    @property
+    def severity(self) -> int:
+        """Its place among all verdicts, 0 for the best: the worst stands first in a list of problems."""
+        return list(Verdict).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +197,8 @@ class Record:
     verdict: Verdict
     reason: str = ""
     kind: Kind = Kind.THROUGHPUT
+    title: str = ""
+    unit: str = "images/s"
     concurrency: int = 1
     arrival: Arrival = Arrival.CLOSED_LOOP
     images_per_s: float | None = None
@@ -87,6 +227,7 @@ class Record:
     latency_p999_s: float | None = None
     latency_hdr: str | None = None
     load: float | None = None
+    rate_per_s: float | None = None
     peak_per_s: float | None = None
     offered_per_s: float | None = None
     late_sends: int | None = None

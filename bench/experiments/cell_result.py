@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from bench.contract.gate_rows import GateOutcome, GateRow, change_text
-from bench.contract.records import Record, Samples, Verdict
+from bench.contract.records import Record, Samples
 
 _EXTRA_INFO = (
     "verdict",
@@ -52,15 +52,15 @@ class CellResult:
 
     def require_measured(self) -> None:
         """End the running test here if there is nothing to replay."""
-        unanswered = self.record.verdict is Verdict.SATURATED and not self.duration_s
-        if (self.record.verdict is Verdict.NOT_MEASURED or unanswered) and not self.strict:
+        unanswered = self.record.verdict.outcome and not self.duration_s
+        if (self.record.verdict.absent or unanswered) and not self.strict:
             pytest.skip(f"{self.record.id} was not measured: {self.record.reason}")
-        if self.record.verdict is Verdict.NOT_MEASURED or not self.duration_s:
+        if self.record.verdict.absent or not self.duration_s:
             pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
 
     def require_right(self) -> None:
         """Fail the running test if the server failed or answered wrongly; any other verdict is a remark, not a failure."""
-        if self.record.verdict in (Verdict.FAILED, Verdict.WRONG_ANSWERS):
+        if self.record.verdict.fails_test:
             pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
 
     def require_no_regression(self) -> None:

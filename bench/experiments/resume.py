@@ -16,7 +16,7 @@ from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
-from bench.contract.records import EarlierRun, Record, Run, Samples, StartRow, StudyRow, Verdict
+from bench.contract.records import EarlierRun, Record, Run, Samples, StartRow, StudyRow
 from bench.contract.scenarios import ACCURACY, Scenario
 from bench.contract.system import Role
 from bench.experiments.cell_result import CellResult
@@ -247,7 +247,7 @@ def _kept(earlier: EarlierRun) -> dict[str, _Kept]:
     found = {}
     for record in earlier.records:
         samples = earlier.samples.get(record.id)
-        ended = record.verdict not in (Verdict.NOT_MEASURED, Verdict.FAILED) and INTERRUPTED not in record.reason
+        ended = record.verdict.measured and INTERRUPTED not in record.reason
         if ended and samples is not None and len(samples.duration_s) and record.role != Role.TWIN:
             found[record.id] = _Kept(replace(record, taken_from=record.taken_from or earlier.run.id), samples)
     return found

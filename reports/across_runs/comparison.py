@@ -12,17 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contract.errors import BadInput
-from bench.contract.records import Record, Run, Verdict
-from bench.contract.scenarios import ACCURACY
+from bench.contract.records import Record, Run
 from bench.contract.system import Role
 from bench.statistics import BETWEEN_STARTS
+from reports.sections.cells.speed import KINDS
 from reports.store.store import StoredRun
 from reports.tables.clean_text import listed, one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, endpoint_name, number, scenarios_of, title_of, with_interval
+from reports.tables.names import as_of_today, endpoint_name, of_kinds, scenarios_of, title_of
+from reports.tables.numbers import MISSING, number, with_interval
+from reports.tables.table import Table, text_table
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
-_COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED, Verdict.CLIENT_BOUND)
 _COLUMNS = (
     Column("cell", "Cell", "Backend and endpoint.", numeric=False),
     Column("before", "Before, images/s", "In the first run, with its 95 % interval."),
@@ -70,7 +71,7 @@ class ComparisonTable:
     """One scenario."""
 
     title: str
-    grid: Grid
+    table: Table
     yardstick: str
 
 
@@ -88,17 +89,19 @@ class Comparison:
 def compare(before: StoredRun, after: StoredRun) -> Comparison:
     """Raises BadInput where the two measured other images or another model."""
     _require_same(before.run, after.run)
-    pairs = _pairs(before.records, after.records)
-    scenarios = [name for name in scenarios_of([*before.records, *after.records]) if name != ACCURACY.name]
+    old, new = (of_kinds(as_of_today(run.records), KINDS) for run in (before, after))
+    pairs = _pairs(old, new)
+    titles = {record.scenario: title_of(record) for record in (*old, *new)}
     tables, found = [], []
-    for scenario in scenarios:
+    for scenario in scenarios_of([*old, *new]):
         here = {key: pair for key, pair in pairs.items() if key[2] == scenario}
         yardstick = yardstick_of([pair for pair in here.values() if pair[0] and pair[1]])
         servers = [pair for pair in here.values() if any(each and each.role == Role.SERVER for each in pair)]
         changes = [(pair, _change(pair, yardstick)) for pair in servers]
         found += [(pair[1] or pair[0], change) for pair, change in changes]
-        rows = tuple(_texts(pair, change) for pair, change in changes)
-        tables.append(ComparisonTable(title_of(scenario), Grid(_COLUMNS, rows), yardstick.text))
+        rows = [_texts(pair, change) for pair, change in changes]
+        table = text_table(titles[scenario], _COLUMNS, rows, sortable=False)
+        tables.append(ComparisonTable(titles[scenario], table, yardstick.text))
     return Comparison(
         title="Comparison of two runs",
         lead=f"{_named(before.run)}, then {_named(after.run)}",
@@ -142,14 +145,14 @@ def _change(pair: tuple[Record | None, Record | None], yardstick: Yardstick) -> 
     one, other = pair
     if one is None or other is None or not one.images_per_s or not other.images_per_s:
         return None
-    if one.verdict not in _COMPARABLE or other.verdict not in _COMPARABLE:
+    if not (one.verdict.comparable and other.verdict.comparable):
         return None
     value = math.log(other.images_per_s / one.images_per_s)
     halves = [_half(record) for record in (one, other)]
     if yardstick.spread is None or None in halves or one.engine != other.engine:
         return Change(math.exp(value), None, None)
     # Where both are bound by the client, what the server gained or lost is hidden.
-    if Verdict.CLIENT_BOUND in (one.verdict, other.verdict):
+    if one.verdict.lower_bound or other.verdict.lower_bound:
         return Change(math.exp(value), None, None)
     width = math.hypot(*(half or 0.0 for half in halves), math.log1p(BETWEEN_STARTS)) + yardstick.spread
     return Change(math.exp(value), math.exp(value - width), math.exp(value + width))
@@ -182,14 +185,14 @@ def _note(one: Record | None, other: Record | None) -> str:
         return f"{one.verdict} before, {other.verdict} now"
     if one.engine != other.engine:
         return f"engine {one.engine} before, {other.engine} now"
-    return "" if one.verdict == Verdict.VALID else str(one.verdict)
+    return one.verdict.doubt
 
 
 def _sentences(found: Sequence[tuple[Record | None, Change | None]]) -> tuple[str, ...]:
     named: dict[str, list[str]] = {BETTER: [], WORSE: [], CANNOT_TELL: []}
     for record, change in found:
         if record is not None and change is not None:
-            named[change.verdict].append(f"{endpoint_name(record)} ({title_of(record.scenario).lower()}, {change.text})")
+            named[change.verdict].append(f"{endpoint_name(record)} ({title_of(record).lower()}, {change.text})")
     said = [f"{word.capitalize()}: {listed(named[word], 6)}." for word in (WORSE, BETTER) if named[word]]
     if not said:
         said = ["No cell changed by more than these two runs can tell."]

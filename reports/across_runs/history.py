@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,17 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.contract.errors import BadInput
 from bench.contract.records import Record
-from bench.contract.scenarios import ACCURACY
 from bench.contract.system import Role
-from reports.charts.canvas import GRID, NARROW, WIDE, Chart, Dashes, Group, style
-from reports.charts.curves import Curves, draw_panels
-from reports.charts.speed import chart_of, protocol_colours
+from reports.charts.canvas import GRID, NARROW, WIDE, Chart, Dashes, Group, chart_of, style
+from reports.charts.panels import Curves, draw_panels
+from reports.charts.speed import protocol_colours
+from reports.sections.cells.speed import KINDS
 from reports.store.store import LATEST, StoredRun, load_run
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.tables import Grid, endpoint_name, number, scenario_table, scenarios_of, title_of, with_interval
+from reports.tables.names import as_of_today, endpoint_name, of_kinds, scenarios_of, title_of
+from reports.tables.numbers import MISSING, number, with_interval
+from reports.tables.table import Table, text_table
 
 _MOST_LABELS = 8
 _SUBS = (1, 1.2, 1.5, 2, 3, 5, 7)  # of a decade: a few ticks also where runs differ by little
@@ -32,7 +34,7 @@ class HistorySection:
 
     title: str
     chart: Chart | None
-    grid: Grid
+    table: Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ def read_runs(folder: Path) -> tuple[list[StoredRun], list[str]]:
 
 def history_of(runs: Sequence[StoredRun], skipped: Sequence[str]) -> History:
     """Pictures and tables of all runs."""
-    records = [record for stored in runs for record in stored.records]
-    scenarios = [name for name in scenarios_of(records) if name != ACCURACY.name]
+    runs = [replace(stored, records=tuple(of_kinds(as_of_today(stored.records), KINDS))) for stored in runs]
+    scenarios = scenarios_of([record for stored in runs for record in stored.records])
     first, last = runs[0].run.started_utc[:10], runs[-1].run.started_utc[:10]
     return History(
         title="History",
@@ -110,40 +112,41 @@ def _section(scenario: str, runs: Sequence[StoredRun]) -> HistorySection:
             for n, record in enumerate(newest.values())
         ),
     )
-    rows = tuple(
-        (label_of(stored), *(_speed(seen.get(place)) for seen in of_cell.values())) for place, stored in enumerate(runs)
+    rows = [(label_of(stored), *(_speed(seen.get(place)) for seen in of_cell.values())) for place, stored in enumerate(runs)]
+    title = next(title_of(record) for stored in runs for record in stored.records if record.scenario == scenario)
+    return HistorySection(
+        title, _chart(title, runs, newest, of_cell), text_table(title, columns, rows, scenario, sortable=False)
     )
-    return HistorySection(title_of(scenario), _chart(scenario, runs, newest, of_cell), Grid(columns, rows))
 
 
 def _speed(record: Record | None) -> str:
     if record is None:
-        return "–"
-    mark = "" if record.verdict == "VALID" else f" {record.verdict}"
-    return with_interval(record.images_per_s, record.images_per_s_low, record.images_per_s_high) + mark
+        return MISSING
+    speed = with_interval(record.images_per_s, record.images_per_s_low, record.images_per_s_high)
+    return f"{speed} {record.verdict.doubt}".rstrip()
 
 
 def _chart(
-    scenario: str,
+    title: str,
     runs: Sequence[StoredRun],
     newest: dict[tuple[str, str], Record],
     of_cell: dict[tuple[str, str], dict[int, Record]],
 ) -> Chart | None:
     if not newest:
         return None
-    colours = protocol_colours([scenario_table(scenario, list(newest.values()))])
+    colours = protocol_colours(list(newest.values()))
     protocols = list(dict.fromkeys(record.protocol for record in newest.values()))
     panels = [
         Group(protocol, tuple(r for r in newest.values() if r.protocol == protocol), None, colours.get(protocol, GRID))
         for protocol in protocols
     ]
     labels = [label_of(stored) for stored in runs]
-    alt = f"Images per second of each cell over {len(runs)} runs, {title_of(scenario).lower()}; all numbers are in the table."
-    title = f"{title_of(scenario)} · over {len(runs)} runs"
+    alt = f"Images per second of each cell over {len(runs)} runs, {title.lower()}; all numbers are in the table."
+    scenario = next(iter(newest.values())).scenario
     with style():
         curves = Curves(_styled(labels), _plotter(of_cell), lambda record: f"{number(record.images_per_s)} /s")
         drawn = [draw_panels(panels, curves, layout) for layout in (WIDE, NARROW)]
-        return chart_of(f"history-{scenario}", title, alt, *drawn)
+        return chart_of(f"history-{scenario}", f"{title} · over {len(runs)} runs", alt, *drawn)
 
 
 def _plotter(of_cell: dict[tuple[str, str], dict[int, Record]]) -> Callable[[Axes, Record, str, Dashes], None]:

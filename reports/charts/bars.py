@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench.contract.records import Record, Verdict
+from bench.contract.records import Record
 from reports.charts.canvas import INK, MUTED, Group, Layout, axes, canvas, write
 from reports.tables.clean_text import cut, one_line, shortened
-from reports.tables.tables import endpoint_name, number, with_interval
+from reports.tables.names import endpoint_name
+from reports.tables.numbers import number, with_interval
 
 _TOP, _HEAD, _GAP, _FOOT, _THICK = 4, 30, 8, 30, 14
 _CHAR = 7.2  # a character of DejaVu Sans at 12 px, on average, rounded up; every other font is narrower
@@ -36,8 +37,7 @@ class _Frame:
 def bar_text(record: Record) -> str:
     """What stands beside a bar: images/s with its interval, and the verdict if it is not VALID."""
     speed = with_interval(record.images_per_s, record.images_per_s_low, record.images_per_s_high) if record.images_per_s else ""
-    verdict = "" if record.verdict == Verdict.VALID else str(record.verdict)
-    return "  ".join(text for text in (speed, verdict) if text) or "no speed"
+    return "  ".join(text for text in (speed, record.verdict.doubt) if text) or "no speed"
 
 
 def draw_bars(groups: Sequence[Group], layout: Layout, text: Callable[[Record], str] = bar_text) -> Figure:
@@ -127,7 +127,7 @@ def _draw_reason(frame: _Frame, record: Record, y: float) -> None:
 def _draw_bar(frame: _Frame, record: Record, speed: float, colour: str, y: float) -> None:
     """Name, bar (hatched unless VALID), interval and figures."""
     middle = y + (12 if frame.layout.beside else 27)
-    solid = record.verdict == Verdict.VALID
+    solid = record.verdict.believed
     face, hatch = (colour, "") if solid else ("none", "/////")
     bar = Rectangle((0, middle - _THICK / 2), speed, _THICK, facecolor=face, edgecolor=colour, hatch=hatch, linewidth=1)
     frame.ax.add_patch(bar)

@@ -9,7 +9,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -171,3 +171,17 @@ def svg_element(svg: bytes, prefix: str) -> str:
 
 def _themed(colour: str) -> str:
     return f"var({_VARIABLES[colour]}, {colour})" if colour in _VARIABLES else colour
+
+
+def chart_of(name: str, title: str, alt: str, wide: Figure, narrow: Figure) -> Chart:
+    """A drawn picture in all its forms; call it within `style`."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:80]
+    elements = svg_element(svg_bytes(wide), f"{name}-w"), svg_element(svg_bytes(narrow), f"{name}-n")
+    # In the page the heading above it is its title; a file of its own needs one, and some air around.
+    write(wide, 0, -16, title, bold=True)
+    return Chart(name, title, alt, svg_bytes(wide, FRAMED), png_bytes(wide, FRAMED), *elements)
+
+
+def few(named: Sequence[str], most: int = 12) -> str:
+    """What a picture shows, for who cannot see it; of many the rest is counted."""
+    return "; ".join(named[:most]) + (f"; and {len(named) - most} more, all in the table" if len(named) > most else "")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.contract.records import Record
-from bench.contract.system import Role
-from reports.charts.canvas import GRID, INK, MUTED, PALETTE, PANEL, Dashes, Group, Layout, axes, canvas, stroke, write
-from reports.tables.clean_text import shortened
-from reports.tables.tables import endpoint_name
+from reports.charts.canvas import GRID, INK, MUTED, PANEL, Dashes, Layout, axes, canvas, write
+from reports.charts.ticks import Axis
 
 _TOP, _HEAD, _FOOT, _GAP, _LEFT = 4, 46, 30, 14, 58
 _HEIGHT, _ROW, _LABELS, _BETWEEN = 236, 18, 268, 26
@@ -48,16 +44,6 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """What all panels share: its bounds, and its marks with their texts."""
-
-    low: float
-    high: float
-    marks: tuple[tuple[float, str], ...]
-    logarithmic: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Guide:
     """A thin line across the first facet, with its text where it leaves at the right or at the bottom."""
 
@@ -74,14 +60,6 @@ class Plot:
     x: Axis
     y: Axis
     guides: tuple[Guide, ...] = ()
-
-
-def log_axis(values: Sequence[float], unit: str, most: int, room: float = 1.18) -> Axis:
-    """An axis around these values, with at most so many marks, and `room` times as far as the highest."""
-    low, high = min(values), max(values)
-    # One value, or several that are equal, need some axis too.
-    low, high = (low * 0.85, high * room) if high > 1.2 * low else (low * 0.7, high * 1.4)
-    return Axis(low, high, tuple((tick, f"{tick:,g}{unit}") for tick in log_ticks(low, high, most)))
 
 
 def draw_plot(plot: Plot, layout: Layout) -> Figure:
@@ -262,65 +240,3 @@ def _lead(figure: Figure, x: Sequence[float], y: Sequence[float], colour: str) -
 def _places(figure: Figure, x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     width, height = figure.get_size_inches() * 72
     return [each / width for each in x], [1 - each / height for each in y]
-
-
-_DASHES: tuple[Dashes, ...] = ("-", "--", ":")
-_LEGENDED_TOP, _LEGENDED_HEAD, _PANEL, _LEGENDED_FOOT, _LEGEND, _LEGENDED_LEFT, _LEGEND_WIDTH = 4, 28, 190, 46, 20, 46, 330
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """How curves are drawn: `style` an axes (told how many ticks have room), `plot` a record's curve, `label` its figure."""
-
-    style: Callable[[Axes, int], None]
-    plot: Callable[[Axes, Record, str, Dashes], None]
-    label: Callable[[Record], str]
-
-
-def draw_panels(panels: Sequence[Group], curves: Curves, layout: Layout) -> Figure:
-    """A panel for each group; a ceiling is a dotted line in grey."""
-    heights = [_legended_height(panel, layout) for panel in panels]
-    legends = [0 if layout.beside else _LEGEND * len(panel.records) + 12 for panel in panels]
-    figure = canvas(
-        layout.width_px, _LEGENDED_TOP + sum(heights) + sum(legends) + (_LEGENDED_HEAD + _LEGENDED_FOOT) * len(panels)
-    )
-    width = layout.width_px - _LEGENDED_LEFT - (_LEGEND_WIDTH if layout.beside else 12)
-    y = float(_LEGENDED_TOP)
-    for panel, height, legend in zip(panels, heights, legends, strict=True):
-        write(figure, 0, y + 10, shortened(panel.protocol, 40) or "unknown protocol", MUTED)
-        ax = axes(figure, _LEGENDED_LEFT, y + _LEGENDED_HEAD, width, height)
-        curves.style(ax, 8 if layout.beside else 4)
-        legend_at = (
-            (_LEGENDED_LEFT + width + 20, y + _LEGENDED_HEAD + 8)
-            if layout.beside
-            else (0, y + _LEGENDED_HEAD + height + _LEGENDED_FOOT - 2)
-        )
-        _draw_panel(figure, ax, panel, curves, legend_at)
-        y += _LEGENDED_HEAD + height + _LEGENDED_FOOT + legend
-    return figure
-
-
-def _legended_height(panel: Group, layout: Layout) -> int:
-    return max(_PANEL, _LEGEND * len(panel.records)) if layout.beside else _PANEL
-
-
-def _draw_panel(figure: Figure, ax: Axes, panel: Group, curves: Curves, legend_at: tuple[float, float]) -> None:
-    for place, record in enumerate(panel.records):
-        colour, dashes = PALETTE[place % len(PALETTE)], _DASHES[place // len(PALETTE) % 2]
-        if record.role == Role.CEILING:
-            colour, dashes = MUTED, _DASHES[2]
-        curves.plot(ax, record, colour, dashes)
-        x, y = legend_at[0], legend_at[1] + _LEGEND * place
-        stroke(figure, x, y, 22, colour, dashes)
-        write(figure, x + 30, y, f"{shortened(endpoint_name(record), 28)}  {curves.label(record)}")
-
-
-def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values between the bounds: as many as have room, from the finest ladder that keeps to it."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ladders = ([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1])
-    for ladder in ladders:
-        ticks = [factor * 10.0**power for power in powers for factor in ladder if low <= factor * 10.0**power <= high]
-        if len(ticks) <= most:
-            break
-    return ticks

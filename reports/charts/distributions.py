@@ -10,13 +10,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.contract.records import Record, Samples
-from reports.charts.canvas import GRID, Dashes, Group, Layout
-from reports.charts.curves import Curves, draw_panels, log_ticks
-from reports.tables.tables import milliseconds
+from reports.charts.canvas import GRID, NARROW, WIDE, Chart, Dashes, Group, Layout, chart_of, few, style
+from reports.charts.panels import Curves, draw_panels
+from reports.charts.speed import panels_of
+from reports.charts.ticks import log_ticks
+from reports.tables.names import endpoint_name
+from reports.tables.numbers import milliseconds
+from reports.tables.table import Table
 
 Curve = npt.NDArray[np.float64]
 
 _QUANTILES = np.concatenate([np.linspace(0, 0.99, 150), np.linspace(0.9905, 1, 40)])
+
+
+def latency_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
+    """The share of exchanges answered within a time, a panel a protocol; None if no cell has samples."""
+    panels = panels_of(table, samples, colours)
+    if not panels:
+        return None
+    curves = {r.id: curve_of(samples[r.id]) for group in panels for r in group.records}
+    named = [f"{endpoint_name(r)} {latency_text(r)}" for group in panels for r in group.records]
+    alt = f"Latency distributions, {table.title.lower()}, a panel a protocol: {few(named)}."
+    title = f"{table.title} · latency of an exchange"
+    with style():
+        drawn = [draw_distributions(panels, curves, layout) for layout in (WIDE, NARROW)]
+        return chart_of(f"latency-{table.key}", title, alt, *drawn)
 
 
 def latency_text(record: Record) -> str:

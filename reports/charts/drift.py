@@ -10,29 +10,43 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.contract.records import Record, Samples
-from reports.charts.canvas import GRID, Dashes, Group, Layout
-from reports.charts.curves import Curves, draw_panels
-from reports.tables.tables import number
+from reports.charts.canvas import GRID, NARROW, WIDE, Chart, Dashes, Group, Layout, chart_of, style
+from reports.charts.panels import Curves, draw_panels
+from reports.charts.speed import panels_of
+from reports.tables.numbers import number
+from reports.tables.table import Table
 
 Floats = npt.NDArray[np.float64]
 
-STRETCHES = 40
+PARTS = 40
 """Into so many parts of equal length a campaign is divided."""
 
 _WIDEST, _NARROWEST = 8.0, 1.25
 
 
+def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
+    """How each cell went through the campaign, a panel a protocol; None if no cell has samples of several rounds."""
+    several = {name: kept for name, kept in samples.items() if kept.round_index.size and kept.round_index.max() > 0}
+    panels = panels_of(table, several, colours)
+    if not panels:
+        return None
+    alt = f"Latency through the campaign, relative to each cell's own median, {table.title.lower()}, a panel a protocol."
+    with style():
+        drawn = [draw_traces(panels, several, layout) for layout in (WIDE, NARROW)]
+        return chart_of(f"rounds-{table.key}", f"{table.title} · latency through the campaign", alt, *drawn)
+
+
 def trace_of(samples: Samples, rounds: int) -> tuple[Floats, Floats]:
-    """Per cent of the campaign's rounds [stretches], and the median there over the cell's own; empty stretches are left out."""
+    """Per cent of the campaign's rounds [parts], and the median there over the cell's own; empty parts are left out."""
     overall = float(np.median(samples.duration_s))
-    stretch = np.minimum(samples.round_index * STRETCHES // max(rounds, 1), STRETCHES - 1)
-    known = np.unique(stretch)
-    medians = [float(np.median(samples.duration_s[stretch == part])) for part in known]
-    return (known + 0.5) * 100 / STRETCHES, np.array(medians) / overall
+    part_index = np.minimum(samples.round_index * PARTS // max(rounds, 1), PARTS - 1)
+    known = np.unique(part_index)
+    medians = [float(np.median(samples.duration_s[part_index == part])) for part in known]
+    return (known + 0.5) * 100 / PARTS, np.array(medians) / overall
 
 
 def swing(samples: Samples, rounds: int) -> str:
-    """The slowest stretch over the fastest one."""
+    """The slowest part over the fastest one."""
     _, relative = trace_of(samples, rounds)
     return f"× {number(float(relative.max() / relative.min()), 2)}"
 

@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 
 from bench.contract.records import Record
 from bench.contract.system import Role
-from reports.charts.canvas import MUTED, PALETTE, Layout
+from reports.charts.canvas import MUTED, NARROW, PALETTE, WIDE, Chart, Layout, chart_of, few, style
 from reports.charts.stacked_bars import Look, Stack, draw_stacks
-from reports.tables.tables import Table, endpoint_name, milliseconds, number
+from reports.tables.names import endpoint_name
+from reports.tables.numbers import milliseconds, number
+from reports.tables.table import Table
 
 ENCODE, WIRE, SERVING, MODEL, DECODE, WHOLE = "encode", "wire", "serving", "model", "decode", "exchange, undivided"
 COLOURS = {ENCODE: PALETTE[4], WIRE: PALETTE[5], SERVING: PALETTE[0], MODEL: PALETTE[2], DECODE: PALETTE[3], WHOLE: MUTED}
@@ -40,6 +42,18 @@ class Parts:
         serving = dict(self.seconds).get(SERVING)
         share = "" if serving is None else f", serving {number(100 * serving / self.total_s, 2)} %"
         return f"{milliseconds(self.total_s)} ms{share}"
+
+
+def parts_chart(table: Table) -> Chart | None:
+    """Where the time of a request goes; None if no cell has a median."""
+    rows = parts_of(table)
+    if not rows:
+        return None
+    named = [f"{endpoint_name(row.record)} {row.text}" for row in rows]
+    alt = f"Where the time of a request goes, {table.title.lower()}: {few(named)}."
+    with style():
+        drawn = [draw_parts(rows, layout) for layout in (WIDE, NARROW)]
+        return chart_of(f"parts-{table.key}", f"{table.title} · where the time goes", alt, *drawn)
 
 
 def parts_of(table: Table) -> list[Parts]:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from reports.charts.canvas import NARROW, PALETTE, WIDE, Chart, style
-from reports.charts.curves import MARKERS, Axis, Line, Panel, Plot, draw_plot, log_axis
-from reports.charts.speed import chart_of, few
-from reports.sections.soak import Course, SoakSection
+from reports.charts.canvas import NARROW, PALETTE, WIDE, Chart, chart_of, few, style
+from reports.charts.curves import MARKERS, Line, Panel, Plot, draw_plot
+from reports.charts.ticks import Axis, log_axis
 from reports.tables.clean_text import shortened
-from reports.tables.tables import number
+from reports.tables.numbers import number
 
 _MARKS = 6
 
 
-def soak_charts(section: SoakSection) -> dict[str, Chart]:
-    """By name; what the run has no lines for is left out."""
-    drawn = {
-        "soak-memory": _chart("soak-memory", "Memory held", " MiB", section.memory_mib),
-        "soak-files": _chart("soak-files", "Open files", "", section.files),
-    }
-    return {name: chart for name, chart in drawn.items() if chart is not None}
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What one holder held: minutes since the start, and the quantity, of the laps in which it is known."""
+
+    holder: str
+    minutes: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+def memory_chart(courses: Sequence[Course]) -> Chart | None:
+    """A line for each holder, in MiB; None if none has two points."""
+    return _chart("soak-memory", "Memory held", " MiB", courses)
+
+
+def files_chart(courses: Sequence[Course]) -> Chart | None:
+    """A line for each holder; None if none has two points."""
+    return _chart("soak-files", "Open files", "", courses)
 
 
 def _chart(name: str, title: str, unit: str, courses: Sequence[Course]) -> Chart | None:

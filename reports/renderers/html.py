@@ -1,14 +1,13 @@
-"""report.html: the view and its charts in one file that asks nothing of any network."""
+"""report.html: the report and its charts in one file that asks nothing of any network."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,54 +16,28 @@ from bench.contract.records import Verdict
 from reports.across_runs.comparison import Comparison
 from reports.across_runs.history import History
 from reports.charts.canvas import Chart
-from reports.sections import cost, footprint, glossary, published_2018, replay_2018, soak, startup, variants
-from reports.sections.report import View
-from reports.sections.under_load import MatrixRow
+from reports.sections.section import PAGE, Block, Picture, Report, Section, Tabular, walk
 from reports.tables.clean_text import cut, one_line
-from reports.tables.tables import Row, Table
+from reports.tables.table import Row, Table
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _REASON_WIDTH = 220
-
-AnyRow = TypeVar("AnyRow", Row, MatrixRow)
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One scenario on the page: its table and what there are of pictures."""
-
-    table: Table
-    bars: Chart | None
-    latency: Chart | None
-    parts: Chart | None
-    rounds: Chart | None
+_TONES = {str(verdict): str(verdict.tone) for verdict in Verdict}
 
 
-def render_html(view: View, charts: Mapping[str, Chart]) -> str:
-    """The page; `charts` by name (`throughput-<scenario>`, `latency-<scenario>`, `startup`)."""
+def render_html(report: Report, charts: Mapping[str, Chart]) -> str:
+    """The page; `charts` by the names that the sections give them; what was not drawn is left out."""
     environment = _environment()
-    sections = [
-        Section(table, *(charts.get(f"{kind}-{table.scenario}") for kind in ("throughput", "latency", "parts", "rounds")))
-        for table in view.speed
-    ]
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
-    page = environment.get_template("report.html.j2")
-    return page.render(
-        view=view,
+    sections = [section for section in report.sections if section.on(PAGE)]
+    return environment.get_template("report.html.j2").render(
+        report=report,
         sections=sections,
-        reading=glossary.READING,
-        verdicts=glossary.VERDICTS,
-        baseline_note=published_2018.NOTE,
-        study_note=replay_2018.NOTE,
-        upkeep_note=footprint.NOTE,
+        runs=[(filtered, list(run)) for filtered, run in groupby(sections, lambda section: section.filtered)],
+        anchors={section.anchor for section in sections},
         charts=charts,
-        glossary=glossary,
-        startup_note=startup.NOTE,
-        cost_note=cost.NOTE,
-        soak_note=soak.NOTE,
-        start_chart=charts.get("startup"),
-        variants_note=variants.NOTE,
-        values_of=lambda texts: _values(*texts),
+        is_empty=lambda section: _is_empty(section, charts),
+        sets_of=lambda record: _values(*report.sets.get(record.backend, ())),
         script=Markup(script),  # noqa: S704 - our own file, with nothing of the run in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -80,14 +53,27 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["svg"] = _markup
+    environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["compact"] = _compact
     environment.filters["why"] = _why
     environment.filters["by_protocol"] = _by_protocol
-    environment.filters["by_protocol_of_endpoint"] = _by_protocol_of_endpoint
-    environment.filters["verdict_class"] = _verdict_class
+    environment.filters["tone"] = _tone
     environment.filters["one_line"] = one_line
-    environment.filters["values"] = _values
+    environment.filters["values"] = lambda text: _values(text)
+    environment.filters["all_values"] = lambda texts: _values(*texts)
+    environment.filters["on_page"] = _on_page
+    environment.filters["headed"] = lambda section: PAGE in section.heading_on
     return environment
+
+
+def _on_page(section: Section) -> list[Block]:
+    return section.on(PAGE)
+
+
+def _is_empty(section: Section, charts: Mapping[str, Chart]) -> bool:
+    """Whether it shows neither a table nor a picture."""
+    blocks = list(walk(section.on(PAGE)))
+    return not any(isinstance(b, Tabular) or (isinstance(b, Picture) and b.name in charts) for b in blocks)
 
 
 def _markup(svg: str) -> Markup:
@@ -96,8 +82,8 @@ def _markup(svg: str) -> Markup:
 
 
 def _compact(table: Table) -> Table:
-    """Without protocol and runtime: they stand below the name, as columns they would make the table wider than a page."""
-    return table.select([column.key for column in table.columns if column.key not in ("protocol", "runtime")])
+    """Of cells without protocol and runtime: they stand above and below the name, as columns they would make it too wide."""
+    return table.without("protocol", "runtime") if table.rows_are else table
 
 
 def _values(*texts: str) -> str:
@@ -112,21 +98,12 @@ def _why(row: Row) -> str:
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows of one protocol together, as in the chart: JSON on one server and binary on another are two races."""
-    return _grouped(rows, lambda row: row.record.protocol)
-
-
-def _by_protocol_of_endpoint(rows: Sequence[MatrixRow]) -> list[tuple[str, list[MatrixRow]]]:
-    return _grouped(rows, lambda row: row.endpoint.first.protocol)
-
-
-def _grouped(rows: Sequence[AnyRow], protocol_of: Callable[[AnyRow], str]) -> list[tuple[str, list[AnyRow]]]:
-    groups: dict[str, list[AnyRow]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(one_line(protocol_of(row)), []).append(row)
+        groups.setdefault(one_line(row.record.protocol), []).append(row)
     return list(groups.items())
 
 
-def _verdict_class(verdict: str) -> str:
-    if verdict == Verdict.VALID:
-        return "good"
-    return "bad" if verdict in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.CACHED) else "warn"
+def _tone(text: str) -> str:
+    """The class of a verdict's colour; empty for what is no verdict."""
+    return _TONES.get(text, "")

@@ -1,4 +1,4 @@
-"""The summary at the end of a session: the answer and one table a scenario, in at most 100 columns."""
+"""The summary at the end of a session: one table a scenario, what went wrong, and the answer, in at most 100 columns."""
 
 from __future__ import annotations
 
@@ -8,56 +8,48 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from reports.sections.report import View
-from reports.sections.under_load import Matrix
+from reports.sections.section import TERMINAL, Block, Problems, Report, Tabular, Text
 from reports.tables.clean_text import shortened
 from reports.tables.columns import Column
-from reports.tables.tables import Row, Table
+from reports.tables.table import Table
 
 WIDTH = 100
-_SPEED = ("rank", "cell", "images_per_s", "ratio", "p50", "p99", "accuracy", "verdict")
-_ACCURACY = ("cell", "accuracy", "agreement", "max_abs_diff", "verdict")
 _LONGEST_REASON = 300
 
 
-def summary_lines(view: View) -> Iterator[str]:
-    """Lines of text, none longer than 100 columns."""
-    if view.banner:
-        yield from _wrapped(view.banner)
+def summary_lines(report: Report) -> Iterator[str]:
+    """Lines of text, none longer than 100 columns: all tables, then all problems, last the sentences, which stay in sight."""
+    if report.banner:
+        yield from _wrapped(report.banner)
         yield ""
-    for table in view.speed:
-        yield table.title
-        yield from _table(table, _SPEED)
-        yield from _wrapped(table.note)
-        yield ""
-    if view.accuracy is not None:
-        yield view.accuracy.title
-        yield from _table(view.accuracy, _ACCURACY)
-        yield ""
-    if view.load.glance is not None:
-        yield view.load.glance.title
-        yield from _matrix(view.load.glance)
-        yield from _wrapped(view.load.glance.note)
-        yield ""
-    for trouble in view.troubles:
-        yield from _wrapped(f"{trouble.verdict}: {', '.join(trouble.cells)}: {shortened(trouble.reason, _LONGEST_REASON)}")
-    for sentence in (*view.answers, view.unranked, view.load.unranked, *view.idle):
-        yield from _wrapped(sentence)
+    blocks = [block for section in report.sections for block in section.on(TERMINAL)]
+    for kind in (Tabular, Problems, Text):
+        for block in blocks:
+            if isinstance(block, kind):
+                yield from _block(block)
 
 
-def _table(table: Table, keys: Sequence[str]) -> list[str]:
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case Tabular(table):
+            yield table.title
+            yield from _table(table)
+            yield from _wrapped(table.note)
+            yield ""
+        case Problems(problems):
+            for problem in problems:
+                cells, reason = ", ".join(problem.cells), shortened(problem.reason, _LONGEST_REASON)
+                yield from _wrapped(f"{problem.verdict}: {cells}: {reason}")
+        case Text(text):
+            yield from _wrapped(text)
+
+
+def _table(table: Table) -> list[str]:
     """Head, rule, rows; the cells' names give way until a row fits."""
-    narrow = table.select(keys)
-    rows = [[_short(column.key, text) for column, text in zip(narrow.columns, row.texts, strict=True)] for row in _rows(narrow)]
-    if not rows:
-        return []
-    return _lines(narrow.columns, rows)
-
-
-def _matrix(matrix: Matrix) -> list[str]:
-    """Without the protocol: the rows of one stand together."""
-    narrow = matrix.without(["protocol"])
-    return _lines(narrow.columns, [[_single_width(text) for text in row.texts] for row in narrow.rows])
+    narrow = table.select(table.terminal) if table.terminal else table
+    every = (*narrow.rows, *narrow.instruments)
+    rows = [[_short(column.key, text) for column, text in zip(narrow.columns, row.texts, strict=True)] for row in every]
+    return _lines(narrow.columns, rows) if rows else []
 
 
 def _lines(columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
@@ -71,10 +63,6 @@ def _lines(columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
     # Numbers are texts already: tabulate must neither parse nor round them again.
     text = tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=align).splitlines()
     return [text[0].rstrip(), "-" * max(len(line.rstrip()) for line in text), *(line.rstrip() for line in text[1:])]
-
-
-def _rows(table: Table) -> tuple[Row, ...]:
-    return (*table.rows, *table.instruments)
 
 
 def _short(key: str, text: str) -> str:

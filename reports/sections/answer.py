@@ -6,21 +6,42 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import ACCURACY
 from bench.contract.system import Role
+from reports.sections.cells import accuracy, speed
+from reports.sections.load import answers as load_answers
+from reports.sections.load.under_load import endpoints_under_load
+from reports.sections.section import EVERYWHERE, MARKDOWN, NOWHERE, PAGE, TERMINAL, Block, Details, Items, Section, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import listed, one_line, shortened
-from reports.tables.tables import base_name, batch_of, endpoint_name, number, of_one_client, scenarios_of, times, title_of
+from reports.tables.names import base_name, endpoint_name, of_kinds, scenarios_of, title_of
+from reports.tables.numbers import number, times
 
 _NAME_WIDTH = 60
 
 
+def section(stored: StoredRun) -> Section:
+    """What the run found, first of one client, then under load."""
+    records = stored.records
+    endpoints = endpoints_under_load(records)
+    sentences = load_answers.answers(endpoints)
+    if of_kinds(records, (*speed.KINDS, *accuracy.KINDS)) or not sentences:
+        sentences = (*answers(records), *sentences)
+    by_group = (*by_protocol(records), *by_runtime(records), *load_answers.details(endpoints))
+    blocks: list[Block] = [Text(sentence, on=EVERYWHERE) for sentence in sentences]
+    if by_group:
+        blocks.append(Details("Protocol by protocol, runtime by runtime", (Items(by_group),), aside=True, on=PAGE))
+        blocks += [Text(sentence, on=MARKDOWN) for sentence in by_group]
+    blocks.append(Text(unranked(records), "aside", "problems", on=EVERYWHERE))
+    blocks.append(Text(load_answers.unranked(endpoints), on=TERMINAL))
+    return Section("answer", "The answer", tuple(blocks), style="answer", heading_on=NOWHERE)
+
+
 def answers(records: Sequence[Record]) -> tuple[str, ...]:
     """One sentence for each scenario that compares speed."""
-    servers = [record for record in records if record.role == Role.SERVER]
-    scenarios = [name for name in scenarios_of(servers) if name != ACCURACY.name]
-    if not scenarios:
+    servers = [record for record in of_kinds(records, speed.KINDS) if record.role == Role.SERVER]
+    if not servers:
         return ("This run compared no speeds.",)
-    return tuple(_answer(name, [record for record in servers if record.scenario == name]) for name in scenarios)
+    return tuple(_answer([record for record in servers if record.scenario == name]) for name in scenarios_of(servers))
 
 
 def by_protocol(records: Sequence[Record]) -> tuple[str, ...]:
@@ -34,15 +55,16 @@ def by_runtime(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _by_group(records: Sequence[Record], what: str, group_of: Callable[[Record], str]) -> tuple[str, ...]:
-    servers = [record for record in records if record.role == Role.SERVER and record.rank is not None and record.images_per_s]
+    cells = [record for record in of_kinds(records, speed.KINDS) if record.role == Role.SERVER]
+    servers = [record for record in cells if record.rank is not None and record.images_per_s]
     sentences = []
     for scenario in scenarios_of(servers):
         cells = sorted((r for r in servers if r.scenario == scenario), key=lambda r: (r.rank or 0, -(r.images_per_s or 0.0)))
         groups = list(dict.fromkeys(map(group_of, cells)))
-        if scenario == ACCURACY.name or len(groups) < 2:
+        if len(groups) < 2:
             continue
         leaders = [f"{one_line(group)}: {_group_lead([r for r in cells if group_of(r) == group])}" for group in groups]
-        sentences.append(f"{title_of(scenario)}, each {what} by itself: {'; '.join(leaders)}.")
+        sentences.append(f"{title_of(cells[0])}, each {what} by itself: {'; '.join(leaders)}.")
     return tuple(sentences)
 
 
@@ -58,19 +80,17 @@ def _group_lead(cells: Sequence[Record]) -> str:
 
 def unranked(records: Sequence[Record]) -> str:
     """How many of the compared cells have no rank, by verdict; empty if none."""
-    cells = [r for r in of_one_client(records) if r.role == Role.SERVER and r.scenario != ACCURACY.name]
+    cells = [record for record in of_kinds(records, speed.KINDS) if record.role == Role.SERVER]
     left_out = [record for record in cells if record.rank is None]
     if not left_out:
         return ""
     apart = {scenario for scenario in scenarios_of(left_out) if _of_two_runs([r for r in cells if r.scenario == scenario])}
     why = "measured too briefly or in two runs" if apart else "measured too briefly"
-    tally = _tally(left_out).replace(Verdict.VALID, why)
-    return f"{len(left_out)} of {len(cells)} cells could not be ranked: {tally}."
+    return f"{len(left_out)} of {len(cells)} cells could not be ranked: {_tally(left_out, why)}."
 
 
-def _answer(scenario: str, cells: Sequence[Record]) -> str:
-    title = title_of(scenario)
-    phrase = f"For {title.lower()}," if batch_of(scenario) else f"In {title},"
+def _answer(cells: Sequence[Record]) -> str:
+    phrase = f"For {title_of(cells[0]).lower()},"
     ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=lambda r: (r.rank, -(r.images_per_s or 0)))
     if not ranked:
         apart = "; not all were measured side by side" if _of_two_runs(cells) else ""
@@ -100,7 +120,7 @@ def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
 
 def _name(record: Record) -> str:
     name = shortened(endpoint_name(record), _NAME_WIDTH)
-    return name if record.verdict == Verdict.VALID else f"{name} ({record.verdict})"
+    return name if record.verdict.believed else f"{name} ({record.verdict})"
 
 
 def _speeds(records: Sequence[Record]) -> str:
@@ -126,9 +146,11 @@ def _refers(record: Record, other: Record) -> bool:
     return record.ratio_to is not None and base_name(record.ratio_to, record.scenario) == endpoint_name(other)
 
 
-def _tally(records: Sequence[Record]) -> str:
+def _tally(records: Sequence[Record], believed: str = "") -> str:
+    """`2 FAILED, 1 NOT_MEASURED`; `believed` is what those are called that nothing speaks against."""
     counts = Counter(record.verdict for record in records)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    words = {verdict: believed if believed and verdict.believed else verdict for verdict in Verdict}
+    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
 
 
 def _of_two_runs(cells: Sequence[Record]) -> bool:

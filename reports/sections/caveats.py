@@ -1,12 +1,26 @@
-"""What a reader should know of servers that burn CPU while nobody asks them: who was paused, who may have disturbed others."""
+"""What to know before believing the run: its warnings, who was not shut in, and who burns CPU while nobody asks it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
+from reports.sections.section import TERMINAL, Items, Section, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, listed, one_line
-from reports.tables.tables import number
+from reports.tables.numbers import number
+
+_LONGEST_WHY = 300
+
+
+def section(stored: StoredRun) -> Section:
+    """All warnings; the terminal, which has room for few, shows who burned CPU."""
+    run = stored.run
+    idle = idle_sentences(run.backends)
+    warnings = tuple(map(one_line, (*stored.notes, *run.warnings, *isolation_sentences(run.backends), *idle)))
+    listed_on = (Items(warnings),) if warnings else ()
+    blocks = (*listed_on, *(Text(sentence, on=TERMINAL) for sentence in idle))
+    return Section("warnings", "Before you believe it", blocks, style="warnings")
 
 
 def idle_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
@@ -50,9 +64,6 @@ def _percent(share: float | None) -> str:
 
 def _names(names: list[str]) -> str:
     return listed([one_line(name) for name in names])
-
-
-_LONGEST_WHY = 300
 
 
 def isolation_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bench.contract.backend_facts import BackendFacts
+from reports.sections.section import PAGE, Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, number, size
+from reports.tables.numbers import MISSING, number, size
+from reports.tables.table import text_table
 
 NOTE = (
     "Lines are counted in the backend's folder without blanks and remarks; shared ones stand in modules that it uses with "
     "others here, and that an owner would have to write or copy. Starting is from the command to the first right answer."
 )
+_TITLE = "What each backend asks of its owner"
 _COLUMNS = (
     Column("backend", "Backend", "Who.", numeric=False),
     Column("code", "Lines of code", "In its own folder."),
@@ -24,9 +26,11 @@ _COLUMNS = (
 )
 
 
-def upkeep_grid(backends: Mapping[str, BackendFacts]) -> Grid:
-    """A row for each backend whose lines were counted, in the order of the run."""
-    return Grid(_COLUMNS, tuple(_texts(name, facts) for name, facts in backends.items() if facts.lines_of_code is not None))
+def section(stored: StoredRun) -> Section:
+    """A row for each backend whose lines were counted, in the order of the run; nothing where none were."""
+    rows = [_texts(name, facts) for name, facts in stored.run.backends.items() if facts.lines_of_code is not None]
+    blocks = (Text(NOTE, "intro", on=PAGE), Tabular(text_table(_TITLE, _COLUMNS, rows))) if rows else ()
+    return Section("footprint", _TITLE, blocks, link="What it asks of you")
 
 
 def _texts(name: str, facts: BackendFacts) -> tuple[str, ...]:

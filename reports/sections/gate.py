@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bench.contract.gate_rows import GateOutcome, GateRow, change_text, gate_sentences
+from reports.sections.section import Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, number
+from reports.tables.numbers import MISSING, number
+from reports.tables.table import text_table
 
 _COLUMNS = (
     Column("cell", "Cell", "What was measured.", numeric=False),
@@ -21,23 +23,22 @@ _COLUMNS = (
 _ORDER = (GateOutcome.FAIL, GateOutcome.CANNOT_TELL, GateOutcome.PASS)
 
 
-@dataclass(frozen=True, slots=True)
-class GateSection:
-    """The gate in a report; `grid` has no rows where nothing was gated."""
+def section(stored: StoredRun) -> Section:
+    """Failures first, then what could not be told; nothing where nothing was gated."""
+    rows = sorted(stored.run.gate, key=lambda row: (_ORDER.index(row.outcome), row.cell))
+    if not rows:
+        return Section("gate", "Gate")
+    table = text_table("Gate", _COLUMNS, tuple(map(_texts, rows)))
+    return Section("gate", "Gate", (*map(Text, gate_words(rows)), Tabular(table)), link="Gate")
 
-    grid: Grid
-    sentences: tuple[str, ...]
 
-
-def gate_section(rows: Sequence[GateRow]) -> GateSection:
-    """Failures first, then what could not be told."""
-    ordered = sorted(rows, key=lambda row: (_ORDER.index(row.outcome), row.cell))
-    failed = [one_line(row.cell) for row in ordered if row.outcome is GateOutcome.FAIL]
-    unsure = sum(row.outcome is GateOutcome.CANNOT_TELL for row in ordered)
-    verdict = f"Slower than allowed: {', '.join(failed)}." if failed else "No cell is surely slower than allowed."
-    more = f"Of {len(rows)} cells {unsure} could not be told." if unsure else ""
-    sentences = (verdict, more, *gate_sentences(ordered)) if rows else ()
-    return GateSection(Grid(_COLUMNS, tuple(map(_texts, ordered))), tuple(text for text in sentences if text))
+def gate_words(rows: Sequence[GateRow]) -> list[str]:
+    """Who failed, of how many nothing can be told, and what the gate allows."""
+    failed = [one_line(row.cell) for row in rows if row.outcome is GateOutcome.FAIL]
+    unsure = sum(row.outcome is GateOutcome.CANNOT_TELL for row in rows)
+    told = f"Slower than allowed: {', '.join(failed)}." if failed else "No cell is surely slower than allowed."
+    more = [f"Of {len(rows)} cells {unsure} could not be told."] if unsure else []
+    return [told, *more, *gate_sentences(rows)]
 
 
 def _texts(row: GateRow) -> tuple[str, ...]:

@@ -4,54 +4,54 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bench.contract.records import Record, Verdict
+from reports.sections.load import under_load
+from reports.sections.section import EVERYWHERE, Problem, Problems, Section
+from reports.store.store import StoredRun
 from reports.tables.clean_text import clean, more
-from reports.tables.tables import endpoint_name, of_one_client, title_of
+from reports.tables.names import endpoint_name, title_of
 
 _MOST_ENDPOINTS = 12
 _FIGURES = re.compile(r"\d[\d.,]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Cells that share a verdict other than VALID and its reason; `reason` may have lines."""
-
-    verdict: Verdict
-    cells: tuple[str, ...]
-    reason: str
+def section(stored: StoredRun) -> Section:
+    """Nothing where every cell is VALID."""
+    problems = problems_of(stored.records)
+    title = "What could not be measured or believed, and why"
+    return Section("problems", title, (Problems(problems, on=EVERYWHERE),) if problems else (), link="Not valid")
 
 
-def troubles_of(records: Sequence[Record]) -> tuple[Trouble, ...]:
+def problems_of(records: Sequence[Record]) -> tuple[Problem, ...]:
     """Of all cells: one by one where one client asked, counted by endpoint under load.
 
     Sixty cells of one sweep have sixty reasons that differ in their figures alone: they are one entry, with the first of them.
     """
-    plain = of_one_client(records)
+    plain = [record for record in records if record.kind not in under_load.KINDS]
     ids, said = {id(record) for record in plain}, {(record.verdict, _reason(record)) for record in plain}
     grouped: dict[tuple[Verdict, str], list[Record]] = {}
     for record in records:
-        if record.verdict != Verdict.VALID:
+        if not record.verdict.believed:
             key = record.verdict, _reason(record)
             known = id(record) in ids or key in said
             grouped.setdefault(key if known else (record.verdict, _FIGURES.sub("#", _reason(record))), []).append(record)
-    order = sorted(grouped, key=lambda key: -list(Verdict).index(key[0]))
-    return tuple(_trouble(grouped[key], ids) for key in order)
+    order = sorted(grouped, key=lambda key: -key[0].severity)
+    return tuple(_problem(grouped[key], ids) for key in order)
 
 
 def _reason(record: Record) -> str:
     return clean(record.reason) or "No reason was recorded."
 
 
-def _trouble(cells: Sequence[Record], plain: set[int]) -> Trouble:
+def _problem(cells: Sequence[Record], plain: set[int]) -> Problem:
     reason = _reason(cells[0])
     others = sum(_reason(record) != reason for record in cells)
     if others:
-        of_first = f"{endpoint_name(cells[0])}, {title_of(cells[0].scenario)}"
+        of_first = f"{endpoint_name(cells[0])}, {title_of(cells[0])}"
         reason += f"\n(These are the figures of {of_first}; those of {more(others, 'cell')} differ.)"
-    named = [f"{endpoint_name(record)} ({title_of(record.scenario)})" for record in cells if id(record) in plain]
-    return Trouble(cells[0].verdict, (*named, *_under_load([r for r in cells if id(r) not in plain])), reason)
+    named = [f"{endpoint_name(record)} ({title_of(record)})" for record in cells if id(record) in plain]
+    return Problem(cells[0].verdict, (*named, *_under_load([r for r in cells if id(r) not in plain])), reason)
 
 
 def _under_load(cells: Sequence[Record]) -> list[str]:
@@ -59,9 +59,7 @@ def _under_load(cells: Sequence[Record]) -> list[str]:
     mine: dict[str, list[Record]] = {}
     for record in cells:
         mine.setdefault(endpoint_name(record), []).append(record)
-    named = [
-        f"{name} ({title_of(of[0].scenario) if len(of) == 1 else f'{len(of)} cells under load'})" for name, of in mine.items()
-    ]
+    named = [f"{name} ({title_of(of[0]) if len(of) == 1 else f'{len(of)} cells under load'})" for name, of in mine.items()]
     if len(named) > _MOST_ENDPOINTS:
         named = [*named[: _MOST_ENDPOINTS - 1], f"{len(named) - _MOST_ENDPOINTS + 1} more endpoints under load"]
     return named

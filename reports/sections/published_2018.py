@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from bench.contract.records import Record
 from bench.contract.scenarios import ACCURACY, BATCH_128, SINGLE
 from bench.contract.system import Role
+from reports.sections.section import Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, endpoint_name, number, percent, with_interval
+from reports.tables.names import endpoint_name
+from reports.tables.numbers import MISSING, number, percent, with_interval
+from reports.tables.table import Row, Table
 
 NOTE = (
     "The 2018 figures come from another machine (Docker for Mac) and another method: a new connection for each request, "
     "encoding and decoding inside the clock, no warm-up, one server after the other, answers unchecked, another model. "
     "They stand here for orientation; a ratio of 2018 to today says nothing about a server."
 )
+
+_TITLE = "2018 and today"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,9 @@ PUBLISHED = (
     Published("Flask", ("flask",), 125.0, 1371.7, 0.776),
 )
 
-
 _COLUMNS = (
     Column("when", "Year", "When it was measured.", numeric=False),
-    Column("system", "System", "What served.", numeric=False),
+    Column("system", "System", "What served.", numeric=False, names_row=True),
     Column("protocol", "Protocol", "What is spoken on the wire.", numeric=False),
     Column("single", "Single images, images/s", "One image a request."),
     Column("batch128", "Batches of 128, images/s", "128 images a request."),
@@ -53,15 +58,23 @@ _COLUMNS = (
 )
 
 
-def then_and_now(records: Sequence[Record], year: str) -> Grid:
+def section(stored: StoredRun) -> Section:
+    """Nothing for a model of the user's own: what the study measured says nothing of another model's speed."""
+    if stored.run.dataset.get("own"):
+        return Section("published", _TITLE)
+    table = then_and_now(stored.records, stored.run.started_utc[:4])
+    return Section("published", _TITLE, (Text(NOTE, "intro"), Tabular(table)), link=_TITLE)
+
+
+def then_and_now(records: Sequence[Record], year: str) -> Table:
     """Each published system, followed by today's cells of its kind."""
-    rows: list[tuple[str, ...]] = []
+    rows: list[Row] = []
     for published in PUBLISHED:
         protocol = "flatbuffers" if published.system == "GraphPipe" else "JSON"
         figures = (number(published.single_per_s, 4), number(published.batch128_per_s, 5), percent(published.accuracy))
-        rows.append(("2018", published.system, protocol, *figures))
-        rows.extend(_today(published, records, year))
-    return Grid(_COLUMNS, tuple(rows))
+        rows.append(Row(("2018", published.system, protocol, *figures), past=True))
+        rows += [Row(texts) for texts in _today(published, records, year)]
+    return Table("published", _TITLE, _COLUMNS, tuple(rows), sortable=False)
 
 
 def _today(published: Published, records: Sequence[Record], year: str) -> list[tuple[str, ...]]:

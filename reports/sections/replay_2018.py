@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from math import exp, log
 from statistics import fmean
@@ -11,9 +11,13 @@ from statistics import fmean
 from bench.contract.records import StudyRow, StudyStep
 from bench.contract.scenarios import BATCH_128, SINGLE
 from reports.sections.published_2018 import PUBLISHED
+from reports.sections.section import Heading, Items, Lean, Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, TITLES, Grid, number, with_interval
+from reports.tables.names import batch_title
+from reports.tables.numbers import MISSING, number, with_interval
+from reports.tables.table import Row, Table
 
 NOTE = (
     "The study's client opened a connection for each request, encoded and decoded inside the clock (GraphPipe by its own "
@@ -23,6 +27,7 @@ NOTE = (
     "the servers had answered before (readiness, accuracy), so the row without a warm-up is warmer than 2018 was."
 )
 
+_TITLE = "2018 replayed, flaw by flaw"
 _STEPS = {
     StudyStep.AS_IN_2018: "today, measured as in 2018",
     StudyStep.KEPT_CONNECTION: "+ one kept connection",
@@ -38,40 +43,40 @@ _CHANGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StudyTable:
-    """One scenario of the replay."""
-
-    title: str
-    grid: Grid
-
-
-@dataclass(frozen=True, slots=True)
-class StudySection:
-    """The replay in a report; without tables where the run had none."""
-
-    sentences: tuple[str, ...] = ()
-    tables: tuple[StudyTable, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
-def study_section(rows: Sequence[StudyRow]) -> StudySection:
-    """Tables and text of a run's replay."""
-    scenarios = [name for name in (SINGLE.name, BATCH_128.name) if any(row.scenario == name for row in rows)]
-    tables = tuple(StudyTable(TITLES[name], _grid(name, [r for r in rows if r.scenario == name])) for name in scenarios)
+def section(stored: StoredRun) -> Section:
+    """Two sentences and a table for each scenario; nothing where the run had no replay."""
+    rows = stored.run.study
+    tables = replay_tables(rows)
+    if not tables:
+        return Section("replay", _TITLE)
     problems = tuple(_problem(row) for row in rows if row.problem)
-    return StudySection(_sentences(rows), tables, problems)
+    blocks = (
+        *map(Text, sentences(rows)),
+        *(block for title, table in tables for block in (Heading(title), Tabular(table))),
+        *([Items(problems)] if problems else []),
+        Text(NOTE, "note"),
+    )
+    return Section("replay", _TITLE, tuple(replace(block, until=Lean.REPLAY) for block in blocks))
+
+
+def replay_tables(rows: Sequence[StudyRow]) -> list[tuple[str, Table]]:
+    """Title and table of each scenario."""
+    return [
+        (batch_title(scenario.batch_size), _table(scenario.name, mine))
+        for scenario in (SINGLE, BATCH_128)
+        if (mine := [row for row in rows if row.scenario == scenario.name])
+    ]
 
 
 def _problem(row: StudyRow) -> str:
-    return f"{_system(row)}, {TITLES[row.scenario].lower()}, {_STEPS[row.step]}: {one_line(row.problem)}"
+    return f"{_system(row)}, {batch_title(row.batch_size).lower()}, {_STEPS[row.step]}: {one_line(row.problem)}"
 
 
 def _system(row: StudyRow) -> str:
     return one_line(f"{row.backend}-{row.endpoint}")
 
 
-def _grid(scenario: str, rows: Sequence[StudyRow]) -> Grid:
+def _table(scenario: str, rows: Sequence[StudyRow]) -> Table:
     """A row a step, a column a system, and who led whom by how much."""
     systems = list(dict.fromkeys(_system(row) for row in rows))
     columns = (
@@ -79,13 +84,14 @@ def _grid(scenario: str, rows: Sequence[StudyRow]) -> Grid:
         *(Column(name, f"{name}, images/s", "Images answered a second.") for name in systems),
         Column("lead", "First against last", "The fastest system's speed over the slowest one's."),
     )
-    lines = [_published(scenario, systems, rows)]
+    lines = [Row(_published(scenario, systems, rows), past=True)]
     for step in StudyStep:
         of_step = {_system(row): row for row in rows if row.step is step}
         if of_step:
             speeds = [_speed(of_step.get(name)) for name in systems]
-            lines.append((_STEPS[step], *speeds, _lead_text(list(of_step.values()))))
-    return Grid(columns, tuple(lines))
+            lines.append(Row((_STEPS[step], *speeds, _lead_text(list(of_step.values())))))
+    title = f"2018 replayed, {batch_title(rows[0].batch_size)}"
+    return Table(scenario, title, columns, tuple(lines), sortable=False)
 
 
 def _published(scenario: str, systems: Sequence[str], rows: Sequence[StudyRow]) -> tuple[str, ...]:
@@ -118,7 +124,7 @@ def _lead_text(rows: Sequence[StudyRow]) -> str:
     return f"{order[0][1]}, {number(order[0][0] / order[-1][0])} times" if len(order) > 1 else MISSING
 
 
-def _sentences(rows: Sequence[StudyRow]) -> tuple[str, ...]:
+def sentences(rows: Sequence[StudyRow]) -> tuple[str, ...]:
     """Who led before and after, and which flaw weighed most: two sentences; none where too little was measured."""
     moves = [text for name in (SINGLE.name, BATCH_128.name) if (text := _move([row for row in rows if row.scenario == name]))]
     weights = _weights(rows)
@@ -148,7 +154,7 @@ def _move(rows: Sequence[StudyRow]) -> str:
     then, now = (f"{first} led {last} {lead} times" for first, last, lead in pairs)
     if pairs[0][:2] == pairs[1][:2]:
         now = f"{pairs[1][2]} times"
-    return f"for {TITLES[rows[0].scenario].lower()} {then} with the study's method and {now} without its flaws"
+    return f"for {batch_title(rows[0].batch_size).lower()} {then} with the study's method and {now} without its flaws"
 
 
 def _weights(rows: Sequence[StudyRow]) -> dict[StudyStep, float]:

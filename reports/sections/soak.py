@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from bench.contract.records import SoakRow
 from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, growths
 from bench.statistics.soak_series import by_holder, series_of
+from reports.charts.soak import Course, files_chart, memory_chart
+from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, number
+from reports.tables.numbers import MISSING, number
+from reports.tables.table import Table, text_table
 
 NOTE = (
     "The same servers are measured lap after lap, each time as the main job does, with fresh connections; after each lap the "
@@ -35,41 +39,40 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What one holder held: minutes since the start, and the quantity, of the laps in which it is known."""
-
-    holder: str
-    minutes: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SoakSection:
-    """The soak in a report; nothing where the run was none."""
-
-    grid: Grid
-    sentences: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    memory_mib: tuple[Course, ...] = ()
-    files: tuple[Course, ...] = ()
-
-
-def soak_section(rows: Sequence[SoakRow]) -> SoakSection:
-    """Of all laps of a run; the suite first, then the backends as they were started."""
+def section(stored: StoredRun) -> Section:
+    """Of all laps of a run, the suite first, then the backends as they were started; nothing where the run was no soak."""
+    rows = stored.run.soak
     if not rows:
-        return SoakSection(Grid((), ()))
-    holders = by_holder(rows)
-    series = {holder: series_of(mine) for holder, mine in holders.items()}
-    found = {holder: growths(each.at_s, each.values) for holder, each in series.items()}
-    laps = max(len(mine) for mine in holders.values())
-    return SoakSection(
-        grid=Grid(_COLUMNS, tuple(_texts(holder, mine, found[holder]) for holder, mine in holders.items())),
-        sentences=(_length(rows, laps, next(iter(holders.values()))), _verdict(found, laps)),
-        problems=tuple(dict.fromkeys(f"Lap {row.lap}: {cut(row.problem, _LONGEST_PROBLEM)}" for row in rows if row.problem)),
-        memory_mib=_courses(holders, "memory_bytes", _MIB),
-        files=_courses(holders, "files", 1),
+        return Section("soak", "Soak")
+    problems = tuple(dict.fromkeys(f"Lap {row.lap}: {cut(row.problem, _LONGEST_PROBLEM)}" for row in rows if row.problem))
+    memory, files = courses(rows, "memory_bytes", _MIB), courses(rows, "files", 1)
+    blocks = (
+        Text(NOTE, "intro", until=Lean.BACKGROUND),
+        *map(Text, sentences(rows)),
+        Picture("soak-memory", "Memory held, lap after lap", partial(memory_chart, memory)),
+        Picture("soak-files", "Open files, lap after lap", partial(files_chart, files)),
+        Tabular(soak_table(rows)),
+        *([Items(problems, shrinks=True)] if problems else []),
     )
+    return Section("soak", "Soak", blocks, link="Soak")
+
+
+def sentences(rows: Sequence[SoakRow]) -> tuple[str, str]:
+    """How long it was, and whether anything grew."""
+    holders = by_holder(rows)
+    laps = max(len(mine) for mine in holders.values())
+    grown = {holder: _growth(mine) for holder, mine in holders.items()}
+    return _length(rows, laps, next(iter(holders.values()))), _verdict(grown, laps)
+
+
+def soak_table(rows: Sequence[SoakRow]) -> Table:
+    """A row for each holder."""
+    return text_table("Soak", _COLUMNS, [_texts(holder, mine, _growth(mine)) for holder, mine in by_holder(rows).items()])
+
+
+def _growth(rows: Sequence[SoakRow]) -> dict[str, Growth]:
+    series = series_of(rows)
+    return growths(series.at_s, series.values)
 
 
 def _length(rows: Sequence[SoakRow], laps: int, suite: Sequence[SoakRow]) -> str:
@@ -107,10 +110,11 @@ def _early_and_late(quantity: str, rows: Sequence[SoakRow], growth: dict[str, Gr
     return early if early == late else f"{early} → {late}"
 
 
-def _courses(holders: dict[str, list[SoakRow]], quantity: str, unit: int) -> tuple[Course, ...]:
+def courses(rows: Sequence[SoakRow], quantity: str, unit: int) -> tuple[Course, ...]:
+    """What each holder held of a quantity, in this unit."""
     found = []
-    for holder, rows in holders.items():
-        known = [(row.at_s / 60, value / unit) for row in rows if (value := getattr(row, quantity))]
+    for holder, mine in by_holder(rows).items():
+        known = [(row.at_s / 60, value / unit) for row in mine if (value := getattr(row, quantity))]
         if known:
             minutes, values = zip(*known, strict=True)
             found.append(Course(one_line(holder), minutes, values))

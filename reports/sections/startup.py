@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import StartRow
+from reports.charts.startup import ANSWER, LAUNCH, PORT, READY, WARM, Timeline, timeline_chart
+from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, seconds, size
+from reports.tables.numbers import MISSING, seconds, size
+from reports.tables.table import Table, text_table
 
 NOTE = (
     "Seconds since the start was ordered: medians of fresh starts, the range in brackets. Images, environments and exports are "
@@ -21,7 +25,6 @@ NOTE = (
     "second or so in which it was asked."
 )
 _LONGEST_PROBLEM = 400
-LAUNCH, PORT, READY, ANSWER, WARM = "launched", "port open", "says ready", "first answer", "warm"
 _FIELDS = {LAUNCH: "launch_s", PORT: "port_open_s", READY: "ready_s", ANSWER: "first_answer_s", WARM: "warm_s"}
 _COLUMNS = (
     Column("backend", "Backend", "Who.", numeric=False),
@@ -36,53 +39,42 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """One backend: the median ends of its steps in the order in which they pass, in seconds since the order."""
-
-    backend: str
-    ends: tuple[tuple[str, float], ...]
-
-    @property
-    def text(self) -> str:
-        """`0.712 s, warm 0.745 s`."""
-        ends = dict(self.ends)
-        warm = f", warm {seconds(ends[WARM])} s" if WARM in ends else ""
-        return f"{seconds(ends[ANSWER])} s{warm}"
-
-    @property
-    def steps(self) -> tuple[tuple[str, float], ...]:
-        """What each step took beyond the one before it."""
-        found, reached_s = [], 0.0
-        for step, end_s in self.ends:
-            found.append((step, max(0.0, end_s - reached_s)))
-            reached_s = max(reached_s, end_s)
-        return tuple(found)
+def section(stored: StoredRun) -> Section:
+    """Of all starts of a run: first answers first, then those that never came to one; nothing where there were none."""
+    rows = stored.run.startup
+    if not rows:
+        return Section("startup", "Start-up")
+    lines = timelines(rows)
+    problems = tuple(_problem(row) for row in rows if row.problem)
+    blocks = (
+        Text(NOTE, "intro", until=Lean.BACKGROUND),
+        Picture("startup", "Start-up, step by step", partial(timeline_chart, tuple(lines.values()))),
+        Tabular(start_table(rows, stored.run.backends)),
+        *([Items(problems, shrinks=True)] if problems else []),
+    )
+    return Section("startup", "Start-up", blocks, link="Start-up")
 
 
-@dataclass(frozen=True, slots=True)
-class StartSection:
-    """Start-up in a report; nothing where the run had none."""
-
-    grid: Grid
-    timelines: tuple[Timeline, ...] = ()
-    problems: tuple[str, ...] = ()
+def timelines(rows: Sequence[StartRow]) -> dict[str, Timeline]:
+    """By backend, of those that came to an answer, the fastest first."""
+    known = {name: line for name, starts in _by_backend(rows).items() if (line := _timeline(name, starts)) is not None}
+    return dict(sorted(known.items(), key=lambda item: (dict(item[1].ends)[ANSWER], item[0])))
 
 
-def start_section(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> StartSection:
-    """Of all starts of a run: first answers first, then those that never came to one."""
-    by_backend: dict[str, list[StartRow]] = {}
+def start_table(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> Table:
+    """A row for each backend."""
+    by_backend = _by_backend(rows)
+    came = list(timelines(rows))
+    order = [*came, *sorted(name for name in by_backend if name not in came)]
+    texts = [_texts(name, by_backend[name], backends.get(name, BackendFacts())) for name in order]
+    return text_table("Start-up", _COLUMNS, texts)
+
+
+def _by_backend(rows: Sequence[StartRow]) -> dict[str, list[StartRow]]:
+    found: dict[str, list[StartRow]] = {}
     for row in rows:
-        by_backend.setdefault(row.backend, []).append(row)
-    timelines = {name: line for name, starts in by_backend.items() if (line := _timeline(name, starts)) is not None}
-    order = sorted(
-        by_backend, key=lambda name: (dict(timelines[name].ends)[ANSWER] if name in timelines else float("inf"), name)
-    )
-    return StartSection(
-        Grid(_COLUMNS, tuple(_texts(name, by_backend[name], backends.get(name, BackendFacts())) for name in order)),
-        tuple(timelines[name] for name in order if name in timelines),
-        tuple(_problem(row) for row in rows if row.problem),
-    )
+        found.setdefault(row.backend, []).append(row)
+    return found
 
 
 def _problem(row: StartRow) -> str:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.contract.backend_facts import BackendFacts
-from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Kind
+from bench.contract.records import Record
 from bench.contract.system import Role
+from reports.sections.load import clients
+from reports.sections.section import Lean, Pairs, Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import listed, one_line
 from reports.tables.columns import Column
-from reports.tables.tables import Grid, endpoint_name, milliseconds, ratio, times, with_interval
+from reports.tables.names import endpoint_name, of_kinds
+from reports.tables.numbers import milliseconds, ratio, times, with_interval
+from reports.tables.table import text_table
 
 NOTE = (
     "A variant is the same server with another setting, measured beside it. One that computes the requests of many clients "
@@ -20,6 +24,8 @@ NOTE = (
     "client that is all cost. The ratio is its images/s over those of the default setting; its interval comes from both "
     "intervals, and where it holds 1 this run cannot tell."
 )
+KINDS = clients.KINDS
+_TITLE = "Variants: what another setting changes"
 _COLUMNS = (
     Column("variant", "Variant", "The other setting, endpoint by endpoint.", numeric=False),
     Column("clients", "Clients", "Connections, each asks again once it was answered."),
@@ -32,7 +38,6 @@ _COLUMNS = (
     Column("cpu", "Variant, CPU ms/image", "CPU time of the server's processes for one image."),
     Column("told", "Variant is", "Faster or slower where the whole interval says so.", numeric=False),
 )
-_COUNTED = (Verdict.VALID, Verdict.OVERSUBSCRIBED, Verdict.CLIENT_BOUND)
 
 
 class Told(StrEnum):
@@ -41,15 +46,6 @@ class Told(StrEnum):
     FASTER = "faster"
     SLOWER = "slower"
     CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True, slots=True)
-class VariantsSection:
-    """`differs` says of each variant what its setting is; nothing is in it where the run has none."""
-
-    differs: tuple[tuple[str, str], ...]
-    sentences: tuple[str, ...]
-    grid: Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +69,55 @@ class Pair:
     @property
     def told(self) -> Told:
         """What the whole interval says, of cells that may be believed; who bounds the client is at least as fast as shown."""
-        if not {self.default.verdict, self.variant.verdict} <= {*_COUNTED}:
+        if not all(verdict.comparable and verdict.steady for verdict in (self.default.verdict, self.variant.verdict)):
             return Told.CANNOT_TELL
-        if self.low is not None and self.low > 1 and self.default.verdict != Verdict.CLIENT_BOUND:
+        if self.low is not None and self.low > 1 and not self.default.verdict.lower_bound:
             return Told.FASTER
-        if self.high is not None and self.high < 1 and self.variant.verdict != Verdict.CLIENT_BOUND:
+        if self.high is not None and self.high < 1 and not self.variant.verdict.lower_bound:
             return Told.SLOWER
         return Told.CANNOT_TELL
 
 
-def variants_section(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> VariantsSection:
-    """All pairs, endpoint by endpoint, by number of clients."""
-    bases = {name: facts.variant_of for name, facts in backends.items() if facts.variant_of}
-    differs = tuple((one_line(name), one_line(backends[name].differs or "")) for name in bases)
-    swept = [r for r in records if r.kind is Kind.CLIENTS and r.role == Role.SERVER]
-    wanted = [r for r in records if r.role == Role.SERVER and r.backend in bases]
-    sweeps = list(_sweeps(bases, swept))
-    rows = tuple(_texts(pair) for sweep in sweeps for pair in sweep)
-    return VariantsSection(differs, tuple(_sentences(sweeps, wanted)) if differs else (), Grid(_COLUMNS, rows))
+def section(stored: StoredRun) -> Section:
+    """All pairs, endpoint by endpoint, by number of clients; nothing where the run has no variant."""
+    differs = differences(stored.run.backends)
+    if not differs:
+        return Section("variants", _TITLE)
+    rows = variant_rows(stored.run.backends, stored.records)
+    blocks = (
+        Text(NOTE, "intro"),
+        *map(Text, sentences(stored.run.backends, stored.records)),
+        *([Tabular(text_table("Variants", _COLUMNS, rows), until=Lean.REPLAY)] if rows else []),
+        Pairs(differs),
+    )
+    return Section("variants", _TITLE, blocks, link="Variants")
 
 
-def _sweeps(bases: Mapping[str, str], swept: Sequence[Record]) -> Iterator[list[Pair]]:
+def differences(backends: Mapping[str, BackendFacts]) -> tuple[tuple[str, str], ...]:
+    """Each variant, and what its setting is."""
+    return tuple((one_line(name), one_line(backends[name].differs or "")) for name in _defaults(backends))
+
+
+def variant_rows(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> list[tuple[str, ...]]:
+    """The texts of each pair."""
+    return [_texts(pair) for sweep in _sweeps(_defaults(backends), records) for pair in sweep]
+
+
+def sentences(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> tuple[str, ...]:
+    """Who gains, endpoint by endpoint, and who could not be compared."""
+    defaults = _defaults(backends)
+    wanted = [r for r in records if r.role == Role.SERVER and r.backend in defaults]
+    return tuple(_sentences(list(_sweeps(defaults, records)), wanted))
+
+
+def _defaults(backends: Mapping[str, BackendFacts]) -> dict[str, str]:
+    """By variant, the backend that it is a variant of."""
+    return {name: facts.variant_of for name, facts in backends.items() if facts.variant_of}
+
+
+def _sweeps(bases: Mapping[str, str], records: Sequence[Record]) -> Iterator[list[Pair]]:
     """The pairs of one endpoint, fewest clients first; those that both have a speed for."""
+    swept = [record for record in of_kinds(records, KINDS) if record.role == Role.SERVER]
     by_place = {_place(record, record.backend): record for record in swept}
     found: dict[tuple[object, ...], list[Pair]] = {}
     for record in sorted((r for r in by_place.values() if r.backend in bases), key=lambda r: r.concurrency):
@@ -176,12 +199,12 @@ def _speed(pair: Pair) -> str:
 
 
 def _bounds_client(pair: Pair) -> bool:
-    return pair.told is Told.FASTER and pair.variant.verdict == Verdict.CLIENT_BOUND
+    return pair.told is Told.FASTER and pair.variant.verdict.lower_bound
 
 
 def _doubt(pair: Pair) -> str:
     """Why the two figures may mean less than they say."""
-    verdicts = [f"{endpoint_name(r)} is {r.verdict}" for r in (pair.default, pair.variant) if r.verdict != Verdict.VALID]
+    verdicts = [f"{endpoint_name(r)} is {r.verdict}" for r in (pair.default, pair.variant) if not r.verdict.believed]
     return f" ({' and '.join(verdicts)})" if verdicts else ""
 
 

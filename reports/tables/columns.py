@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`title` as shown, `hint` what it means in one sentence, `numeric` aligns right."""
+    """`title` as shown, `hint` what it means in one sentence; `numeric` aligns right, `names_row` is read as the row's name."""
 
     key: str
     title: str
     hint: str
     numeric: bool = True
+    names_row: bool = False
 
 
 COLUMNS = {
     column.key: column
     for column in (
         Column("rank", "Rank", "Cells with the same rank cannot be told apart; = marks a tie."),
-        Column("cell", "Cell", "Backend and endpoint.", numeric=False),
+        Column("cell", "Cell", "Backend and endpoint.", numeric=False, names_row=True),
         Column("protocol", "Protocol", "What is spoken on the wire.", numeric=False),
         Column("runtime", "Runtime", "What computes the model.", numeric=False),
         Column("images_per_s", "Images/s", "Images answered per second of exchange, with the 95 % interval."),
@@ -63,6 +64,9 @@ COLUMNS = {
 _WHO = ("cell", "protocol", "runtime")
 _TRUTH = ("accuracy", "agreement")
 SPEED_KEYS = ("rank", *_WHO, "images_per_s", "ratio", "p50", "p90", "p99", *_TRUTH, "ceiling", "cpu", "errors", "verdict")
+SPEED_TERMINAL_KEYS = ("rank", "cell", "images_per_s", "ratio", "p50", "p99", "accuracy", "verdict")
+CORE_KEYS = ("rank", "cell", "images_per_s", "ratio", "p50", "p99", "accuracy", "agreement", "verdict")
+ACCURACY_TERMINAL_KEYS = ("cell", *_TRUTH, "max_abs_diff", "verdict")
 ACCURACY_KEYS = (*_WHO, *_TRUTH, "max_abs_diff", "answers", "errors", "verdict")
 LOAD_METHOD_KEYS = (
     "cell",

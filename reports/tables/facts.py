@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.contract.backend_facts import BackendFacts
 from reports.tables.clean_text import cut, one_line
-from reports.tables.tables import number, size
+from reports.tables.numbers import number, size
 
 _LONGEST_LIST = 16
 _LONGEST_TEXT = 400
@@ -42,3 +43,8 @@ def _text(name: str, value: object) -> str:
             return f"{len(value)} entries (in results.json)"
         return ", ".join(_text("", item) for item in value) or "none"
     return cut(str(value), _LONGEST_TEXT) or "none"
+
+
+def sets_of(facts: BackendFacts) -> tuple[str, ...]:
+    """The sets that a backend belongs to; none where they were not recorded."""
+    return tuple(map(one_line, facts.sets or ()))

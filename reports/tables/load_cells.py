@@ -1,17 +1,15 @@
-"""The cells that were measured under load, by endpoint: who comes first, and what may be shown of a cell; no words."""
+"""The cells that were measured under load, by endpoint: who comes first, and what may be shown of a cell."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Arrival, Kind
+from bench.contract.records import Record
+from bench.contract.scenarios import Arrival
 from bench.contract.system import Role
-from reports.tables.tables import endpoint_name, of_one_client
+from reports.tables.names import endpoint_name
 
-COMPARABLE = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 _LIKE_MOST = 0.7
 
 
@@ -22,15 +20,22 @@ class Level:
     arrival: Arrival
     of_peak: bool
     value: float
+    batch_size: int
     scenario: str
+
+    @property
+    def title(self) -> str:
+        """`70 %` of the peak, or `200/s`."""
+        return f"{100 * self.value:g} %" if self.of_peak else f"{self.value:,g}/s" if self.value else self.scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One endpoint under load; `cells` by scenario."""
+    """One endpoint under load; `cells` by scenario; `sweep_size` is the smallest request (images) of any endpoint's sweep."""
 
     first: Record
     cells: Mapping[str, Record]
+    sweep_size: int = 1
 
     @property
     def name(self) -> str:
@@ -39,31 +44,48 @@ class Loaded:
 
     @property
     def clients(self) -> Mapping[int, Record]:
-        """The concurrency sweep, by number of clients, ascending."""
-        swept = [record for record in self.cells.values() if record.kind is Kind.CLIENTS]
-        return {record.concurrency: record for record in sorted(swept, key=lambda record: record.concurrency)}
+        """The concurrency sweep with the smallest requests, by number of clients, ascending."""
+        return self.swept(self.sweep_size)
+
+    @property
+    def batch_sizes(self) -> set[int]:
+        """The images a request of the concurrency sweeps."""
+        return {record.batch_size for record in self._closed}
+
+    def swept(self, batch_size: int) -> Mapping[int, Record]:
+        """The concurrency sweep with so many images a request, by number of clients, ascending."""
+        mine = [record for record in self._closed if record.batch_size == batch_size]
+        return {record.concurrency: record for record in sorted(mine, key=lambda record: record.concurrency)}
+
+    @property
+    def _closed(self) -> list[Record]:
+        return [record for record in self.cells.values() if record.arrival is Arrival.CLOSED_LOOP]
 
     @property
     def reached(self) -> float:
-        """Requests/s to sort by: with the most clients, else what is known of its peak."""
-        swept = [record.images_per_s for record in self.clients.values() if is_answered(record) and record.images_per_s]
-        peaks = [record.peak_per_s or record.images_per_s for record in self.cells.values() if is_answered(record)]
+        """Images/s to sort by: with the most clients, else what is known of its peak."""
+        swept = [record.images_per_s for record in self.clients.values() if record.verdict.answered and record.images_per_s]
+        answered = [record for record in self.cells.values() if record.verdict.answered]
+        peaks = [record.batch_size * record.peak_per_s if record.peak_per_s else record.images_per_s for record in answered]
         return swept[-1] if swept else max((peak for peak in peaks if peak), default=0.0)
 
 
-def under_load(records: Sequence[Record]) -> list[Record]:
-    """All cells that `of_one_client` leaves out."""
-    plain = {id(record) for record in of_one_client(records)}
-    return [record for record in records if id(record) not in plain]
+@dataclass(frozen=True, slots=True)
+class CellsUnderLoad:
+    """All cells under load of a run: the servers' endpoints, and those of null, which are their ceilings."""
+
+    endpoints: Sequence[Loaded]
+    ceilings: Sequence[Loaded]
 
 
 def endpoints_of(records: Sequence[Record], role: Role = Role.SERVER) -> list[Loaded]:
-    """Those of one role that have a cell under load: the fastest protocol first, within it the fastest endpoint."""
+    """Of cells under load, the endpoints of one role: the fastest protocol first, within it the fastest endpoint."""
     cells: dict[tuple[str, str], list[Record]] = {}
-    for record in under_load(records):
+    for record in records:
         if record.role == role:
             cells.setdefault((record.backend, record.endpoint), []).append(record)
-    found = [Loaded(mine[0], {record.scenario: record for record in mine}) for mine in cells.values()]
+    sweep_size = min((r.batch_size for r in records if r.arrival is Arrival.CLOSED_LOOP), default=1)
+    found = [Loaded(mine[0], {record.scenario: record for record in mine}, sweep_size) for mine in cells.values()]
     best: dict[str, float] = {}
     for each in found:
         best[each.first.protocol] = max(best.get(each.first.protocol, 0.0), each.reached)
@@ -85,27 +107,23 @@ def concurrencies(endpoints: Sequence[Loaded]) -> list[int]:
 
 def levels_of(endpoints: Sequence[Loaded]) -> list[Level]:
     """The open loops that were measured: Poisson first, parts of the peak before rates, ascending."""
-    found = {_level(record) for each in endpoints for record in each.cells.values() if record.kind is Kind.OPEN_LOOP}
-    return sorted(found, key=lambda level: (level.arrival != Arrival.POISSON, not level.of_peak, level.value, level.scenario))
+    cells = [record for each in endpoints for record in each.cells.values()]
+    found = {_level(record) for record in cells if record.arrival is not Arrival.CLOSED_LOOP and record.slo_s is None}
+    return sorted(found, key=lambda x: (x.arrival != Arrival.POISSON, not x.of_peak, x.batch_size, x.value, x.scenario))
 
 
 def equal_load(endpoints: Sequence[Loaded]) -> Level | None:
     """The load at which tails are compared: the one nearest to 70 % of the peak that has a latency to show."""
     levels = [level for level in levels_of(endpoints) if level.of_peak]
     shown = [level for level in levels if any(has_latency(each.cells.get(level.scenario)) for each in endpoints)]
-    return min(shown, key=lambda level: (level.arrival != Arrival.POISSON, abs(level.value - _LIKE_MOST)), default=None)
+    return min(shown, key=lambda x: (x.arrival != Arrival.POISSON, x.batch_size, abs(x.value - _LIKE_MOST)), default=None)
 
 
 def limits_of(endpoints: Sequence[Loaded]) -> list[str]:
     """The scenarios that looked for the highest rate under a limit, the tightest limit first."""
-    cells = [record for each in endpoints for record in each.cells.values() if record.kind is Kind.SLO]
-    found = {(record.slo_s or 0.0, record.scenario) for record in cells}
+    cells = [record for each in endpoints for record in each.cells.values()]
+    found = {(record.slo_s, record.scenario) for record in cells if record.slo_s is not None}
     return [scenario for _, scenario in sorted(found)]
-
-
-def is_answered(record: Record) -> bool:
-    """Whether it was measured, and every answer was right: else its figures are nobody's."""
-    return record.verdict not in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED)
 
 
 def is_shown(record: Record | None) -> bool:
@@ -114,9 +132,9 @@ def is_shown(record: Record | None) -> bool:
     A closed loop that is bound by its client says what the two reach together, so it is shown, marked. An open loop that
     could not keep its schedule says nothing of the server, and one that its server could not keep up with has no latency.
     """
-    if record is None or not is_answered(record) or record.verdict == Verdict.SATURATED:
+    if record is None or not record.verdict.shown:
         return False
-    return record.kind is Kind.CLIENTS or record.verdict != Verdict.CLIENT_BOUND
+    return record.arrival is Arrival.CLOSED_LOOP or not record.verdict.lower_bound
 
 
 def has_latency(record: Record | None) -> bool:
@@ -131,7 +149,5 @@ def tail(record: Record) -> tuple[str, float] | None:
 
 
 def _level(record: Record) -> Level:
-    if record.load is not None:
-        return Level(record.arrival, True, record.load, record.scenario)
-    named = re.search(r"-(\d+(?:p\d+)?)rps$", record.scenario)
-    return Level(record.arrival, False, float(named[1].replace("p", ".")) if named else 0.0, record.scenario)
+    value = record.load if record.load is not None else record.rate_per_s
+    return Level(record.arrival, record.load is not None, value or 0.0, record.batch_size, record.scenario)

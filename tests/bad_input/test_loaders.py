@@ -21,7 +21,7 @@ from reports.across_runs.comparison import compare
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_comparison, render_markdown
 from reports.renderers.terminal import summary_lines
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from reports.store import documents
 from reports.store.store import StoredRun, load_run
 from tests.bad_input.results import a_document, bad_samples
@@ -94,7 +94,7 @@ def loaded(folder: Path, named: str) -> StoredRun | None:
 
 def reported(stored: StoredRun) -> None:
     """All texts of the reports; the pictures are drawn of the same view."""
-    view = build_view(stored)
+    view = build_report(stored)
     render_markdown(view, {})
     page = render_html(view, {})
     assert "<script>alert" not in page

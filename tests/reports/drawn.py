@@ -6,12 +6,11 @@ from functools import cache
 
 from reports.charts.canvas import Chart
 from reports.renderers.files import draw_charts
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from tests.reports.records import RUNS, a_stored_run
 
 
 @cache
 def charts_of(name: str) -> dict[str, Chart]:
     """Of a run in RUNS."""
-    stored = a_stored_run(RUNS[name])
-    return draw_charts(build_view(stored), stored)
+    return draw_charts(build_report(a_stored_run(RUNS[name])))

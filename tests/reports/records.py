@@ -12,7 +12,7 @@ from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract.gate_rows import GateOutcome, GateRow
 from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, Verdict
-from bench.contract.scenarios import Kind
+from bench.contract.scenarios import ACCURACY
 from reports.store.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
@@ -66,7 +66,12 @@ def a_record(**changes: Any) -> Record:
         runnable_threads=1.02,
         again="pytest --benchmark-only --backend flask -k 'flask-rest-single'",
     )
-    return replace(record, **changes)
+    return replace(record, **_kind_of(changes), **changes)
+
+
+def _kind_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The kind of the accuracy pass, unless another one is asked for."""
+    return {"kind": "accuracy"} if values.get("scenario") == ACCURACY.name and "kind" not in values else {}
 
 
 def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASURED, **changes: Any) -> Record:
@@ -84,7 +89,8 @@ def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASU
         "verdict": verdict,
         "reason": "image tensorflow/serving:2.19.1 cannot be pulled: no registry answers (tried for 30 s). Pull it, or log in.",
     }
-    return Record(**{**values, **changes})
+    values |= changes
+    return Record(**values, **_kind_of(values))
 
 
 def a_run(**changes: Any) -> Run:
@@ -317,22 +323,20 @@ def both_kinds() -> list[Record]:
     """The ten endpoints of `under_load`, asked by one client too: so a whole run looks."""
     speeds = {(made.backend, made.endpoint): 1 / (made.service_s + made.wire_s) for made in (*MADE, *NULLS)}
     alone = {(r.backend, r.endpoint): r for r in under_load() if r.scenario == "c01" and r.verdict != Verdict.NOT_MEASURED}
-    plain = [
-        replace(r, scenario="single", kind=Kind.THROUGHPUT, images_per_s=speeds[key], verdict=Verdict.VALID, latency_hdr=None)
-        for key, r in alone.items()
-    ]
+    closed: dict[str, Any] = {"scenario": "single", "kind": "throughput", "verdict": Verdict.VALID, "latency_hdr": None}
+    plain = [replace(r, **closed, images_per_s=speeds[key]) for key, r in alone.items()]
     return [*plain, *(unmeasured("tensorflow-serving", name) for name in ("single", "batch128")), *under_load()]
 
 
 def nasty_load() -> list[Record]:
     """Names, reasons and histograms that break things, each kind of load, each verdict."""
     names: dict[str, Any] = dict.fromkeys(("backend", "protocol", "runtime", "again"), NASTY)
-    cells = [a_load_record(kind, **names) for kind in (Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO)]
-    cells.append(a_load_record(Kind.OPEN_LOOP, backend="broken", latency_hdr="HISTFAAAnonsense"))
+    cells = [a_load_record(kind, **names) for kind in ("clients", "open-loop", "slo")]
+    cells.append(a_load_record("open-loop", backend="broken", latency_hdr="HISTFAAAnonsense"))
     for place, verdict in enumerate(Verdict):
-        cells.append(a_load_record(Kind.OPEN_LOOP, backend=f"b{place}", verdict=verdict, reason=NASTY))
-        cells.append(a_load_record(Kind.CLIENTS, backend=f"b{place}", verdict=verdict, reason=NASTY))
-        cells.append(a_load_record(Kind.SLO, backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record("open-loop", backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record("clients", backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record("slo", backend=f"b{place}", verdict=verdict, reason=NASTY))
     return cells
 
 

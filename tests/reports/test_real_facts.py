@@ -14,9 +14,11 @@ from fixtures.specs.manifest import load_spec
 from fixtures.specs.spec import BackendSpec
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
-from reports.sections.report import build_view
+from reports.sections.report import build_report
+from reports.sections.section import Details, Pairs
 from reports.store.store import RunStore, load_run
 from tests.fixtures.tiny import CPU, make_model, make_settings, make_tiny, probe
+from tests.reports.blocks import section_of, tables_of
 from tests.reports.records import a_record, a_run
 
 WHEEL = "tinydep-1.0-py3-none-any.whl"
@@ -58,11 +60,14 @@ def test_the_reports_show_what_was_installed(facts: BackendFacts, tmp_path: Path
     assert store.folder is not None
     stored = load_run(store.folder)
     assert stored.run.backends == {"tiny": facts}
-    view = build_view(stored)
-    (row,) = view.upkeep.rows
-    shown = {column.key: text for column, text in zip(view.upkeep.columns, row, strict=True)}
+    report = build_report(stored)
+    (table,) = tables_of(section_of(report, "footprint"))
+    shown = {column.key: text for column, text in zip(table.columns, table.rows[0].texts, strict=True)}
     assert shown["packages"] == str(len(facts.versions))
     assert "–" not in shown.values()
-    assert ("versions tinydep", "1.0") in dict(view.backends)["tiny"]
-    for text in (render_html(view, {}), render_markdown(view, {})):
+    folded = [block for block in section_of(report, "setup").blocks if isinstance(block, Details)]
+    (listing,) = next(block.blocks for block in folded if block.summary == "tiny")
+    assert isinstance(listing, Pairs)
+    assert ("versions tinydep", "1.0") in listing.pairs
+    for text in (render_html(report, {}), render_markdown(report, {})):
         assert "versions tinydep" in text

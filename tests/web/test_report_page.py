@@ -11,7 +11,7 @@ import pytest
 
 from reports.renderers.files import draw_charts
 from reports.renderers.html import render_html
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from tests.reports.records import RUNS, a_stored_run
 
 if TYPE_CHECKING:
@@ -53,10 +53,9 @@ def report_under_load(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def written(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The report of a run in RUNS."""
-    stored = a_stored_run(RUNS[name])
-    view = build_view(stored)
+    report = build_report(a_stored_run(RUNS[name]))
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(render_html(view, draw_charts(view, stored)), encoding="utf-8")
+    file.write_text(render_html(report, draw_charts(report)), encoding="utf-8")
     return file.as_uri()
 
 

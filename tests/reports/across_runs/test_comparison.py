@@ -15,6 +15,7 @@ from reports.across_runs.comparison import BETTER, CANNOT_TELL, WORSE, compare
 from reports.renderers.html import render_page
 from reports.renderers.markdown import render_comparison
 from reports.store.store import RunStore, StoredRun
+from tests.reports.blocks import rows_of
 from tests.reports.pages import Page, markdown_tables
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, unmeasured
 
@@ -36,7 +37,7 @@ def stored(records: list[Record], **changes: Any) -> StoredRun:
 
 def verdicts(before: list[Record], after: list[Record]) -> dict[str, str]:
     comparison = compare(stored(before), stored(after))
-    return {row[0]: row[4] for table in comparison.tables for row in table.grid.rows}
+    return {row[0]: row[4] for each in comparison.tables for row in rows_of(each.table)}
 
 
 def test_a_change_beyond_what_the_yardstick_changed_by_is_told() -> None:
@@ -73,7 +74,7 @@ def test_without_a_yardstick_interval_or_comparable_verdict_nothing_is_claimed()
         "gone-rest": "not compared",
     }
     with_yardstick = compare(stored([*before, *instruments()]), stored([*after, *instruments()]))
-    rows = {row[0]: row for row in with_yardstick.tables[0].grid.rows}
+    rows = {row[0]: row for row in rows_of(with_yardstick.tables[0].table)}
     assert rows["bound-rest"][4] == CANNOT_TELL
     assert rows["gone-rest"][5] == "only in the first run"
     assert rows["new-rest"][5] == "only in the second run"
@@ -106,7 +107,7 @@ def test_pages_hold_every_row_whatever_the_names() -> None:
     """HTML and Markdown, of every kind of run."""
     for records in ([], [a_record()], [cell(NASTY, 3, protocol=NASTY), unmeasured(NASTY + "2", "single", reason=NASTY)]):
         comparison = compare(a_stored_run(records), a_stored_run(records))
-        rows = sum(len(table.grid.rows) for table in comparison.tables)
+        rows = sum(len(each.table.rows) for each in comparison.tables)
         page = Page(render_page("comparison", comparison))
         assert page.open_tags == []
         assert sum(len(table.rows) for table in page.tables) == rows

@@ -14,17 +14,18 @@ from reports.charts.canvas import Chart
 from reports.charts.drift import swing, trace_of
 from reports.charts.request_parts import DECODE, ENCODE, MODEL, SERVING, WHOLE, WIRE, parts_of
 from reports.renderers.files import draw_charts
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from reports.store.store import StoredRun
+from reports.tables.cell_tables import speed_table
 from reports.tables.clean_text import shortened
-from reports.tables.tables import endpoint_name, scenario_table
+from reports.tables.names import endpoint_name
 from tests.reports.drawn import charts_of
 from tests.reports.records import NASTY, RUNS, a_record, a_stored_run, every_verdict, some_samples, unmeasured
 
 
 def drawn(stored: StoredRun) -> dict[str, Chart]:
     """All charts of a run."""
-    return draw_charts(build_view(stored), stored)
+    return draw_charts(build_report(stored))
 
 
 def texts(svg: bytes | str) -> list[str]:
@@ -179,7 +180,7 @@ def test_time_is_divided_by_differences_and_only_where_that_can_be(charts: dict[
         a_record(backend="null", role="ceiling", latency_p50_s=0.002, rank=None),
         a_record(backend="reference", role="reference", protocol="in-process", latency_p50_s=0.003, rank=None),
     ]
-    found = {parts.record.backend: dict(parts.seconds) for parts in parts_of(scenario_table("single", records))}
+    found = {parts.record.backend: dict(parts.seconds) for parts in parts_of(speed_table(records))}
     assert found["flask"] == pytest.approx({ENCODE: 0.001, WIRE: 0.002, SERVING: 0.005, MODEL: 0.003, DECODE: 0.0005})
     assert found["swift"] == pytest.approx({ENCODE: 0.001, WHOLE: 0.0021, DECODE: 0.0005})
     assert WHOLE in found["other"], "no null speaks its protocol"
@@ -187,7 +188,7 @@ def test_time_is_divided_by_differences_and_only_where_that_can_be(charts: dict[
 
 
 def test_a_trace_shows_where_in_the_campaign_a_cell_was_slow() -> None:
-    """Twice as slow in the last quarter; stretches without a slice are left out."""
+    """Twice as slow in the last quarter; parts without a slice are left out."""
     rounds = np.array([r for r in range(80) if not 20 <= r < 24])
     samples = Samples(np.where(rounds >= 60, 0.002, 0.001), rounds)
     at, relative = trace_of(samples, 80)

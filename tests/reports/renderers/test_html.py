@@ -11,7 +11,7 @@ import pytest
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Verdict
 from reports.renderers.html import render_html
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from tests.reports.drawn import charts_of
 from tests.reports.pages import Page
 from tests.reports.records import (
@@ -29,7 +29,7 @@ from tests.reports.records import (
 
 def rendered(name: str, **run: object) -> str:
     """The whole page of a run in RUNS, pictures included."""
-    return render_html(build_view(a_stored_run(RUNS[name], **run)), charts_of(name))
+    return render_html(build_report(a_stored_run(RUNS[name], **run)), charts_of(name))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from bench.contract.records import Record, Verdict
 from reports.renderers.markdown import MOST_BYTES, code, escape, render_markdown
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from tests.reports.pages import markdown_tables, markdown_tokens
 from tests.reports.records import RUNS, a_record, a_stored_run, every_verdict, many
 
@@ -16,7 +16,7 @@ from tests.reports.records import RUNS, a_record, a_stored_run, every_verdict, m
 def rendered(records: list[Record], **run: object) -> str:
     """With the pictures that a run of every verdict has."""
     charts = {name: f"charts/{name}.svg" for name in ("throughput-single", "latency-single")}
-    return render_markdown(build_view(a_stored_run(records, **run)), charts)
+    return render_markdown(build_report(a_stored_run(records, **run)), charts)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -121,7 +121,7 @@ def test_forty_endpoints_under_load_fit() -> None:
 def test_pictures_under_load_stand_by_their_tables() -> None:
     """With a text for those who do not see them."""
     names = ("load-clients", "load-percentiles", "load-levels", "load-slo15ms")
-    text = render_markdown(build_view(a_stored_run(RUNS["load"])), {name: f"charts/{name}.svg" for name in names})
+    text = render_markdown(build_report(a_stored_run(RUNS["load"])), {name: f"charts/{name}.svg" for name in names})
     images = [child for token in markdown_tokens(text) for child in token.children or [] if child.type == "image"]
     assert [image.attrs["src"] for image in images] == [f"charts/{name}.svg" for name in names]
     assert all(image.content for image in images)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.contract.records import Record, Verdict
 from reports.renderers.terminal import WIDTH, summary_lines
-from reports.sections.report import build_view
+from reports.sections.report import build_report
 from tests.reports.records import NASTY, RUNS, a_record, a_stored_run, every_verdict, unmeasured
 
 WIDE = {"images_per_s": 1e9, "images_per_s_low": 1e8, "images_per_s_high": 3e9, "ratio": 1e6, "verdict": Verdict.OVERSUBSCRIBED}
@@ -22,7 +22,7 @@ def columns(line: str) -> int:
 
 def lines_of(records: list[Record], **run: object) -> list[str]:
     """The summary of a run."""
-    return list(summary_lines(build_view(a_stored_run(records, **run))))
+    return list(summary_lines(build_report(a_stored_run(records, **run))))
 
 
 @pytest.mark.parametrize("records", [*RUNS.values(), LONG], ids=[*RUNS, "long"])

@@ -9,7 +9,8 @@ from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.renderers.terminal import summary_lines
 from reports.sections.caveats import idle_sentences, isolation_sentences
-from reports.sections.report import build_view
+from reports.sections.report import build_report
+from tests.reports.blocks import section_of, texts_of
 from tests.reports.records import NASTY, a_record, a_stored_run
 
 QUIET = BackendFacts(idle_cpu_fraction=0.0002, paused_while_idle=False)
@@ -24,7 +25,7 @@ def test_all_quiet_is_nothing_to_tell() -> None:
 
 def test_every_report_says_who_was_paused_and_how_much_it_burned() -> None:
     """Terminal, Markdown and HTML."""
-    view = build_view(a_stored_run([a_record()], backends={"flask": QUIET, "ray-serve": RAY}))
+    view = build_report(a_stored_run([a_record()], backends={"flask": QUIET, "ray-serve": RAY}))
     told = "because it burns CPU while nobody asks it: ray-serve (6.8 % of a core, 0 % while paused)."
     for text in ("\n".join(summary_lines(view)), render_markdown(view, {}), render_html(view, {})):
         assert told in " ".join(text.replace("\\", "").split())
@@ -63,7 +64,7 @@ def test_who_could_reach_more_is_named_with_what_and_why() -> None:
     """Among the report's warnings, those of one reason together."""
     run = a_stored_run([a_record()], backends={"flask": ALLOWED, "nnef": SHUT, "null": ALLOWED})
     told = "Not shut in, for it could reach anywhere (--allow-egress): flask and null."
-    assert told in build_view(run).warnings
+    assert told in texts_of(section_of(build_report(run), "warnings"))
 
 
 def test_published_ports_are_told() -> None:

@@ -10,22 +10,29 @@ import pytest
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.errors import BadInput
-from bench.contract.records import StartRow, Verdict
-from reports.charts.speed import start_chart
+from bench.contract.records import Record, StartRow, Verdict
+from reports.charts.startup import ANSWER, PORT, READY, WARM, timeline_chart
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
-from reports.sections.cost import NOT_MEASURED, cost_grid
-from reports.sections.report import build_view
-from reports.sections.startup import ANSWER, PORT, READY, WARM, start_section
+from reports.sections.cells.cost import KINDS, NOT_MEASURED, cost_table
+from reports.sections.report import build_report
+from reports.sections.startup import section, start_table, timelines
 from reports.store import documents
+from reports.tables.names import of_kinds
+from tests.reports.blocks import rows_of, texts_of
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, some_starts, unmeasured
 from tests.reports.store.test_documents import schema  # noqa: F401 - a fixture
 
 
 def texts(rows: tuple[StartRow, ...], **backends: BackendFacts) -> dict[str, dict[str, str]]:
     """By backend and column's key."""
-    grid = start_section(rows, backends).grid
-    return {row[0]: {column.key: text for column, text in zip(grid.columns, row, strict=True)} for row in grid.rows}
+    table = start_table(rows, backends)
+    return {row[0]: {c.key: text for c, text in zip(table.columns, row, strict=True)} for row in rows_of(table)}
+
+
+def costs(records: list[Record]) -> list[tuple[str, ...]]:
+    """The rows of the table of costs."""
+    return rows_of(cost_table(of_kinds(records, KINDS), records))
 
 
 def test_table_has_medians_and_ranges_first_answers_first() -> None:
@@ -50,18 +57,18 @@ def test_table_has_medians_and_ranges_first_answers_first() -> None:
 
 def test_problems_are_told_below() -> None:
     """On one line each, cut where a log's end is long."""
-    section = start_section(some_starts(), {})
-    assert section.problems == (
+    assert texts_of(section(a_stored_run(startup=some_starts())))[-2:] == [
         "litserve, start 1: no right answer within 60 s log's end",
         "tensorflow-serving: needs a container engine",
-    )
-    (long,) = start_section([StartRow("a", "docker", 2, 0.1, problem="x" * 5000)], {}).problems
+    ]
+    long = texts_of(section(a_stored_run(startup=(StartRow("a", "docker", 2, 0.1, problem="x" * 5000),))))[-1]
+    assert long.startswith("a, start 2: xxx")
     assert len(long) < 500
 
 
 def test_steps_follow_each_other_and_never_go_back() -> None:
     """A step that not all starts reached has no end beside the others': those that settled may have been the quick ones."""
-    lines = {line.backend: line for line in start_section(some_starts(), {}).timelines}
+    lines = timelines(some_starts())
     assert set(lines) == {"flask", "triton"}
     steps = dict(lines["flask"].steps)
     assert steps[PORT] == pytest.approx(0.161 - 0.0061)
@@ -75,20 +82,20 @@ def test_steps_follow_each_other_and_never_go_back() -> None:
 
 def test_picture_names_every_backend_that_answered() -> None:
     """In both layouts, with its figures; nasty names are only long."""
-    chart = start_chart(start_section((*some_starts(), *some_starts(NASTY)[:1]), {}))
+    chart = timeline_chart(tuple(timelines((*some_starts(), *some_starts(NASTY)[:1])).values()))
     assert chart is not None
     for picture in (chart.svg, chart.narrow):
         shown = ["".join(element.itertext()) for element in ET.fromstring(picture).iter() if element.tag.endswith("text")]
         assert {"flask", "triton", "1.91 s, warm 2.17 s", "says ready", "warm"} <= set(shown)
         assert "litserve" not in shown
     assert "triton 1.91 s, warm 2.17 s" in chart.alt
-    assert start_chart(start_section(some_starts()[-2:], {})) is None
+    assert timeline_chart(tuple(timelines(some_starts()[-2:]).values())) is None
 
 
 def test_a_run_without_starts_or_costs_has_no_such_section() -> None:
     """Neither heads nor links to them."""
     records = [replace(record, server_cpu_s_per_image=None, server_peak_memory_bytes=None) for record in every_verdict()]
-    view = build_view(a_stored_run(records, startup=()))
+    view = build_report(a_stored_run(records, startup=()))
     page, markdown = render_html(view, {}), render_markdown(view, {})
     for word in ('id="startup"', 'href="#startup"', 'id="cost"', 'href="#cost"'):
         assert word not in page
@@ -106,18 +113,18 @@ def test_cost_is_for_a_thousand_images_and_says_what_was_not_measured() -> None:
         a_record(backend="remote", server_cpu_s_per_image=None, server_peak_memory_bytes=None),
         unmeasured("tensorflow-serving", "single"),
     ]
-    grid = cost_grid(records)
-    assert [row[0] for row in grid.rows] == ["flask-raw", "flask-rest", "remote-rest"]
-    assert grid.rows[0] == ("flask-raw", "0.400", NOT_MEASURED, NOT_MEASURED, NOT_MEASURED, "90.0 MB")
-    assert grid.rows[1] == ("flask-rest", "1.41", "0.200", "12.3", NOT_MEASURED, "90.0 MB")
-    assert grid.rows[2] == ("remote-rest", *[NOT_MEASURED] * 5)
-    assert cost_grid(records[-2:]).rows == ()
+    grid = costs(records)
+    assert [row[0] for row in grid] == ["flask-raw", "flask-rest", "remote-rest"]
+    assert grid[0] == ("flask-raw", "0.400", NOT_MEASURED, NOT_MEASURED, NOT_MEASURED, "90.0 MB")
+    assert grid[1] == ("flask-rest", "1.41", "0.200", "12.3", NOT_MEASURED, "90.0 MB")
+    assert grid[2] == ("remote-rest", *[NOT_MEASURED] * 5)
+    assert costs(records[-2:]) == []
 
 
 def test_what_a_wrong_answer_costs_is_told_of_nobody() -> None:
     """Not the cheapest, though its figure is the lowest."""
     liar = a_record(backend="liar", verdict=Verdict.WRONG_ANSWERS, reason="x", server_cpu_s_per_image=0.0001)
-    rows = cost_grid([liar, a_record()]).rows
+    rows = costs([liar, a_record()])
     assert [row[0] for row in rows] == ["flask-rest", "liar-rest"]
     assert rows[1][1] == rows[1][3] == "wrong"
 
@@ -128,7 +135,7 @@ def test_a_median_of_fewer_starts_than_there_were_says_so() -> None:
         StartRow("flask", "process", repeat, launch_s=0.1, first_answer_s=1.0, warm_s=2.0 if repeat == 1 else None)
         for repeat in (1, 2, 3)
     ]
-    (texts,) = start_section(rows, {}).grid.rows
+    (texts,) = rows_of(start_table(rows, {}))
     assert texts[5:7] == ("1.00", "2.00, 1 of 3")
 
 

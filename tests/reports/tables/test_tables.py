@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contract.records import Record, Verdict
-from reports.tables import tables
+from bench.contract.records import Verdict
+from reports.tables import numbers
+from reports.tables.cell_tables import speed_table
 from reports.tables.facts import pairs
-from reports.tables.tables import MISSING, Table
+from reports.tables.names import scenarios_of, title_of
+from reports.tables.numbers import MISSING
+from reports.tables.table import Table
 from tests.reports.records import NASTY, a_record, every_verdict, unmeasured
 
 
@@ -37,7 +40,7 @@ def test_numbers_show_as_many_digits_as_their_interval_supports(
     value: float | None, half_width: float | None, text: str
 ) -> None:
     """Three significant digits at least, the whole part always, two more where the interval is narrow."""
-    assert tables.number(value, half_width=half_width) == text
+    assert numbers.number(value, half_width=half_width) == text
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_numbers_show_as_many_digits_as_their_interval_supports(
 )
 def test_only_what_is_whole_is_a_hundred_percent(share: float | None, text: str) -> None:
     """One wrong answer in a million must not round away."""
-    assert tables.percent(share) == text
+    assert numbers.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -62,20 +65,18 @@ def test_only_what_is_whole_is_a_hundred_percent(share: float | None, text: str)
 )
 def test_ratio_never_rounds_to_a_tie_that_is_none(values: tuple[float | None, float | None, float | None], text: str) -> None:
     """A bound just above 1 gets the digits that show it."""
-    assert tables.ratio(*values) == text
+    assert numbers.ratio(*values) == text
 
 
 def test_interval_is_the_larger_side() -> None:
     """An asymmetric interval is not made to look narrower."""
-    assert tables.with_interval(100.0, 90.0, 105.0) == "100 ± 10 %"
-    assert tables.with_interval(100.0, None, 105.0) == "100"
+    assert numbers.with_interval(100.0, 90.0, 105.0) == "100 ± 10 %"
+    assert numbers.with_interval(100.0, None, 105.0) == "100"
 
 
 def test_every_unit_is_converted_once() -> None:
     """Seconds become milliseconds, shares become percent."""
-    table = tables.scenario_table(
-        "single", [a_record(latency_p50_s=0.001588, server_cpu_s_per_image=0.00141, ceiling_fraction=0.087)]
-    )
+    table = speed_table([a_record(latency_p50_s=0.001588, server_cpu_s_per_image=0.00141, ceiling_fraction=0.087)])
     assert column(table, "p50") == ["1.59"]
     assert column(table, "cpu") == ["1.41"]
     assert column(table, "ceiling") == ["8.7 %"]
@@ -84,14 +85,14 @@ def test_every_unit_is_converted_once() -> None:
 
 def test_ties_share_a_marked_rank() -> None:
     """`1=` twice, then 3."""
-    table = tables.scenario_table("single", every_verdict())
+    table = speed_table([r for r in every_verdict() if r.scenario == "single"])
     assert column(table, "rank")[:4] == ["1=", "1=", "3", "4"]
 
 
 def test_order_is_rank_then_speed_then_what_was_not_measured() -> None:
     """Nothing is dropped; instruments stand apart, below."""
     records = [record for record in every_verdict() if record.scenario == "single"]
-    table = tables.scenario_table("single", records)
+    table = speed_table(records)
     assert len(table.rows) + len(table.instruments) == len(records)
     assert {row.record.role for row in table.instruments} == {"ceiling", "reference"}
     verdicts = [row.record.verdict for row in table.rows]
@@ -102,7 +103,7 @@ def test_order_is_rank_then_speed_then_what_was_not_measured() -> None:
 
 def test_what_was_not_measured_claims_nothing() -> None:
     """A dash in every column but name, protocol, runtime and verdict."""
-    table = tables.scenario_table("single", [unmeasured("tfs", "single")])
+    table = speed_table([unmeasured("tfs", "single")])
     shown = dict(zip([c.key for c in table.columns], table.rows[0].texts, strict=True))
     assert {key for key, text in shown.items() if text != MISSING} == {"cell", "protocol", "runtime", "verdict"}
 
@@ -112,37 +113,33 @@ def test_ratio_names_whom_it_refers_to() -> None:
     base = a_record(endpoint="raw", ratio=1.0, ratio_low=1.0, ratio_high=1.0, ratio_to="flask-raw-single")
     one = a_record(ratio_to="flask-raw-single")
     other = a_record(backend="x", ratio_to="null-raw-single")
-    assert tables.scenario_table("single", [base, one]).note == "Ratio: speed relative to flask-raw."
-    assert sorted(column(tables.scenario_table("single", [base, one]), "ratio")) == ["0.301 [0.299, 0.304]", "1"]
-    mixed = tables.scenario_table("single", [one, other])
+    assert speed_table([base, one]).note == "Ratio: speed relative to flask-raw."
+    assert sorted(column(speed_table([base, one]), "ratio")) == ["0.301 [0.299, 0.304]", "1"]
+    mixed = speed_table([one, other])
     assert mixed.note == ""
     assert [text.partition(" to ")[2] for text in column(mixed, "ratio")] == ["flask-raw", "null-raw"]
 
 
 def test_errors_have_a_column_where_there_are_any() -> None:
     """Errors are counted in sight; a run without any spares the column."""
-    assert "errors" not in [c.key for c in tables.scenario_table("single", [a_record()]).columns]
-    assert column(tables.scenario_table("single", [a_record(errors=3)]), "errors") == ["3"]
+    assert "errors" not in [c.key for c in speed_table([a_record()]).columns]
+    assert column(speed_table([a_record(errors=3)]), "errors") == ["3"]
 
 
-def test_known_scenarios_come_first() -> None:
-    """Single, batch, accuracy, then what a later version may measure."""
-    records: list[Record] = [a_record(scenario=name) for name in ("open-loop", "accuracy", "batch128", "single")]
-    assert tables.scenarios_of(records) == ["single", "batch128", "accuracy", "open-loop"]
-
-
-def test_batches_of_any_size_stand_in_their_order() -> None:
-    """As `--batch-sizes` names them, by size and not by name; what only begins so is none of them."""
-    names = ("batch128", "batchwise", "accuracy", "batch8", "single", "batch32")
-    found = tables.scenarios_of([a_record(scenario=name) for name in names])
-    assert found == ["single", "batch8", "batch32", "batch128", "accuracy", "batchwise"]
-    titles = ["Single images", "Batches of 8", "Batches of 32", "Batches of 128", "Accuracy", "batchwise"]
-    assert [tables.title_of(name) for name in found] == titles
+def test_scenarios_stand_by_the_size_of_their_requests() -> None:
+    """As `--batch-sizes` names them, by size and not by name; what has no title of its own is named after what it sends."""
+    sizes = {"batch128": 128, "batch8": 8, "single": 1, "batch32": 32}
+    records = {name: a_record(scenario=name, batch_size=size) for name, size in sizes.items()}
+    found = scenarios_of(list(records.values()))
+    assert found == ["single", "batch8", "batch32", "batch128"]
+    assert [title_of(records[name]) for name in found] == ["Single images", "Batches of 8", "Batches of 32", "Batches of 128"]
+    assert title_of(a_record(scenario="accuracy")) == "Accuracy"
+    assert title_of(a_record(scenario="later", title="What a later\nversion measures")) == "What a later version measures"
 
 
 def test_names_are_one_line() -> None:
     """Line breaks and control characters do not reach any report."""
-    table = tables.scenario_table("single", [a_record(backend=NASTY)])
+    table = speed_table([a_record(backend=NASTY)])
     assert not {"\n", "\x00"} & set(column(table, "cell")[0])
 
 

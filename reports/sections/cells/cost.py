@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.contract.records import Record, Verdict
+from bench.contract.records import Record
 from bench.contract.scenarios import THROUGHPUT_SCENARIOS
 from bench.contract.system import Role
+from reports.sections.section import Lean, Section, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.columns import Column
-from reports.tables.tables import Grid, endpoint_name, number, size, title_of
+from reports.tables.names import batch_title, endpoint_name, of_kinds
+from reports.tables.numbers import number, size
+from reports.tables.table import Table, text_table
 
 NOTE = (
     "CPU time is that of the server's processes alone. Energy is that of the machine's packages by their own meters (RAPL), "
@@ -17,21 +21,28 @@ NOTE = (
     "processes the most that was seen after a campaign, what they share counted once. Compare it within an engine."
 )
 NOT_MEASURED = "not measured"
-_NOBODYS = {Verdict.WRONG_ANSWERS: "wrong", Verdict.FAILED: "failed"}
+KINDS = ("throughput",)
 _IMAGES = 1000
 
 
-def cost_grid(records: Sequence[Record]) -> Grid:
+def section(stored: StoredRun) -> Section:
+    """Nothing where no cost is known of any."""
+    table = cost_table(of_kinds(stored.records, KINDS), stored.records)
+    blocks = (Text(NOTE, "intro", until=Lean.BACKGROUND), Tabular(table, until=Lean.COLUMNS)) if table.rows else ()
+    return Section("cost", "Cost", blocks, link="Cost")
+
+
+def cost_table(cells: Sequence[Record], records: Sequence[Record]) -> Table:
     """A row for each endpoint that answered, cheapest first; no rows where nothing is known of any."""
     names = [scenario.name for scenario in THROUGHPUT_SCENARIOS]
-    cells: dict[str, dict[str, Record]] = {}
-    for record in records:
+    by_name: dict[str, dict[str, Record]] = {}
+    for record in cells:
         if record.role == Role.SERVER and record.scenario in names and record.exchanges:
-            cells.setdefault(endpoint_name(record), {})[record.scenario] = record
-    if not any(_figures(record) for of_endpoint in cells.values() for record in of_endpoint.values()):
-        return Grid(_columns(names), ())
-    order = sorted(cells, key=lambda name: (_cheapness([cells[name].get(scenario) for scenario in names]), name))
-    return Grid(_columns(names), tuple(_texts(name, cells[name], names, records) for name in order))
+            by_name.setdefault(endpoint_name(record), {})[record.scenario] = record
+    if not any(_figures(record) for of_endpoint in by_name.values() for record in of_endpoint.values()):
+        return text_table("Cost", _columns(), ())
+    order = sorted(by_name, key=lambda name: (_cheapness([by_name[name].get(scenario) for scenario in names]), name))
+    return text_table("Cost", _columns(), [_texts(name, by_name[name], names, records) for name in order])
 
 
 def _figures(record: Record) -> bool:
@@ -40,12 +51,12 @@ def _figures(record: Record) -> bool:
 
 
 def _cheapness(of_endpoint: Sequence[Record | None]) -> float:
-    known = [record.server_cpu_s_per_image for record in of_endpoint if record is not None and record.verdict not in _NOBODYS]
+    known = [record.server_cpu_s_per_image for record in of_endpoint if record is not None and not record.verdict.fails_test]
     return next((value for value in known if value is not None), float("inf"))
 
 
-def _columns(scenarios: Sequence[str]) -> tuple[Column, ...]:
-    titles = [title_of(name).lower() for name in scenarios]
+def _columns() -> tuple[Column, ...]:
+    titles = [batch_title(scenario.batch_size).lower() for scenario in THROUGHPUT_SCENARIOS]
     return (
         Column("endpoint", "Endpoint", "One protocol of one backend.", numeric=False),
         *(Column(f"cpu-{t}", f"CPU s/1000, {t}", f"CPU seconds of the server for {_IMAGES} images, {t}.") for t in titles),
@@ -70,6 +81,6 @@ def _texts(name: str, cells: dict[str, Record], scenarios: Sequence[str], record
 
 def _for_many(record: Record | None, per_image: float | None) -> str:
     """Nobody needs to know what a wrong answer costs."""
-    if record is not None and record.verdict in _NOBODYS:
-        return _NOBODYS[record.verdict]
+    if record is not None and record.verdict.fails_test:
+        return record.verdict.instead
     return NOT_MEASURED if per_image is None else number(per_image * _IMAGES)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from PIL import Image
 
 from bench.contract.confusion import ConfusedPair, Confusion, Disagreement, SampleImage
+from bench.contract.records import Run
+from reports.sections.section import PAGE, Block, Details, Heading, Tabular, Text
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.tables import MISSING, Grid, number, percent
+from reports.tables.numbers import MISSING, number, percent
+from reports.tables.table import Row, Table, Thumbnail, text_table
 
 _PAIR_COLUMNS = (
     Column("pair", "Classes", "Two classes that are taken for each other.", numeric=False),
@@ -36,50 +37,57 @@ _DISAGREEMENT_COLUMNS = (
     Column("answers", "Times", "How often it was answered so."),
     Column("tie", "Tie", "Whether the reference scores both alike, within what rounding may do.", numeric=False),
 )
+_DIFFERING = (
+    "Each image that a cell answered with another class than the reference, at most 20 a cell; the agreement counts all."
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """One image as a data URI, and what it is for those who cannot see it."""
-
-    uri: str
-    alt: str
-
-
-@dataclass(frozen=True, slots=True)
-class PairRow:
-    """A confused pair: its texts and a few of its images."""
-
-    texts: tuple[str, ...]
-    thumbnails: tuple[Thumbnail, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MistakesSection:
-    """The model's mistakes; no `pairs` where it made none, or none were looked for."""
-
-    intro: str
-    columns: tuple[Column, ...]
-    pairs: tuple[PairRow, ...]
-    classes: Grid
-    disagreements: Grid
-
-
-def mistakes_section(
-    confusion: Confusion | None, disagreements: Sequence[Disagreement], *, labelled: bool = True
-) -> MistakesSection:
+def blocks(run: Run) -> list[Block]:
     """Of a run; what it did not look for is left out, what it had no labels for says so."""
-    differing = Grid(_DISAGREEMENT_COLUMNS, tuple(map(_disagreement, disagreements)))
-    if confusion is None:
-        why = "" if labelled else "The inputs have no labels: nothing says what would have been right."
-        return MistakesSection(why, _PAIR_COLUMNS, (), Grid(_CLASS_COLUMNS, ()), differing)
+    found: list[Block] = [Heading("What the model takes for what")]
+    if run.confusion is not None and run.confusion.pairs:
+        classes = text_table("Accuracy class by class", _CLASS_COLUMNS, class_texts(run.confusion))
+        found += [
+            Text(intro(run.confusion), "intro"),
+            Tabular(pair_table(run.confusion)),
+            Details("Class by class", (Tabular(classes),), on=PAGE),
+        ]
+    else:
+        found = [Heading("What the model takes for what", on=PAGE), Text(_why_none(run), on=PAGE)]
+    title = "Where servers differ from the reference"
+    if not run.disagreements:
+        none = "No verified answer named another class than the reference."
+        return [*found, Heading(title, on=PAGE), Text(none, on=PAGE)]
+    table = text_table("Disagreements", _DISAGREEMENT_COLUMNS, tuple(map(_disagreement, run.disagreements)))
+    return [*found, Heading(title), Text(_DIFFERING, "intro", on=PAGE), Tabular(table)]
+
+
+def _why_none(run: Run) -> str:
+    if run.confusion is not None:
+        return intro(run.confusion)
+    if run.dataset.get("labelled") is False:
+        return "The inputs have no labels: nothing says what would have been right."
+    return "This run did not look."
+
+
+def intro(confusion: Confusion) -> str:
+    """How many images the model takes for another class, and how many of these the pairs are."""
     shown = sum(pair.one_as_other + pair.other_as_one for pair in confusion.pairs)
-    intro = (
+    return (
         f"The model takes {confusion.mistakes:,} of {confusion.images:,} images for another class, behind every server that "
         f"agrees with the reference. The pairs below are {shown:,} of these mistakes."
     )
-    pairs = tuple(PairRow(_pair(pair), _thumbnails(pair, confusion.side_px)) for pair in confusion.pairs)
-    classes = tuple(
+
+
+def pair_table(confusion: Confusion) -> Table:
+    """The pairs that are taken for each other, with a few images."""
+    rows = tuple(Row(_pair(pair), thumbnails=_thumbnails(pair, confusion.side_px)) for pair in confusion.pairs)
+    return Table("pairs", "Confused pairs", _PAIR_COLUMNS, rows)
+
+
+def class_texts(confusion: Confusion) -> list[tuple[str, ...]]:
+    """A row for each class that has an image or was answered."""
+    return [
         (
             one_line(each.name),
             f"{each.images:,}",
@@ -89,8 +97,7 @@ def mistakes_section(
         )
         for each in confusion.classes
         if each.images or each.answered
-    )
-    return MistakesSection(intro, _PAIR_COLUMNS, pairs, Grid(_CLASS_COLUMNS, classes), differing)
+    ]
 
 
 def _pair(pair: ConfusedPair) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The pictures of what was measured under load."""

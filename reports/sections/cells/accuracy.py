@@ -1,0 +1,42 @@
+"""Accuracy: whether the servers answer as the model does, what the model takes for what, and who differed from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from bench.contract.records import Record
+from bench.contract.system import Role
+from reports.sections.cells import confusion
+from reports.sections.section import EVERYWHERE, PAGE, Block, Section, Tabular, Text
+from reports.store.store import StoredRun
+from reports.tables.cell_tables import accuracy_table
+from reports.tables.names import of_kinds
+from reports.tables.numbers import number
+
+KINDS = ("accuracy",)
+_LEFT_OUT = "The accuracy pass was not part of this run; accuracy and agreement of the timed answers stand in the tables above."
+
+
+def section(stored: StoredRun) -> Section:
+    """The accuracy pass, where there was one, and the model's mistakes."""
+    records, run = of_kinds(stored.records, KINDS), stored.run
+    blocks: list[Block] = []
+    if records:
+        blocks += [Tabular(accuracy_table(records), on=EVERYWHERE), Text(accuracy_note(records, run.dataset), "note")]
+    else:
+        blocks.append(Text(_LEFT_OUT, on=PAGE))
+    return Section("accuracy", "Accuracy", (*blocks, *confusion.blocks(run)), link="Accuracy")
+
+
+def accuracy_note(records: Sequence[Record], dataset: Mapping[str, object]) -> str:
+    """How sure an accuracy is of so few images; empty where that is not known."""
+    shown = [r.accuracy for r in records if r.role == Role.SERVER and r.accuracy is not None]
+    images = dataset.get("n")
+    if not shown or not isinstance(images, int) or images < 1:
+        return ""
+    half_width = 1.96 * math.sqrt(max(shown) * (1 - max(shown)) / images)
+    return (
+        f"Of {images:,} images an accuracy is known to ± {number(100 * half_width, 2)} points: it describes the model. "
+        "Whether a server is right shows in the agreement, image by image."
+    )

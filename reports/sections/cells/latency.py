@@ -1,0 +1,27 @@
+"""Latency: how many exchanges were answered within a time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from reports.charts.distributions import latency_chart
+from reports.sections.cells.speed import tables_and_colours
+from reports.sections.section import PAGE, Block, Picture, Section, Text
+from reports.store.store import StoredRun
+
+INTRO = (
+    "How many of the exchanges were answered within a time. Steep is steady; a long foot to the right is a long tail. The time "
+    "axis is logarithmic and ends at the 99.9th percentile. The dotted line is null: what the wire and the client alone take."
+)
+
+
+def section(stored: StoredRun) -> Section:
+    """A picture for each scenario of one client."""
+    tables, colours = tables_and_colours(stored.records)
+    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE)]
+    for table in tables:
+        draw = partial(latency_chart, table, stored.samples, colours)
+        caption = f"{table.title}, latency of an exchange"
+        blocks.append(Picture(f"latency-{table.key}", caption, draw, heading=table.title, on=PAGE))
+    none = "This run kept no samples, so there is no distribution to draw."
+    return Section("latency", "Latency", tuple(blocks), link="Latency", heading_on=PAGE, otherwise=none)

@@ -1,0 +1,29 @@
+"""Where the time goes: the parts of one request."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from reports.charts.request_parts import parts_chart
+from reports.sections.cells.speed import tables_and_colours
+from reports.sections.section import PAGE, Block, Picture, Section, Text
+from reports.store.store import StoredRun
+
+INTRO = (
+    "Of one request, from the images to the scores, in medians. The wire is what null takes for the same bytes, the model what "
+    "it takes in this process without a server; what is left of the exchange is the serving: reading, dispatching, writing. It "
+    "is a difference of medians, so it is rough where it is small, and where wire and model together are more than the "
+    "exchange, that is not divided."
+)
+
+
+def section(stored: StoredRun) -> Section:
+    """A picture for each scenario of one client."""
+    tables, _ = tables_and_colours(stored.records)
+    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE)]
+    for table in tables:
+        draw = partial(parts_chart, table)
+        caption = f"{table.title}, where the time goes"
+        blocks.append(Picture(f"parts-{table.key}", caption, draw, heading=table.title, on=PAGE))
+    none = "This run timed no exchange."
+    return Section("parts", "Where the time goes", tuple(blocks), link="Where the time goes", heading_on=PAGE, otherwise=none)

@@ -1,0 +1,62 @@
+"""The section "Under load": what happens when others ask too, question by question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.contract.records import Record
+from bench.contract.system import Role
+from reports.charts.speed import protocol_colours
+from reports.sections.cells import speed
+from reports.sections.load import answers, clients, limits, loops, open_loop
+from reports.sections.section import Lean, Section, Text
+from reports.store.store import StoredRun
+from reports.tables.cell_tables import load_method_table
+from reports.tables.load_cells import CellsUnderLoad, Loaded, endpoints_of
+from reports.tables.names import of_kinds
+from reports.tables.table import Table
+
+KINDS = (*clients.KINDS, *open_loop.KINDS, *limits.KINDS)
+INTRO = (
+    "What happens when others ask too. Each request is one image. Rows and panels are grouped by protocol; hollow points, "
+    "dashed lines and marked figures are not VALID. Of a client that could not keep its schedule nothing is shown: it would "
+    "not be the server's."
+)
+
+
+def section(stored: StoredRun) -> Section:
+    """Nothing where nothing was measured under load."""
+    records = stored.records
+    cells = cells_under_load(records)
+    if not cells.endpoints:
+        return Section("load", "Under load")
+    blocks = (
+        Text(INTRO, "intro", until=Lean.BACKGROUND),
+        Text(answers.unranked(cells.endpoints), "note", "problems"),
+        *clients.blocks(cells),
+        *open_loop.blocks(cells),
+        *limits.blocks(cells, protocol_colours(of_kinds(records, speed.KINDS))),
+        *loops.blocks(cells, records),
+    )
+    return Section("load", "Under load", blocks, link="Under load", filtered=True)
+
+
+def endpoints_under_load(records: Sequence[Record]) -> list[Loaded]:
+    """The servers' endpoints."""
+    return endpoints_of(of_kinds(records, KINDS))
+
+
+def cells_under_load(records: Sequence[Record]) -> CellsUnderLoad:
+    """The servers' endpoints and their ceilings."""
+    mine = of_kinds(records, KINDS)
+    return CellsUnderLoad(endpoints_of(mine), endpoints_of(mine, Role.CEILING))
+
+
+def method_tables(records: Sequence[Record]) -> list[tuple[str, Table]]:
+    """How each cell was measured, a table for each question."""
+    cells = cells_under_load(records)
+    if not cells.endpoints:
+        return []
+    mine = [record for each in (*cells.endpoints, *cells.ceilings) for record in each.cells.values()]
+    of_question = ((each.TITLE, of_kinds(mine, each.KINDS)) for each in (clients, open_loop, limits))
+    return [(title, load_method_table(title, found)) for title, found in of_question if found]

@@ -1,0 +1,30 @@
+"""How to measure a cell again: its command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.contract.records import Record
+from reports.sections.load import under_load
+from reports.sections.section import PAGE, Block, Commands, Details, Lean, Pairs, Section, Text
+from reports.store.store import StoredRun
+from reports.tables.clean_text import one_line
+from reports.tables.names import of_kinds
+
+
+def section(stored: StoredRun) -> Section:
+    """Cells under load, which are many, folded and on the page alone."""
+    loaded = of_kinds(stored.records, under_load.KINDS)
+    plain = commands([record for record in stored.records if record.kind not in under_load.KINDS])
+    many = commands(loaded) if under_load.endpoints_under_load(loaded) else ()
+    blocks: list[Block] = (
+        [Commands(plain, listed=True, until=Lean.BACKGROUND)] if plain else [Text("No command was recorded.", on=PAGE)]
+    )
+    if many:
+        blocks.append(Details("Cells under load", (Pairs(many, facts=True),), on=PAGE))
+    return Section("again", "Measure a cell again", tuple(blocks), link="Again")
+
+
+def commands(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
+    """Of the cells that recorded theirs."""
+    return tuple((one_line(record.id), one_line(record.again)) for record in records if record.again)

@@ -1,0 +1,75 @@
+"""What a cell, an endpoint and a scenario are called, and which cells a section shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from bench.contract.records import Record
+from bench.contract.scenarios import ACCURACY
+from reports.tables.clean_text import one_line
+
+
+def endpoint_name(record: Record) -> str:
+    """`<backend>-<endpoint>`: a cell's name within its scenario."""
+    return one_line(f"{record.backend}-{record.endpoint}")
+
+
+def base_name(ratio_to: str, scenario: str) -> str:
+    """Whom a ratio refers to, as it stands in the table of its scenario."""
+    return one_line(ratio_to.removesuffix(f"-{scenario}"))
+
+
+def batch_title(batch_size: int) -> str:
+    """So many images a request, in words."""
+    return "Single images" if batch_size == 1 else f"Batches of {batch_size}"
+
+
+def clients_title(clients: int) -> str:
+    """`8 clients`."""
+    return f"{clients} client{'' if clients == 1 else 's'}"
+
+
+def limit_title(slo_s: float) -> str:
+    """`15 ms`."""
+    return f"{1e3 * slo_s:g} ms"
+
+
+def _scheduled_title(record: Record) -> str:
+    if record.load is None and record.rate_per_s is None:
+        return one_line(record.scenario)
+    offered = f"{100 * record.load:g} % of its peak" if record.load is not None else f"{record.rate_per_s:g}/s"
+    return f"{record.arrival.capitalize()} arrivals, {offered}"
+
+
+_MADE_TITLES: Mapping[str, Callable[[Record], str]] = {
+    "throughput": lambda record: batch_title(record.batch_size),
+    "accuracy": lambda _: "Accuracy",
+    "clients": lambda record: clients_title(record.concurrency),
+    "open-loop": _scheduled_title,
+    "slo": lambda record: f"Highest rate with p99 under {limit_title(record.slo_s or 0.0)}",
+}
+"""The title of a scenario by its kind, for records of a time when they had none."""
+
+
+def title_of(record: Record) -> str:
+    """The scenario in words."""
+    made = _MADE_TITLES.get(record.kind)
+    return one_line(record.title or (made(record) if made else record.scenario))
+
+
+def as_of_today(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The same records; the accuracy pass of runs before schema 3, which knew no kinds, gets its own."""
+    of_accuracy = (r.scenario == ACCURACY.name and r.kind != ACCURACY.kind for r in records)
+    return tuple(replace(r, kind=ACCURACY.kind) if wrong else r for r, wrong in zip(records, of_accuracy, strict=True))
+
+
+def of_kinds(records: Sequence[Record], kinds: Collection[str]) -> list[Record]:
+    """The cells that answer one of these questions."""
+    return [record for record in records if record.kind in kinds]
+
+
+def scenarios_of(records: Sequence[Record]) -> list[str]:
+    """The scenarios that have a cell, by the size of their requests, then by name."""
+    sizes = {record.scenario: record.batch_size for record in records}
+    return sorted(sizes, key=lambda name: (sizes[name], name))
