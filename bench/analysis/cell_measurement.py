@@ -66,6 +66,7 @@ class LaneMeasurement:
     lag_s: FloatArray64 = field(default_factory=_no_seconds)
     warm_up_s: FloatArray64 = field(default_factory=_no_seconds)
     measured_s: float = 0.0
+    repeated: int = 0
     threads: int | None = None
 
     @classmethod

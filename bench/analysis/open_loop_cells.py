@@ -58,17 +58,17 @@ def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: b
     """The outcome of an open loop, or of a search: figures of the highest load that held its limit."""
     measurement = measurement_of(run, factory)
     measure, search, scenario = measurement.measure, measurement.search, run.cell.scenario
-    everything = _Offered.of(measure.duration_s, [result for result in measure.slices if result.peak_per_s is not None])
+    windows = [result for result in measure.slices if result.peak_per_s is not None]
+    everything = _Offered.of(measure.duration_s, windows)
     shown = everything if search is None else _Offered.of_probes(search.held)
     late_sends = int(np.count_nonzero(measure.lag_s > LATE_S))
     evidence = Evidence(
         measurement.exchanges,
         interrupted=interrupted,
         schedule=ScheduleEvidence(
-            scheduled=everything.scheduled,
-            late_sends=late_sends,
-            lag_s=_lag_s(measure.lag_s),
-            latency_s=scenario.slo_s if search is not None else _tail_s(shown),
+            windows=len(windows),
+            late_windows=sum(window.late for window in windows),
+            repeated=measure.repeated,
             answered_fraction=shown.answered_fraction if search is None else None,
             undecided=_undecided(search) if search is not None else "",
         ),
@@ -116,16 +116,6 @@ def _speed(shown: _Offered, batch_size: int, ended: SearchResult | None) -> Spee
     return Speed(rate, low=rate, high=rate * ended.high / ended.low if ended.high is not None else None)
 
 
-def _lag_s(lag_s: FloatArray64) -> float | None:
-    """How late 99 of 100 requests left at most; where they are too few to tell, how late all did."""
-    tail_s = latency_percentile(lag_s, 0.99)
-    return tail_s if tail_s is not None or not len(lag_s) else float(lag_s.max())
-
-
-def _tail_s(shown: _Offered) -> float | None:
-    """The 99th percentile of latency; where there is none, the median."""
-    tail_s = latency_percentile(shown.duration_s, 0.99)
-    return tail_s if tail_s is not None else latency_percentile(shown.duration_s, 0.5)
 
 
 def _undecided(search: SearchResult) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.contract.records import Verdict
+from bench.load.open_loop import LATE_S
 from bench.statistics import Interval
 
 CLIENT_BOUND_ABOVE = 0.7  # of the ceiling
 CACHED_ABOVE = 1.1  # times faster on one repeated image than on images never seen
 _SURE = 3.29 / 1.96  # from the half-width of an interval of 95 % to that of 99.9 %, as logarithms
 UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, however narrow the interval
-LATE_ABOVE = 0.01  # of the scheduled requests
-LAG_ABOVE = 0.1  # of the latency's 99th percentile
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
 INTERRUPTED = "the run was interrupted before this cell had its measuring time"
 
@@ -38,15 +37,14 @@ class Exchanges:
 class ScheduleEvidence:
     """How client and server kept up with an open loop's schedule.
 
-    Of `scheduled` requests the client sent `late_sends` late, 99 of 100 within `lag_s` seconds of their time; the lag is
-    compared with the latency `latency_s`. `answered_fraction` is the part that was answered in time, None if all was.
+    In `late_windows` of its `windows` the client sent more than one request in a hundred late, although `repeated` windows
+    had been measured again for that. `answered_fraction` is the part that was answered in time, None if all was.
     `undecided` is why a search cannot tell what it looked for, empty if it can.
     """
 
-    scheduled: int = 0
-    late_sends: int = 0
-    lag_s: float | None = None
-    latency_s: float | None = None
+    windows: int = 0
+    late_windows: int = 0
+    repeated: int = 0
     answered_fraction: float | None = None
     undecided: str = ""
 
@@ -142,7 +140,7 @@ def _oversubscribed(evidence: Evidence) -> str:
 
 def _client_bound(evidence: Evidence) -> str:
     fraction = evidence.ceiling_fraction
-    if evidence.schedule.scheduled:
+    if evidence.schedule.windows:
         return _behind_schedule(evidence.schedule)
     if fraction is None or fraction <= CLIENT_BOUND_ABOVE:
         return ""
@@ -153,14 +151,13 @@ def _client_bound(evidence: Evidence) -> str:
 
 
 def _behind_schedule(schedule: ScheduleEvidence) -> str:
-    """Late sends count where they are more than one in a hundred, and a part of the latency that a reader would notice."""
-    late, lag_s, latency_s = schedule.late_sends, schedule.lag_s, schedule.latency_s
-    if late <= LATE_ABOVE * schedule.scheduled or (lag_s and latency_s and lag_s < LAG_ABOVE * latency_s):
+    """Few late windows are those of a busy moment; most of them are the client itself."""
+    if 2 * schedule.late_windows <= schedule.windows:
         return ""
-    lag = f", 99 of 100 within {1e3 * lag_s:.1f} ms of their time" if lag_s is not None else ""
+    again = f", {schedule.repeated} more had been measured again" if schedule.repeated else ""
     return (
-        f"the client sent {late} of {schedule.scheduled} requests late{lag}: it could not keep its schedule, and what was "
-        "measured is not the server's alone"
+        f"the client sent more than 1 % of the requests over {1e3 * LATE_S:g} ms late in {schedule.late_windows} of "
+        f"{schedule.windows} windows{again}: it could not keep its schedule, and what was measured is not the server's alone"
     )
 
 

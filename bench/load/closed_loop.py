@@ -30,6 +30,7 @@ class Slice:
     `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock;
     `error` is what ended the slice early. Of an open loop, `scheduled` requests were due within the window, `lag_s`
     [scheduled] is how late each left the client, and `peak_per_s` the server's peak measured just before, in requests.
+    `repeated` windows were late, and are to be measured again: nothing of them counts but their answers.
     """
 
     duration_s: list[float] = field(default_factory=list)
@@ -41,6 +42,7 @@ class Slice:
     scheduled: int = 0
     lag_s: list[float] = field(default_factory=list)
     peak_per_s: float | None = None
+    repeated: int = 0
 
 
 @contextlib.contextmanager

@@ -127,6 +127,7 @@ class Lane:
     def record_untimed(self, done: Slice) -> None:
         """Record the answers and reconnects of exchanges whose durations are not used."""
         self.results.reconnects += done.reconnects
+        self.results.repeated += done.repeated
         self.keep_answers(done.answers)
 
     def keep_answers(self, answers: list[tuple[int, bytes]]) -> None:

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from bench.contract.errors import ExchangeError
 from bench.contract.system import Usage
 from bench.load.closed_loop import Slice
+from bench.load.open_loop import kept_schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class SliceResult:
     `exchanges` and `seconds` are as in `Slice`. `pace_s` is the slice's speed: the median seconds of an exchange of one
     client, the seconds for each answer of several. `cpu_s` and `wait_s` are seconds that the server's threads ran and waited
     for a CPU, `throttled` the periods in which its cgroup was throttled; `steal_s` and `energy_j` are the host's. None where
-    it cannot be read. `scheduled`, `timed` and `peak_per_s` are an open loop's; see `Slice`.
+    it cannot be read. `scheduled`, `timed` and `peak_per_s` are an open loop's, see `Slice`; `late`: its sends were.
     """
 
     round_index: int
@@ -36,6 +37,7 @@ class SliceResult:
     timed: int = 0
     peak_per_s: float | None = None
     energy_j: float | None = None
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class LaneResults:
     `slices` has one entry a slice in which something was timed. `duration_s`, `round_index` [exchanges] are of the timed
     exchanges, `lag_s` [scheduled] how late each request of an open loop left the client, `warm_up_s` the durations of the
     warm-up, `measured_s` the sum of the slices' seconds. `answers` holds (payload index, body) of every exchange, untimed
-    ones too; equal answers share their bytes. `errors` are all errors, `reconnects` the connections reopened outside the
+    ones too; equal answers share their bytes. `repeated` counts windows that were late and measured again. `errors` are all errors, `reconnects` the connections reopened outside the
     clock, `threads` the most that the server was seen to have, None where that cannot be read.
     """
 
@@ -57,6 +59,7 @@ class LaneResults:
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     errors: list[ExchangeError] = field(default_factory=list)
     reconnects: int = 0
+    repeated: int = 0
     measured_s: float = 0.0
     threads: int | None = None
     _squares_s2: float = 0.0
@@ -90,6 +93,7 @@ class LaneResults:
                 timed=len(done.duration_s),
                 peak_per_s=done.peak_per_s,
                 energy_j=energy_j,
+                late=not kept_schedule(done.lag_s),
             )
         )
         if after is not None:

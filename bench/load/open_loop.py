@@ -23,10 +23,18 @@ from bench.load.connection_pool import ConnectionPool
 LATE_S = 0.001
 """A request that leaves the client later than this behind its schedule counts as a late send."""
 
+LATE_ABOVE = 0.01
+"""A window with a larger part of late sends did not keep its schedule."""
+
 _SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
 _WAKE_EARLY_S = 0.002
 _GREET_S = 1.0
 _PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
+
+
+def kept_schedule(lag_s: Sequence[float]) -> bool:
+    """Whether the client sent a window's requests [n] in time; decided by its sends alone, whatever the answers took."""
+    return sum(lag > LATE_S for lag in lag_s) <= LATE_ABOVE * len(lag_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from bench.contract.scenarios import CONNECTIONS, Arrival
 from bench.load.closed_loop import Requests, Slice, run_clients
 from bench.load.connection_pool import ConnectionPool
-from bench.load.open_loop import run_schedule, schedule
+from bench.load.open_loop import kept_schedule, run_schedule, schedule
 from bench.load.payload_sources import PayloadSource
 from bench.load.slo_search import Search
 from bench.statistics import supported_percentile
@@ -20,6 +20,10 @@ SUPPORTED = 700
 """Requests that support a p99 although one of them is over the limit (see `bench.statistics.percentiles`)."""
 
 LONGEST_PROBE_S = 8.0
+
+WINDOWS = 3
+"""Windows that the measuring time of an open loop is cut into, and how many late ones are measured again."""
+
 _PEAK_CLIENTS = (1, 4, 16, CONNECTIONS)
 _PEAK_S = 0.15
 _LEAD_IN_S = (0.05, 0.5)
@@ -67,7 +71,10 @@ class Peak:
 
 @dataclass(slots=True)
 class OpenLoop:
-    """Requests on a schedule: `rate_per_s`, or the part `load` of the peak that was measured just before."""
+    """Requests on a schedule: `rate_per_s`, or the part `load` of the peak that was measured just before.
+
+    A window whose sends were late is measured again, up to `repeats_left` times: the client's delays say nothing of the server.
+    """
 
     pool: ConnectionPool
     peak: Peak
@@ -75,6 +82,7 @@ class OpenLoop:
     rng: np.random.Generator
     load: float | None = None
     rate_per_s: float | None = None
+    repeats_left: int = WINDOWS
     done: bool | None = None
 
     def length_s(self, slice_s: float, typical_s: float) -> float:  # noqa: ARG002 - see LoadPattern
@@ -95,7 +103,7 @@ class OpenLoop:
 
     def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """Measure the peak, then follow the schedule for a window of `slice_s`."""
-        return self.offer(requests, self.load, slice_s)
+        return self.if_in_time(self.offer(requests, self.load, slice_s))
 
     def offer(self, requests: Requests, load: float | None, window_s: float, least: int = 0) -> Slice:
         """Offer the part `load` of the peak, or the given rate, for `window_s` seconds and about `least` requests."""
@@ -113,6 +121,13 @@ class OpenLoop:
         offered.reconnects += peak.reconnects
         offered.peak_per_s = peak.peak_per_s
         return offered
+
+    def if_in_time(self, window: Slice) -> Slice:
+        """The window itself, or, where its sends were late and it may be measured again, no more than its answers."""
+        if window.error is not None or kept_schedule(window.lag_s) or not self.repeats_left:
+            return window
+        self.repeats_left -= 1
+        return Slice(answers=window.answers, reconnects=window.reconnects, repeated=1)
 
     def close(self) -> None:
         """Close all connections."""
@@ -154,7 +169,8 @@ class SloSearch:
         if load is None:
             return Slice()
         probe = self.open_loop.offer(requests, load, slice_s, least=SUPPORTED)
-        if probe.error is None:
+        probe = self.open_loop.if_in_time(probe)
+        if probe.error is None and not probe.repeated:
             self.search.note(holds(probe, self.slo_s), probe, clearly=fails_clearly(probe, self.slo_s))
         return probe
 
