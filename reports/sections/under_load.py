@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Arrival, Kind
+from bench.contract.scenarios import Arrival
 from bench.contract.system import Role
 from bench.statistics import min_samples
 from reports.tables.clean_text import listed, more, one_line, shortened
@@ -40,7 +40,7 @@ _INSTEAD: dict[str, str] = {
     Verdict.SATURATED: "fell behind",
 }
 _CELL, _PROTOCOL = COLUMNS["cell"], COLUMNS["protocol"]
-_KINDS = (("Several clients", Kind.CLIENTS), ("Open loop", Kind.OPEN_LOOP), ("Search for the highest rate", Kind.SLO))
+_KINDS = (("Several clients", "clients"), ("Open loop", "open-loop"), ("Search for the highest rate", "slo"))
 
 Figure = tuple[Column, Callable[[Loaded], str]]
 
@@ -291,7 +291,7 @@ def _loops(endpoints: Sequence[Loaded], records: Sequence[Record]) -> Matrix | N
     level = equal_load(endpoints)
     if level is None:
         return None
-    alone = {(r.backend, r.endpoint): r for r in records if r.scenario == "single" and r.kind is Kind.THROUGHPUT}
+    alone = {(r.backend, r.endpoint): r for r in records if r.scenario == "single" and r.kind == "throughput"}
     closed = {x.name: x.clients.get(1) or alone.get((x.first.backend, x.first.endpoint)) for x in endpoints}
     both = [x for x in endpoints if closed[x.name] is not None and level.scenario in x.cells]
     if not both:
@@ -336,7 +336,7 @@ def _glance(endpoints: Sequence[Loaded]) -> Matrix:
 def _method(endpoints: Sequence[Loaded], ceilings: Sequence[Loaded]) -> tuple[Table, ...]:
     """How each cell was measured, a table for each kind of load."""
     cells = [record for each in (*endpoints, *ceilings) for record in each.cells.values()]
-    of_kind = ((title, [record for record in cells if record.kind is kind]) for title, kind in _KINDS)
+    of_kind = ((title, [record for record in cells if record.kind == kind]) for title, kind in _KINDS)
     return tuple(load_table(title, mine) for title, mine in of_kind if mine)
 
 

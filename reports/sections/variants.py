@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Kind
 from bench.contract.system import Role
 from reports.tables.clean_text import listed, one_line
 from reports.tables.columns import Column
@@ -86,7 +85,7 @@ def variants_section(backends: Mapping[str, BackendFacts], records: Sequence[Rec
     """All pairs, endpoint by endpoint, by number of clients."""
     bases = {name: facts.variant_of for name, facts in backends.items() if facts.variant_of}
     differs = tuple((one_line(name), one_line(backends[name].differs or "")) for name in bases)
-    swept = [r for r in records if r.kind is Kind.CLIENTS and r.role == Role.SERVER]
+    swept = [r for r in records if r.kind == "clients" and r.role == Role.SERVER]
     wanted = [r for r in records if r.role == Role.SERVER and r.backend in bases]
     sweeps = list(_sweeps(bases, swept))
     rows = tuple(_texts(pair) for sweep in sweeps for pair in sweep)

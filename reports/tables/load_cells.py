@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Arrival, Kind
+from bench.contract.scenarios import Arrival
 from bench.contract.system import Role
 from reports.tables.tables import endpoint_name, of_one_client
 
@@ -40,7 +40,7 @@ class Loaded:
     @property
     def clients(self) -> Mapping[int, Record]:
         """The concurrency sweep, by number of clients, ascending."""
-        swept = [record for record in self.cells.values() if record.kind is Kind.CLIENTS]
+        swept = [record for record in self.cells.values() if record.kind == "clients"]
         return {record.concurrency: record for record in sorted(swept, key=lambda record: record.concurrency)}
 
     @property
@@ -85,7 +85,7 @@ def concurrencies(endpoints: Sequence[Loaded]) -> list[int]:
 
 def levels_of(endpoints: Sequence[Loaded]) -> list[Level]:
     """The open loops that were measured: Poisson first, parts of the peak before rates, ascending."""
-    found = {_level(record) for each in endpoints for record in each.cells.values() if record.kind is Kind.OPEN_LOOP}
+    found = {_level(record) for each in endpoints for record in each.cells.values() if record.kind == "open-loop"}
     return sorted(found, key=lambda level: (level.arrival != Arrival.POISSON, not level.of_peak, level.value, level.scenario))
 
 
@@ -98,7 +98,7 @@ def equal_load(endpoints: Sequence[Loaded]) -> Level | None:
 
 def limits_of(endpoints: Sequence[Loaded]) -> list[str]:
     """The scenarios that looked for the highest rate under a limit, the tightest limit first."""
-    cells = [record for each in endpoints for record in each.cells.values() if record.kind is Kind.SLO]
+    cells = [record for each in endpoints for record in each.cells.values() if record.kind == "slo"]
     found = {(record.slo_s or 0.0, record.scenario) for record in cells}
     return [scenario for _, scenario in sorted(found)]
 
@@ -116,7 +116,7 @@ def is_shown(record: Record | None) -> bool:
     """
     if record is None or not is_answered(record) or record.verdict == Verdict.SATURATED:
         return False
-    return record.kind is Kind.CLIENTS or record.verdict != Verdict.CLIENT_BOUND
+    return record.kind == "clients" or record.verdict != Verdict.CLIENT_BOUND
 
 
 def has_latency(record: Record | None) -> bool:

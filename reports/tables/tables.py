@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import ACCURACY, SINGLE, Kind
+from bench.contract.scenarios import ACCURACY, SINGLE
 from bench.contract.system import Role
 from reports.tables.clean_text import one_line
 from reports.tables.columns import ACCURACY_KEYS, COLUMNS, LOAD_METHOD_KEYS, METHOD_KEYS, SPEED_KEYS, Column
@@ -164,7 +164,7 @@ def _title_part(text: str) -> str:
 
 def of_one_client(records: Sequence[Record]) -> list[Record]:
     """Cells of one client in a closed loop, the accuracy pass included; those under load have a section of their own."""
-    return [record for record in records if record.kind in (Kind.THROUGHPUT, Kind.ACCURACY)]
+    return [record for record in records if record.kind in ("throughput", "accuracy")]
 
 
 def scenarios_of(records: Sequence[Record]) -> list[str]:

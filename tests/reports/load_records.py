@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Arrival, Kind
+from bench.contract.scenarios import Arrival
 from bench.statistics import latency_percentile
 from bench.statistics.bootstrap import Floats
 from bench.statistics.histogram import encode_latencies
@@ -75,9 +75,9 @@ def many_under_load(n: int) -> tuple[Record, ...]:
     return tuple(_ranked(found))
 
 
-def a_load_record(kind: Kind, made: Made = MADE[3], **changes: Any) -> Record:
+def a_load_record(kind: str, made: Made = MADE[3], **changes: Any) -> Record:
     """One cell: 8 clients, or Poisson arrivals at 70 % of the peak, or 15 ms."""
-    pick = {Kind.CLIENTS: "c08", Kind.OPEN_LOOP: "poisson70", Kind.SLO: "slo15ms"}[kind]
+    pick = {"clients": "c08", "open-loop": "poisson70", "slo": "slo15ms"}[kind]
     return replace(next(record for record in _cells(made) if record.scenario == pick), **changes)
 
 
@@ -89,7 +89,7 @@ def _cells(made: Made) -> Iterator[Record]:
         yield _under_limit(made)
 
 
-def _base(made: Made, scenario: str, kind: Kind, **values: Any) -> Record:
+def _base(made: Made, scenario: str, kind: str, **values: Any) -> Record:
     known: dict[str, Any] = {
         "backend": made.backend,
         "endpoint": made.endpoint,
@@ -141,7 +141,7 @@ def _with_clients(made: Made, clients: int) -> Record:
     return _base(
         made,
         f"c{clients:02}",
-        Kind.CLIENTS,
+        "clients",
         concurrency=clients,
         images_per_s=rate,
         images_per_s_low=rate * 0.985,
@@ -169,7 +169,7 @@ def _open_loop(made: Made, load: float, arrival: Arrival) -> Record:
     return _base(
         made,
         f"{arrival}{round(100 * load)}",
-        Kind.OPEN_LOOP,
+        "open-loop",
         concurrency=64,
         arrival=arrival,
         load=load,
@@ -196,12 +196,12 @@ def _under_limit(made: Made) -> Record:
     shared: dict[str, Any] = {"concurrency": 64, "arrival": Arrival.POISSON, "slo_s": SLO_S, "peak_per_s": peak}
     if held is None:
         reason = "no rate held the limit: at 5 % of its peak, p99 was above 15 ms"
-        return _base(made, "slo15ms", Kind.SLO, images_per_s=0.0, reason=reason, **shared)
+        return _base(made, "slo15ms", "slo", images_per_s=0.0, reason=reason, **shared)
     rate = peak * held[0]
     return _base(
         made,
         "slo15ms",
-        Kind.SLO,
+        "slo",
         images_per_s=rate,
         images_per_s_low=rate,
         images_per_s_high=peak * (held[0] + 0.05),
@@ -229,7 +229,7 @@ def _ranked(cells: list[Record]) -> list[Record]:
     """Ranks within each scenario of several clients; those within 2 % share one."""
     found = []
     for record in cells:
-        if record.kind is Kind.CLIENTS and record.role == "server" and record.verdict is Verdict.VALID:
+        if record.kind == "clients" and record.role == "server" and record.verdict is Verdict.VALID:
             others = [
                 r.images_per_s or 0.0
                 for r in cells

@@ -12,7 +12,6 @@ from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract.gate_rows import GateOutcome, GateRow
 from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, Verdict
-from bench.contract.scenarios import Kind
 from reports.store.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
@@ -318,7 +317,7 @@ def both_kinds() -> list[Record]:
     speeds = {(made.backend, made.endpoint): 1 / (made.service_s + made.wire_s) for made in (*MADE, *NULLS)}
     alone = {(r.backend, r.endpoint): r for r in under_load() if r.scenario == "c01" and r.verdict != Verdict.NOT_MEASURED}
     plain = [
-        replace(r, scenario="single", kind=Kind.THROUGHPUT, images_per_s=speeds[key], verdict=Verdict.VALID, latency_hdr=None)
+        replace(r, scenario="single", kind="throughput", images_per_s=speeds[key], verdict=Verdict.VALID, latency_hdr=None)
         for key, r in alone.items()
     ]
     return [*plain, *(unmeasured("tensorflow-serving", name) for name in ("single", "batch128")), *under_load()]
@@ -327,12 +326,12 @@ def both_kinds() -> list[Record]:
 def nasty_load() -> list[Record]:
     """Names, reasons and histograms that break things, each kind of load, each verdict."""
     names: dict[str, Any] = dict.fromkeys(("backend", "protocol", "runtime", "again"), NASTY)
-    cells = [a_load_record(kind, **names) for kind in (Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO)]
-    cells.append(a_load_record(Kind.OPEN_LOOP, backend="broken", latency_hdr="HISTFAAAnonsense"))
+    cells = [a_load_record(kind, **names) for kind in ("clients", "open-loop", "slo")]
+    cells.append(a_load_record("open-loop", backend="broken", latency_hdr="HISTFAAAnonsense"))
     for place, verdict in enumerate(Verdict):
-        cells.append(a_load_record(Kind.OPEN_LOOP, backend=f"b{place}", verdict=verdict, reason=NASTY))
-        cells.append(a_load_record(Kind.CLIENTS, backend=f"b{place}", verdict=verdict, reason=NASTY))
-        cells.append(a_load_record(Kind.SLO, backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record("open-loop", backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record("clients", backend=f"b{place}", verdict=verdict, reason=NASTY))
+        cells.append(a_load_record("slo", backend=f"b{place}", verdict=verdict, reason=NASTY))
     return cells
 
 

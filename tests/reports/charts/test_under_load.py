@@ -11,7 +11,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Kind
 from reports.charts.canvas import NARROW, WIDE, Chart, Layout
 from reports.charts.curves import Plot, draw_plot, log_axis, pieces_of, spread
 from reports.charts.under_load import load_charts
@@ -38,8 +37,8 @@ def test_a_picture_for_each_question(charts: dict[str, Chart]) -> None:
     """Clients, percentiles at equal load, tails by load, and each limit."""
     assert set(charts) == NAMES
     assert drawn() == {}
-    assert set(drawn(a_load_record(Kind.SLO))) == {"load-slo15ms"}
-    assert set(drawn(a_load_record(Kind.OPEN_LOOP))) == {"load-percentiles"}, "one level is no curve"
+    assert set(drawn(a_load_record("slo"))) == {"load-slo15ms"}
+    assert set(drawn(a_load_record("open-loop"))) == {"load-percentiles"}, "one level is no curve"
 
 
 def test_every_endpoint_is_named_in_both_layouts(charts: dict[str, Chart]) -> None:
@@ -91,11 +90,11 @@ def test_labels_are_spread_within_their_panel(wanted: list[float]) -> None:
 
 def test_doubtful_points_are_hollow_and_their_lines_dashed(charts: dict[str, Chart]) -> None:
     """In the theme's own ground, so that they are hollow in the dark too."""
-    honest = drawn(*(a_load_record(Kind.CLIENTS, scenario=f"c{n:02}", concurrency=n, images_per_s=100.0 * n) for n in (1, 2)))
+    honest = drawn(*(a_load_record("clients", scenario=f"c{n:02}", concurrency=n, images_per_s=100.0 * n) for n in (1, 2)))
     doubt = drawn(
         *(
             a_load_record(
-                Kind.CLIENTS,
+                "clients",
                 scenario=f"c{n:02}",
                 concurrency=n,
                 images_per_s=100.0 * n,
@@ -113,18 +112,18 @@ def test_doubtful_points_are_hollow_and_their_lines_dashed(charts: dict[str, Cha
 def test_what_is_no_servers_has_neither_line_nor_bar() -> None:
     """An open loop whose client fell behind, a search of such; wrong answers, failures."""
     bound: dict[str, Any] = {"verdict": Verdict.CLIENT_BOUND, "reason": "late"}
-    assert drawn(a_load_record(Kind.OPEN_LOOP, **bound)) == {}
-    bars = drawn(a_load_record(Kind.SLO, **bound))["load-slo15ms"]
+    assert drawn(a_load_record("open-loop", **bound)) == {}
+    bars = drawn(a_load_record("slo", **bound))["load-slo15ms"]
     assert "CLIENT_BOUND: late" in texts(bars.svg)
     assert not any("/s" in text for text in texts(bars.svg))
     for verdict in (Verdict.WRONG_ANSWERS, Verdict.FAILED):
-        assert drawn(a_load_record(Kind.CLIENTS, verdict=verdict)) == {}
+        assert drawn(a_load_record("clients", verdict=verdict)) == {}
 
 
 def test_one_level_a_line_is_no_picture_and_who_has_none_is_named() -> None:
     """Points without a second one have nothing to be read from; a verdict that takes figures away is said."""
-    one = a_load_record(Kind.OPEN_LOOP, scenario="poisson30", load=0.3)
-    other = a_load_record(Kind.OPEN_LOOP)
+    one = a_load_record("open-loop", scenario="poisson30", load=0.3)
+    other = a_load_record("open-loop")
     bound = [replace(record, backend="slow", verdict=Verdict.CLIENT_BOUND, reason="late") for record in (one, other)]
     assert "load-levels" not in drawn(one, bound[1])
     pictures = drawn(one, other, *bound)
@@ -134,7 +133,7 @@ def test_one_level_a_line_is_no_picture_and_who_has_none_is_named() -> None:
 
 def test_no_line_leads_over_a_level_that_there_is_none_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a figure would be read where none could be believed: the points on both sides stand alone, a ceiling's as well."""
-    levels = [a_load_record(Kind.OPEN_LOOP, scenario=f"poisson{n}", load=n / 100) for n in (30, 50, 70)]
+    levels = [a_load_record("open-loop", scenario=f"poisson{n}", load=n / 100) for n in (30, 50, 70)]
     levels[1] = replace(levels[1], verdict=Verdict.CLIENT_BOUND, reason="late")
     others = [replace(record, backend="whole", verdict=Verdict.VALID, reason="") for record in levels]
     plots: list[Plot] = []
@@ -158,9 +157,9 @@ def test_no_line_leads_over_a_level_that_there_is_none_of(monkeypatch: pytest.Mo
 
 def test_a_damaged_histogram_costs_only_its_own_curve() -> None:
     """The others are drawn; alone it is no picture."""
-    damaged = a_load_record(Kind.OPEN_LOOP, backend="broken", latency_hdr="HISTFAAAnonsense")
+    damaged = a_load_record("open-loop", backend="broken", latency_hdr="HISTFAAAnonsense")
     assert drawn(damaged) == {}
-    assert "load-percentiles" in drawn(damaged, a_load_record(Kind.OPEN_LOOP))
+    assert "load-percentiles" in drawn(damaged, a_load_record("open-loop"))
 
 
 def test_alternative_text_says_the_numbers(charts: dict[str, Chart]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Arrival, Kind
+from bench.contract.scenarios import Arrival
 from reports.across_runs.comparison import compare
 from reports.sections.answer import answers, unranked
 from reports.sections.problems import troubles_of
@@ -35,7 +35,7 @@ def texts(matrix: Matrix, name: str) -> dict[str, str]:
 def slo(backend: str, rate: float | None, high: float | None, **changes: Any) -> Record:
     """The search's finding: the highest rate, and where its bracket ends."""
     figures = {"images_per_s": rate, "images_per_s_low": rate, "images_per_s_high": high}
-    return a_load_record(Kind.SLO, backend=backend, **{**figures, **changes})
+    return a_load_record("slo", backend=backend, **{**figures, **changes})
 
 
 def sweep(backend: str, one: float, many: float, rank: int | None = 1, **changes: Any) -> list[Record]:
@@ -45,7 +45,7 @@ def sweep(backend: str, one: float, many: float, rank: int | None = 1, **changes
         figures = {"images_per_s": rate, "images_per_s_low": rate * 0.99, "images_per_s_high": rate * 1.01, "rank": rank}
         more = changes if clients == 8 else {}
         place = {"scenario": f"c{clients:02}", "concurrency": clients}
-        cells.append(a_load_record(Kind.CLIENTS, backend=backend, **{**place, **figures, **more}))
+        cells.append(a_load_record("clients", backend=backend, **{**place, **figures, **more}))
     return cells
 
 
@@ -101,10 +101,10 @@ def test_open_loop_of_a_client_that_fell_behind_is_never_shown_as_the_servers(se
     """No figure, only the mark; a closed loop's figure is what both reach together."""
     by_load = section.levels[0]
     assert texts(by_load, "nnef-raw")["90 %"] == "†"
-    bound = a_load_record(Kind.OPEN_LOOP, verdict=Verdict.CLIENT_BOUND)
+    bound = a_load_record("open-loop", verdict=Verdict.CLIENT_BOUND)
     assert figure(bound, lambda record: number(record.images_per_s)) == "†"
     assert not has_latency(bound)
-    assert figure(replace(bound, kind=Kind.CLIENTS), lambda _: "7") == "7 †"
+    assert figure(replace(bound, kind="clients"), lambda _: "7") == "7 †"
 
 
 @pytest.mark.parametrize(
@@ -121,17 +121,17 @@ def test_open_loop_of_a_client_that_fell_behind_is_never_shown_as_the_servers(se
 )
 def test_figure_carries_its_verdict(verdict: Verdict, shown: str) -> None:
     """What is worth nothing has no figure."""
-    assert figure(a_load_record(Kind.OPEN_LOOP, verdict=verdict), lambda _: "7") == shown
+    assert figure(a_load_record("open-loop", verdict=verdict), lambda _: "7") == shown
 
 
 def test_levels_are_tables_by_arrival_and_by_what_was_offered() -> None:
     """Parts of the peak and rates are not one axis."""
     cells = [
-        a_load_record(Kind.OPEN_LOOP),
-        a_load_record(Kind.OPEN_LOOP, scenario="poisson30", load=0.3),
-        a_load_record(Kind.OPEN_LOOP, scenario="poisson-1000rps", load=None),
-        a_load_record(Kind.OPEN_LOOP, scenario="poisson-200rps", load=None),
-        a_load_record(Kind.OPEN_LOOP, scenario="constant50", load=0.5, arrival=Arrival.CONSTANT),
+        a_load_record("open-loop"),
+        a_load_record("open-loop", scenario="poisson30", load=0.3),
+        a_load_record("open-loop", scenario="poisson-1000rps", load=None),
+        a_load_record("open-loop", scenario="poisson-200rps", load=None),
+        a_load_record("open-loop", scenario="constant50", load=0.5, arrival=Arrival.CONSTANT),
     ]
     found = load_section(cells).levels
     titles = [[column.title for column in matrix.columns[2:]] for matrix in found]
@@ -146,7 +146,7 @@ def test_equal_load_is_the_one_nearest_to_seventy_percent() -> None:
     assert level.scenario == "poisson70"
     assert [level.value for level in levels_of(endpoints) if level.arrival is Arrival.POISSON] == list(LOADS)
     assert concurrencies(endpoints) == [1, 2, 4, 8, 16, 32]
-    only = [a_load_record(Kind.OPEN_LOOP, scenario="poisson90", load=0.9)]
+    only = [a_load_record("open-loop", scenario="poisson90", load=0.9)]
     assert getattr(equal_load(endpoints_of(only)), "scenario", None) == "poisson90"
     assert equal_load(endpoints_of([replace(only[0], verdict=Verdict.CLIENT_BOUND)])) is None
 
@@ -154,7 +154,7 @@ def test_equal_load_is_the_one_nearest_to_seventy_percent() -> None:
 def test_peak_is_the_mean_of_those_that_its_levels_are_parts_of() -> None:
     """Not the one that happened to be seen first; and none of a server that answered wrongly."""
     cells = [
-        a_load_record(Kind.OPEN_LOOP, scenario=f"poisson{load}", load=load / 100, peak_per_s=peak, verdict=Verdict.VALID)
+        a_load_record("open-loop", scenario=f"poisson{load}", load=load / 100, peak_per_s=peak, verdict=Verdict.VALID)
         for load, peak in ((50, 1000.0), (80, 2000.0))
     ]
     name = endpoints_of(cells)[0].name
@@ -188,10 +188,10 @@ def test_closed_loop_stands_beside_the_open_one() -> None:
     assert found is not None
     row = texts(found, "bentoml-rest")
     assert float(row["Open loop, 70 %: p99 ms"]) > 4 * float(row["Closed loop, 1 client: p99 ms"])
-    alone = load_section([a_load_record(Kind.OPEN_LOOP, backend="flask"), a_record(latency_p99_s=0.0123)]).loops
+    alone = load_section([a_load_record("open-loop", backend="flask"), a_record(latency_p99_s=0.0123)]).loops
     assert alone is not None
     assert texts(alone, "flask-rest")["Closed loop, 1 client: p99 ms"] == "12.3"
-    assert load_section([a_load_record(Kind.OPEN_LOOP)]).loops is None
+    assert load_section([a_load_record("open-loop")]).loops is None
 
 
 def test_answer_under_a_limit_has_the_factor_of_the_brackets() -> None:
@@ -269,7 +269,7 @@ def test_tails_at_equal_load_claim_no_order(section: LoadSection) -> None:
 def test_what_could_not_be_compared_is_counted(section: LoadSection) -> None:
     """By verdict."""
     assert section.unranked == "18 of 143 cells under load could not be compared: 5 CLIENT_BOUND, 13 NOT_MEASURED."
-    assert load_section([a_load_record(Kind.SLO)]).unranked == ""
+    assert load_section([a_load_record("slo")]).unranked == ""
 
 
 def test_sixty_cells_of_one_reason_are_one_short_trouble() -> None:
@@ -277,7 +277,7 @@ def test_sixty_cells_of_one_reason_are_one_short_trouble() -> None:
     reasons = [f"reaches {70 + n}% of what this client can do" for n in range(20)]
     bound = [
         a_load_record(
-            Kind.CLIENTS, backend=f"b{n % 15:02}", scenario=f"c{n:02}", verdict=Verdict.CLIENT_BOUND, reason=reasons[n % 20]
+            "clients", backend=f"b{n % 15:02}", scenario=f"c{n:02}", verdict=Verdict.CLIENT_BOUND, reason=reasons[n % 20]
         )
         for n in range(1, 61)
     ]
@@ -316,4 +316,4 @@ def test_any_run_has_a_section_or_none(name: str) -> None:
         for row in (*matrix.rows, *matrix.instruments) if matrix else ():
             assert len(row.texts) == len(matrix.columns if matrix else ())
             assert all(text and text.isprintable() for text in row.texts)
-    assert bool(section.endpoints) == any(record.kind in (Kind.CLIENTS, Kind.OPEN_LOOP, Kind.SLO) for record in RUNS[name])
+    assert bool(section.endpoints) == any(record.kind in ("clients", "open-loop", "slo") for record in RUNS[name])

@@ -8,7 +8,6 @@ import pytest
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import Kind
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections.report import build_view
@@ -29,7 +28,7 @@ def swept(backend: str, clients: int, speed: float | None, spread: float = 0.02,
         "backend": backend,
         "endpoint": "raw",
         "scenario": f"c{clients:02}",
-        "kind": Kind.CLIENTS,
+        "kind": "clients",
         "concurrency": clients,
         "images_per_s": speed,
         "images_per_s_low": speed and speed * (1 - spread),
