@@ -11,7 +11,6 @@ from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateRow
 from bench.contract.records import Record, Samples, Verdict
-from bench.contract.scenarios import Kind
 from bench.statistics import Interval, latency_percentile, outliers
 from bench.statistics.histogram import encode_latencies
 from bench.verification.payloads import PayloadFactory
@@ -43,8 +42,8 @@ class Latencies:
     hdr: str | None = None
 
     @classmethod
-    def of(cls, duration_s: FloatArray64, kind: Kind) -> Latencies:
-        """Of `duration_s` [n], at least one; with the histogram unless one client in a closed loop measured them."""
+    def of(cls, duration_s: FloatArray64, *, histogram: bool) -> Latencies:
+        """Of `duration_s` [n], at least one."""
         return cls(
             mean_s=float(duration_s.mean()),
             p50_s=latency_percentile(duration_s, 0.5),
@@ -53,7 +52,7 @@ class Latencies:
             p99_s=latency_percentile(duration_s, 0.99),
             p999_s=latency_percentile(duration_s, 0.999),
             outliers=outliers(duration_s),
-            hdr=encode_latencies(duration_s) if kind is not Kind.THROUGHPUT else None,
+            hdr=encode_latencies(duration_s) if histogram else None,
         )
 
 
@@ -160,6 +159,8 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         verdict=findings.verdict,
         reason=findings.reason,
         kind=scenario.kind,
+        title=scenario.title,
+        unit=scenario.unit,
         concurrency=scenario.concurrency,
         arrival=scenario.arrival,
         images_per_s=speed.images_per_s if speed is not None else None,
@@ -188,6 +189,7 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         latency_p999_s=latencies.p999_s,
         latency_hdr=latencies.hdr,
         load=schedule.load if schedule.load is not None else scenario.load,
+        rate_per_s=scenario.rate_per_s,
         peak_per_s=schedule.peak_per_s,
         offered_per_s=schedule.offered_per_s,
         late_sends=schedule.late_sends,

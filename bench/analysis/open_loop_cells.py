@@ -86,7 +86,7 @@ def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: b
         rounds=len(measure.slices),
         measured_s=shown.seconds,
         speed=_speed(shown, scenario.batch_size, ended),
-        latencies=Latencies.of(shown.duration_s, scenario.kind) if complete else None,
+        latencies=Latencies.of(shown.duration_s, histogram=True) if complete else None,
         costs=Costs.of(measurement),
         schedule=ScheduleFigures(
             peak_per_s=shown.peak_per_s,
