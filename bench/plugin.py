@@ -25,8 +25,8 @@ from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.experiments.startup import StartPlan, StartUps
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.benchmark_bridge import Replay, ReplayClock
+from bench.session.listener import ReportsListener
 from bench.session.options import MeasuringOptions
-from bench.session.progress import ProgressLine
 from bench.session.selection import (
     again,
     cells_of,
@@ -35,7 +35,7 @@ from bench.session.selection import (
     param_id,
     param_of,
     scenarios_for,
-    scenarios_of_kinds,
+    scenarios_of_session,
     selected_cells,
     started_backends,
     turn_of,
@@ -59,7 +59,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Settle what kind of session this is, before pytest-benchmark does."""
-    scenarios = "the traffic patterns that a benchmark is parametrised with; Kind.THROUGHPUT: those of --batch-sizes"
+    scenarios = (
+        "the traffic patterns that a benchmark is parametrised with; an experiment stands for those the session has of it"
+    )
     config.addinivalue_line("markers", f"scenarios(*scenarios): {scenarios}")
     only, disable = bool(config.getoption("benchmark_only")), bool(config.getoption("benchmark_disable"))
     if only or disable:
@@ -83,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
         started_utc=now.isoformat(timespec="seconds"),
         gate=options.gate,
-        scenarios=scenarios_of_kinds(options),
+        scenarios=scenarios_of_session(options),
     )
 
 
@@ -190,23 +192,16 @@ def campaign(
 ) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[SESSION]
-    console = Console(config)
     return Campaigns(
         Plan(
             cells=selected_cells(request.session.items, config),
             settings=MeasuringOptions.of(config).settings,
             client_cpu=session.client_cpu,
             ratio_to=session.ratio_to,
+            again=lambda cell: again(config, cell),
+            listener=ReportsListener(config, fleet, emnist, model),
             strict=MeasuringOptions.of(config).strict_backends,
             smoke=session.smoke,
-            again=lambda cell: again(config, cell),
-            progress=lambda name: ProgressLine(name, console),
-            say=console.line,
-            emit_run=lambda facts: emit_run(config, fleet, emnist, model, facts),
-            emit=lambda record, samples: emit_record(config, record, samples),
-            emit_disagreements=session.disagreements.extend,
-            emit_gate=lambda rows: setattr(session, "gate_rows", tuple(rows)),
-            emit_underway=lambda cells: config.hook.pytest_servebench_underway(config=config, cells=cells),
             gate=session.gate,
             resume=resume,
         ),

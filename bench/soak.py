@@ -8,7 +8,7 @@ at. pytest runs it because the backends are its fixtures; its name keeps it out 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from time import perf_counter
 
@@ -18,9 +18,9 @@ from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
 from bench.contract.records import Record, Samples, SoakRow
 from bench.contract.resource_usage import ResourceUsage, own_resource_usage
-from bench.contract.scenarios import ACCURACY, Kind
 from bench.contract.system import Dataset, Fleet, Model
-from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.experiments import experiments
+from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.options import MeasuringOptions
 from bench.session.selection import again, cells_of
@@ -31,16 +31,25 @@ from bench.statistics.soak_series import by_holder, series_of
 SUITE = "servebench"
 
 
-@dataclass(slots=True)
-class _Lap:
-    """What one lap measured."""
+class _Lap(Listener):
+    """What one lap measured; nobody needs it before the end."""
 
-    records: dict[str, tuple[Record, Samples | None]] = field(default_factory=dict)
-    disagreements: list[Disagreement] = field(default_factory=list)
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.records: dict[str, tuple[Record, Samples | None]] = {}
+        self.differing: list[Disagreement] = []
+        self._say = say
 
-    def add(self, record: Record, samples: Samples | None) -> None:
+    def say(self, text: str) -> None:
+        """As any campaign does."""
+        self._say(text)
+
+    def record(self, record: Record, samples: Samples | None) -> None:
         """Keep a finished cell."""
         self.records[record.id] = (record, samples)
+
+    def disagreements(self, found: Sequence[Disagreement]) -> None:
+        """Keep them."""
+        self.differing.extend(found)
 
     def exchanges(self, backend: str | None = None) -> int:
         """Of one backend, or of all."""
@@ -64,7 +73,7 @@ class Soak:
         self._model = model
         self._idle = idle
         self.rows: list[SoakRow] = []
-        self.last = _Lap()
+        self.last = _Lap(plan.listener.say)
 
     def run(self, seconds: float, keep: Callable[[Sequence[SoakRow]], None]) -> None:
         """Lap after lap, one at least; `keep` gets all rows after each."""
@@ -73,13 +82,13 @@ class Soak:
             self.last = self._measured()
             self.rows += self._read(lap, perf_counter() - start_s)
             keep(tuple(self.rows))
-            self._plan.say(f"soak: lap {lap}, {perf_counter() - start_s:,.0f} of {seconds:,.0f} s; {self._words()}")
+            self._plan.listener.say(f"soak: lap {lap}, {perf_counter() - start_s:,.0f} of {seconds:,.0f} s; {self._words()}")
             if perf_counter() - start_s >= seconds:
                 break
 
     def _measured(self) -> _Lap:
-        lap = _Lap()
-        plan = replace(self._plan, emit=lap.add, emit_disagreements=lap.disagreements.extend)
+        lap = _Lap(self._plan.listener.say)
+        plan = replace(self._plan, listener=lap)
         campaigns = Campaigns(plan, self._fleet, self._emnist, self._model, self._idle)
         for cell in plan.cells:
             campaigns.result(cell)
@@ -133,26 +142,16 @@ class Soak:
 
 def _plan(config: pytest.Config) -> Plan:
     session, console = config.stash[SESSION], Console(config)
-    asked = [ACCURACY, *session.scenarios[Kind.THROUGHPUT], *session.scenarios[Kind.CLIENTS]]
+    asked = [scenario for each in experiments().values() if each.soaked for scenario in session.scenarios[each.kind]]
     return Plan(
         cells=[cell for scenario in asked for cell in cells_of(config, scenario)],
         settings=MeasuringOptions.of(config).settings,
         client_cpu=session.client_cpu,
         ratio_to=session.ratio_to,
-        strict=True,
-        smoke=False,
         again=lambda cell: again(config, cell),
-        progress=lambda _: _nothing,
-        say=console.line,
-        emit_run=_nothing,
-        emit=_nothing,  # a lap keeps its own
-        emit_disagreements=_nothing,
-        emit_gate=_nothing,
+        listener=_Lap(console.line),  # each lap has its own
+        strict=True,
     )
-
-
-def _nothing(*_: object) -> None:
-    """What a lap tells that nobody needs before the end."""
 
 
 def test_soak(pytestconfig: pytest.Config, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> None:
@@ -168,7 +167,7 @@ def test_soak(pytestconfig: pytest.Config, fleet: Fleet, emnist: Dataset, model:
     try:
         soak.run(seconds, keep)
     finally:  # also on Ctrl-C: the report shows the cells of the last lap
-        session.disagreements.extend(soak.last.disagreements)
+        session.disagreements.extend(soak.last.differing)
         for record, samples in soak.last.records.values():
             emit_record(pytestconfig, record, samples)
         keep(soak.rows)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bench.contract.cells import Cell
-from bench.contract.scenarios import Kind
+from bench.experiments import throughput
 from bench.experiments.scenario_runner import Campaigns
 from bench.session.benchmark_bridge import Replay
 
 
-@pytest.mark.scenarios(Kind.THROUGHPUT)
+@pytest.mark.scenarios(throughput.EXPERIMENT)
 def test_throughput(cell: Cell, campaign: Campaigns, replay: Replay) -> None:
     """All selected cells are measured side by side in short slices; every timed answer is right."""
     result = campaign.result(cell)

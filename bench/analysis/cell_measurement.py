@@ -82,6 +82,7 @@ class LaneMeasurement:
             lag_s=np.array(results.lag_s, dtype=np.float64),
             warm_up_s=np.array(results.warm_up_s, dtype=np.float64),
             measured_s=results.measured_s,
+            repeated=results.repeated,
             threads=results.threads,
         )
 

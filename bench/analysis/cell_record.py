@@ -11,7 +11,6 @@ from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateRow
 from bench.contract.records import Record, Samples, Verdict
-from bench.contract.scenarios import Kind
 from bench.statistics import Interval, latency_percentile, outliers
 from bench.statistics.histogram import encode_latencies
 from bench.verification.payloads import PayloadFactory
@@ -43,8 +42,8 @@ class Latencies:
     hdr: str | None = None
 
     @classmethod
-    def of(cls, duration_s: FloatArray64, kind: Kind) -> Latencies:
-        """Of `duration_s` [n], at least one; with the histogram unless one client in a closed loop measured them."""
+    def of(cls, duration_s: FloatArray64, *, histogram: bool) -> Latencies:
+        """Of `duration_s` [n], at least one."""
         return cls(
             mean_s=float(duration_s.mean()),
             p50_s=latency_percentile(duration_s, 0.5),
@@ -53,7 +52,7 @@ class Latencies:
             p99_s=latency_percentile(duration_s, 0.99),
             p999_s=latency_percentile(duration_s, 0.999),
             outliers=outliers(duration_s),
-            hdr=encode_latencies(duration_s) if kind is not Kind.THROUGHPUT else None,
+            hdr=encode_latencies(duration_s) if histogram else None,
         )
 
 
@@ -80,7 +79,8 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFigures:
-    """Of an open loop: requests a second at the peak and offered, how late they left the client (99th percentile, seconds).
+    """Of an open loop: requests a second at the peak and offered, how late they left the client (99th percentile, seconds), how many
+    windows were measured again since they were late.
 
     Of a search for a limit also `load`, the highest part of the peak that held it, and `goodput_per_s`, the images a second
     within it there.
@@ -89,6 +89,7 @@ class ScheduleFigures:
     peak_per_s: float | None = None
     offered_per_s: float | None = None
     late_sends: int | None = None
+    windows_repeated: int | None = None
     lag_p99_s: float | None = None
     load: float | None = None
     goodput_per_s: float | None = None
@@ -160,6 +161,8 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         verdict=findings.verdict,
         reason=findings.reason,
         kind=scenario.kind,
+        title=scenario.title,
+        unit=scenario.unit,
         concurrency=scenario.concurrency,
         arrival=scenario.arrival,
         images_per_s=speed.images_per_s if speed is not None else None,
@@ -188,9 +191,11 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         latency_p999_s=latencies.p999_s,
         latency_hdr=latencies.hdr,
         load=schedule.load if schedule.load is not None else scenario.load,
+        rate_per_s=scenario.rate_per_s,
         peak_per_s=schedule.peak_per_s,
         offered_per_s=schedule.offered_per_s,
         late_sends=schedule.late_sends,
+        windows_repeated=schedule.windows_repeated,
         lag_p99_s=schedule.lag_p99_s,
         slo_s=scenario.slo_s,
         goodput_per_s=schedule.goodput_per_s,

@@ -27,8 +27,12 @@ def records_of(
     seed: int,
     interrupted: bool = False,
     gate: float | None = None,
+    histogram: bool = False,
 ) -> list[Outcome]:
-    """One outcome a run, in the same order; `gate` is the regression that is allowed, None where nothing is gated."""
+    """One outcome a run, in the same order; `gate` is the regression that is allowed, None where nothing is gated.
+
+    With `histogram` the records keep the latencies as one, which can be merged and drawn.
+    """
     measurements = [measurement_of(run, factory) for run in runs]
     speeds = LaneSpeeds.of([lane for measurement in measurements for lane in measurement.lanes], seed=seed)
     foreign_wait = _foreign_wait(measurements)
@@ -53,7 +57,7 @@ def records_of(
     for alike in _by_scenario(cells):
         for cell, standing in zip(alike, standings(alike, speeds, ratio_to), strict=True):
             standing_of[cell.measurement.cell.id] = standing
-    findings = [_findings(cell, standing_of[cell.measurement.cell.id]) for cell in cells]
+    findings = [_findings(cell, standing_of[cell.measurement.cell.id], histogram=histogram) for cell in cells]
     records = [record_of(measurement, each) for measurement, each in zip(measurements, findings, strict=True)]
     rows = gate_rows(measurements, records, speeds, gate) if gate is not None else {}
     return [outcome_of(each, record, rows.get(record.id)) for each, record in zip(measurements, records, strict=True)]
@@ -67,7 +71,7 @@ def _by_scenario(cells: Sequence[JudgedCell]) -> list[list[JudgedCell]]:
     return list(by_name.values())
 
 
-def _findings(cell: JudgedCell, standing: Standing) -> Findings:
+def _findings(cell: JudgedCell, standing: Standing, *, histogram: bool) -> Findings:
     measurement, measure = cell.measurement, cell.measurement.measure
     timed = len(measure.duration_s) > 0
     return Findings(
@@ -78,7 +82,7 @@ def _findings(cell: JudgedCell, standing: Standing) -> Findings:
         rounds=len(measure.slices) if timed else 0,
         measured_s=measure.measured_s if timed else 0.0,
         speed=cell.speed,
-        latencies=Latencies.of(measure.duration_s, measurement.cell.scenario.kind) if timed else None,
+        latencies=Latencies.of(measure.duration_s, histogram=histogram) if timed else None,
         costs=Costs.of(measurement, measure.threads),
         standing=standing,
     )

@@ -86,12 +86,13 @@ def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: b
         rounds=len(measure.slices),
         measured_s=shown.seconds,
         speed=_speed(shown, scenario.batch_size, ended),
-        latencies=Latencies.of(shown.duration_s, scenario.kind) if complete else None,
+        latencies=Latencies.of(shown.duration_s, histogram=True) if complete else None,
         costs=Costs.of(measurement),
         schedule=ScheduleFigures(
             peak_per_s=shown.peak_per_s,
             offered_per_s=shown.scheduled / shown.seconds if shown.seconds else None,
             late_sends=late_sends,
+            windows_repeated=measure.repeated,
             lag_p99_s=latency_percentile(measure.lag_s, 0.99),
             load=bracket.low if bracket is not None else None,
             goodput_per_s=good_images / shown.seconds if bracket is not None else None,
@@ -114,8 +115,6 @@ def _speed(shown: _Offered, batch_size: int, ended: SearchResult | None) -> Spee
     if ended is None:
         return Speed(rate)
     return Speed(rate, low=rate, high=rate * ended.high / ended.low if ended.high is not None else None)
-
-
 
 
 def _undecided(search: SearchResult) -> str:

@@ -4,6 +4,7 @@ Schema history
     1  2026-11-22  first version
     2  2026-11-24  run.study, run.confusion, run.disagreements, run.gate; a run of version 1 is read as one without
     3  2026-11-25  run.startup, run.soak; cells under load (kind, concurrency, arrival, load, offered_per_s, ...) and cost
+    4  2026-11-27  a cell has all that its scenario says: title, unit, rate_per_s; kind is any question's name
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy.typing as npt
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.gate_rows import GateRow
-from bench.contract.scenarios import Arrival, Kind
+from bench.contract.scenarios import IMAGES_PER_S, Arrival
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Tone(StrEnum):
@@ -178,81 +179,160 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One cell (backend endpoint x scenario) and all that is said of it; None means not measured or not supported by n.
+    """One cell (backend endpoint x scenario) and all that is said of it, a field each as results.json has it.
 
-    Units are in the names; `ratio` is this cell's speed over that of `ratio_to`, from paired slices; `leader_ratio` the
-    speed of `leader`, the fastest ranked cell of the scenario, over this one's; `rank` is shared by
-    ties within the scenario and None for instruments (null, reference) and for cells that may not be ranked. `taken_from` is
-    the run that measured it, where that was not this one.
+    SI units, named at the end of a field; None: not measured, or not supported by so many samples. What stands below a field
+    is its row in docs/results.md and its description in schema.json; tests hold the three together.
     """
 
     backend: str
+    """Name of the backend: the folder under fixtures/backends, or the name of one of its variants."""
     endpoint: str
+    """Name of the endpoint: one protocol of the backend."""
     protocol: str
+    """What is spoken on the wire, e.g. v1-json, raw-float32, in-process."""
     runtime: str
+    """What computes the model, e.g. onnxruntime."""
     role: str
+    """server: compared; twin: a further start of a server, of this checkout or of the baseline, for the gate; ceiling (null)
+    and reference: instruments, measured alike, not ranked."""
     scenario: str
+    """Traffic pattern: single, batch128 (and others by --batch-sizes), accuracy, and those under load: c01 to c32 (clients),
+    poisson30 to poisson90, constant..., slo15ms."""
     batch_size: int
+    """Images in one request."""
     engine: str | None
+    """docker, process or in-process; null if the backend never ran."""
     verdict: Verdict
+    """May this cell be believed; see Verdicts."""
     reason: str = ""
-    kind: Kind = Kind.THROUGHPUT
+    """Why the verdict is not VALID, in full, with the log's tail where there is one; may have lines. Empty if VALID."""
+    kind: str = "throughput"
+    """Question that the scenario belongs to, and so the section that shows it: throughput (one client in a closed loop),
+    accuracy (one pass over all images), clients (several clients in a closed loop), open-loop (requests on a schedule), slo
+    (the highest rate under a limit of latency)."""
     title: str = ""
-    unit: str = "images/s"
+    """The scenario in words for people, e.g. Batches of 128, 8 clients; empty: it has none but its name."""
+    unit: str = IMAGES_PER_S
+    """Unit of the figure that the scenario is about: images/s, or share of images (accuracy). Figures of requests say so."""
     concurrency: int = 1
+    """Connections: all in use in a closed loop, at most so many on a schedule."""
     arrival: Arrival = Arrival.CLOSED_LOOP
+    """When the next request is sent: after the last answer, or on a schedule."""
     images_per_s: float | None = None
+    """Images answered per second of exchange (throughput). Images/s."""
     images_per_s_low: float | None = None
+    """Lower end of its 95 % interval; of a search, of its bracket. Images/s."""
     images_per_s_high: float | None = None
+    """Upper end of its 95 % interval; of a search, of its bracket. Images/s."""
     ratio: float | None = None
+    """Speed of this cell over that of ratio_to, from slices that were near in time."""
     ratio_low: float | None = None
+    """Lower end of its 95 % interval."""
     ratio_high: float | None = None
+    """Upper end of its 95 % interval."""
     ratio_to: str | None = None
+    """Id of the cell that the ratio refers to."""
     rank: int | None = None
+    """1 is fastest within the scenario; ties share a rank; null for instruments and for cells that may not be ranked."""
     leader: str | None = None
+    """Id of the fastest ranked cell of the scenario; null for that cell itself and for those without a rank."""
     leader_ratio: float | None = None
+    """Speed of the leader over that of this cell."""
     leader_ratio_low: float | None = None
+    """Lower end of the leader's 95 % interval."""
     leader_ratio_high: float | None = None
+    """Upper end of the leader's 95 % interval."""
     exchanges: int = 0
+    """Timed exchanges that were answered: those that the percentiles are of. Of several clients and of an open loop
+    images_per_s counts others: the answers that came within the windows."""
     errors: int = 0
+    """Exchanges that went wrong; they are counted, never replaced."""
     reconnects: int = 0
+    """Connections opened again, outside the clock."""
     outliers: int = 0
+    """Exchanges far slower than the rest; they count in every number."""
     rounds: int = 0
+    """Rounds of the campaign in which the cell had its slice."""
     measured_s: float = 0.0
+    """Seconds inside the clock."""
     latency_mean_s: float | None = None
+    """Mean time of one exchange (of a batch, the time of all of it). Seconds."""
     latency_p50_s: float | None = None
+    """Median time of one exchange. Seconds."""
     latency_p90_s: float | None = None
+    """90th percentile. Seconds."""
     latency_p95_s: float | None = None
+    """95th percentile. Seconds."""
     latency_p99_s: float | None = None
+    """99th percentile; null below 459 samples. Seconds."""
     latency_p999_s: float | None = None
+    """99.9th percentile; null below 4,603 samples. Seconds."""
     latency_hdr: str | None = None
+    """HDR histogram of the latencies in microseconds, three digits, in HdrHistogram's V2 compressed encoding (base64); of cells
+    under load. It can be merged with others."""
     load: float | None = None
+    """Open loop: the part (1 = all) of peak_per_s that was offered, of a search the highest that held its limit; null where a
+    rate was given."""
     rate_per_s: float | None = None
+    """Open loop: requests/s that were asked for, each of batch_size images; null where a part of the peak was."""
     peak_per_s: float | None = None
+    """Open loop: requests/s that the server carried in a closed loop just before, on average; times batch_size, images/s."""
     offered_per_s: float | None = None
+    """Open loop: requests/s that the schedule asked for, each of batch_size images. images_per_s says what was answered,
+    latencies count from the scheduled send."""
     late_sends: int | None = None
+    """Open loop: requests that the client sent more than 1 ms behind their schedule."""
+    windows_repeated: int | None = None
+    """Open loop: windows that were measured again since the client had sent more than 1 % of their requests late; nothing of
+    them counts."""
     lag_p99_s: float | None = None
+    """Open loop: 99th percentile of the client's own delay behind the schedule. Seconds."""
     slo_s: float | None = None
+    """Limit that the 99th percentile of latency had to stay under. Seconds."""
     goodput_per_s: float | None = None
+    """Images/s that were answered within slo_s, in the probes that held it."""
     first_exchange_s: float | None = None
+    """The very first exchange, before the warm-up. Seconds."""
     accuracy: float | None = None
+    """Share (0 to 1) of verified answers whose best class is the label."""
     agreement: float | None = None
+    """Share (0 to 1) of verified answers whose best class is that of the reference; of a model with one output, whose score is,
+    within the tolerance."""
     max_abs_diff: float | None = None
+    """Largest difference of any score from the reference's."""
     answers_verified: int = 0
+    """Answers, one a request, that were decoded and compared with the reference."""
     ceiling_fraction: float | None = None
+    """Speed as a share of what null reaches with the same protocol and batch."""
     same_sample_speedup: float | None = None
+    """Speed with one request repeated over speed with changing ones."""
     same_sample_speedup_low: float | None = None
+    """Lower end of its 95 % interval."""
     encode_s: float | None = None
+    """Building one request's body, before the clock. Seconds."""
     decode_s: float | None = None
+    """Reading one answer, after the clock. Seconds."""
     request_bytes: int | None = None
+    """Size of one request's body. Bytes."""
     answer_bytes: int | None = None
+    """Size of one answer's body. Bytes."""
     server_cpu_s_per_image: float | None = None
+    """CPU time of the server's processes for one image. Seconds."""
     server_peak_memory_bytes: int | None = None
+    """The most memory that the server's processes held at once so far in this run (cgroup, or the sum over its processes).
+    Bytes."""
     energy_j_per_image: float | None = None
+    """Energy that the machine's packages took while it was asked, for one image; null where there is no meter (RAPL) to read.
+    Joules."""
     server_threads: int | None = None
+    """Threads of the server's processes."""
     runnable_threads: float | None = None
+    """Threads that ran or wanted to run while it was asked, on average."""
     again: str = ""
+    """The command that measures this cell again."""
     taken_from: str | None = None
+    """Id of the run that measured this cell, where it was taken over from that run (--resume); null: this run measured it."""
 
     @property
     def id(self) -> str:
@@ -261,16 +341,16 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values, keys in the schema's order."""
-        return {**asdict(self), "verdict": str(self.verdict), "kind": str(self.kind), "arrival": str(self.arrival)}
+        return {**asdict(self), "verdict": str(self.verdict), "arrival": str(self.arrival)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
         """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown word."""
-        known = {name: kind(values[name]) for name, kind in _ENUMS.items() if name in values}
+        known = {name: enum(values[name]) for name, enum in _ENUMS.items() if name in values}
         return cls(**{**values, **known})
 
 
-_ENUMS: Mapping[str, type[StrEnum]] = {"verdict": Verdict, "kind": Kind, "arrival": Arrival}
+_ENUMS: Mapping[str, type[StrEnum]] = {"verdict": Verdict, "arrival": Arrival}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,11 @@ from enum import StrEnum
 
 from bench.contract.errors import BadInput
 
+CONNECTIONS = 64
+"""The most that any scenario uses; a request on a schedule that finds all of them busy waits for one, on its own clock."""
+
+IMAGES_PER_S = "images/s"
+
 
 class Arrival(StrEnum):
     """When the next request is sent."""
@@ -16,27 +21,30 @@ class Arrival(StrEnum):
     CONSTANT = "constant"  # on a schedule, with equal gaps
 
 
-class Kind(StrEnum):
-    """The question that a scenario answers: what is measured together, in one campaign."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an open loop offers: the part `load` of a server's peak, or `rate_per_s` requests a second."""
 
-    THROUGHPUT = "throughput"  # one client in a closed loop
-    ACCURACY = "accuracy"  # one pass over all images
-    CLIENTS = "clients"  # several clients in a closed loop: the concurrency sweep
-    OPEN_LOOP = "open-loop"  # requests on a schedule
-    SLO = "slo"  # the highest rate under a limit of latency
+    load: float | None = None
+    rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One traffic pattern: `batch_size` images a request, `concurrency` connections at the most.
 
-    An open loop offers `rate_per_s` requests a second, or the part `load` of what the server carried in a closed loop just
-    before. `slo_s` is the limit that the 99th percentile of latency must stay under. Raises ValueError.
+    `name` is what results, test names and options call it, `title` what people read, `unit` that of the figure it is about.
+    `kind` names the question that it belongs to: the module of `bench/experiments/` that measures it (`open-loop`:
+    `open_loop.py`), and so the section of the report that shows it. Requests on a schedule come at `rate_per_s` requests a
+    second, or at the part `load` of what the server carried in a closed loop just before, or, where `slo_s` is given, at the
+    highest rate whose 99th percentile of latency stays under that limit. Raises ValueError.
     """
 
     name: str
     batch_size: int
-    kind: Kind = Kind.THROUGHPUT
+    kind: str = "throughput"
+    title: str = ""
+    unit: str = IMAGES_PER_S
     concurrency: int = 1
     arrival: Arrival = Arrival.CLOSED_LOOP
     load: float | None = None
@@ -44,48 +52,27 @@ class Scenario:
     slo_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.concurrency < 1:
-            raise ValueError(f"scenario {self.name!r}: batch_size and concurrency must be at least 1")
-        if self.kind is Kind.OPEN_LOOP and (self.load is None) == (self.rate_per_s is None):
-            raise ValueError(f"scenario {self.name!r}: an open loop has either a load or a rate")
-        if self.kind is Kind.SLO and self.slo_s is None:
-            raise ValueError(f"scenario {self.name!r}: a search needs its limit, slo_s")
+        if self.batch_size < 1 or not 1 <= self.concurrency <= CONNECTIONS:
+            wanted = f"batch_size must be at least 1, concurrency from 1 to {CONNECTIONS}"
+            raise ValueError(f"scenario {self.name!r}: {wanted}, seen {self.batch_size} and {self.concurrency}")
+        given = [value for value in (self.load, self.rate_per_s, self.slo_s) if value is not None]
+        if len(given) != (self.arrival is not Arrival.CLOSED_LOOP) or any(value <= 0 for value in given):
+            raise ValueError(
+                f"scenario {self.name!r}: a schedule has one of load, rate_per_s, slo_s, above 0; a closed loop none"
+            )
 
 
 def throughput_scenario(batch_size: int) -> Scenario:
     """One client in a closed loop, so many images a request: `single`, `batch8`, `batch128`."""
-    return Scenario("single" if batch_size == 1 else f"batch{batch_size}", batch_size)
+    name, title = ("single", "Single images") if batch_size == 1 else (f"batch{batch_size}", f"Batches of {batch_size}")
+    return Scenario(name, batch_size, title=title)
 
 
 SINGLE = throughput_scenario(1)
 BATCH_128 = throughput_scenario(128)
-ACCURACY = Scenario("accuracy", batch_size=128, kind=Kind.ACCURACY)
+ACCURACY = Scenario("accuracy", batch_size=128, kind="accuracy", title="Accuracy", unit="share of images")
 
 THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)
-
-CONNECTIONS = 64
-"""The most that an open loop uses; a request that finds all of them busy waits for one, on its own clock."""
-
-CLIENTS = (1, 2, 4, 8, 16, 32)
-LOADS = (0.3, 0.5, 0.7, 0.8, 0.9)
-
-
-def clients_scenario(clients: int) -> Scenario:
-    """So many clients with single images: `c08`."""
-    return Scenario(f"c{clients:02}", batch_size=1, kind=Kind.CLIENTS, concurrency=clients)
-
-
-def open_loop_scenario(arrival: Arrival, *, load: float | None = None, rate_per_s: float | None = None) -> Scenario:
-    """Single images on a schedule: `poisson70` offers 70 % of the peak, `constant-200rps` 200 requests a second."""
-    name = f"{arrival}{100 * load:g}" if load is not None else f"{arrival}-{rate_per_s:g}rps"
-    return Scenario(name.replace(".", "p"), 1, Kind.OPEN_LOOP, CONNECTIONS, arrival, load, rate_per_s)
-
-
-def slo_scenario(limit_s: float) -> Scenario:
-    """The highest Poisson rate of single images with a 99th percentile under the limit: `slo15ms`."""
-    name = f"slo{1e3 * limit_s:g}ms".replace(".", "p")
-    return Scenario(name, 1, Kind.SLO, CONNECTIONS, Arrival.POISSON, slo_s=limit_s)
-
 
 DEFAULT_BATCH_SIZES = ",".join(str(scenario.batch_size) for scenario in THROUGHPUT_SCENARIOS)
 

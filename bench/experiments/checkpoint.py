@@ -13,7 +13,7 @@ from bench.analysis.cell_measurement import CellRun, unverified_measurement
 from bench.analysis.cell_record import Findings, Latencies, Speed, record_of
 from bench.analysis.verdicts import Evidence, decide
 from bench.contract.records import Record, Samples
-from bench.contract.scenarios import Kind
+from bench.experiments import experiment_of
 from bench.load.scheduler import Progress
 
 EVERY_S = 30.0
@@ -47,11 +47,9 @@ def as_it_stands(run: CellRun) -> tuple[Record, Samples] | None:
     if not run.measure.results.duration_s and not any(lane.state.retired for lane in run.lanes):
         return None
     measurement = unverified_measurement(run)
-    measure, scenario = measurement.measure, run.cell.scenario
+    measure, experiment = measurement.measure, experiment_of(run.cell.scenario)
     verdict, reason = decide(Evidence(measurement.exchanges, interrupted=True))
-    images_per_s = None
-    if measure.measured_s and scenario.kind is not Kind.SLO:  # whose probes each have a rate of their own
-        images_per_s = sum(result.exchanges for result in measure.slices) * scenario.batch_size / measure.measured_s
+    images_per_s = experiment.rate_so_far(measurement)
     findings = Findings(
         verdict=verdict,
         reason=f"{reason}; {_UNVERIFIED}",
@@ -59,6 +57,6 @@ def as_it_stands(run: CellRun) -> tuple[Record, Samples] | None:
         rounds=len(measure.slices),
         measured_s=measure.measured_s,
         speed=Speed(images_per_s) if images_per_s is not None else None,
-        latencies=Latencies.of(measure.duration_s, scenario.kind) if len(measure.duration_s) else None,
+        latencies=Latencies.of(measure.duration_s, histogram=experiment.histogram) if len(measure.duration_s) else None,
     )
     return record_of(measurement, findings), measure.samples

@@ -20,7 +20,6 @@ from bench.contract.scenarios import Scenario
 from bench.contract.system import Fleet, SystemUnderTest
 from bench.contract.tensors import IntArray
 from bench.contract.wire import Answer, Codec
-from bench.experiments.clients_2018 import GraphPipeClient, JsonClient, client_of_2018
 from bench.load.closed_loop import Slice, run_slice
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
@@ -30,6 +29,7 @@ from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch, awake
 from bench.protocols import codec
 from bench.statistics import throughput
+from bench.transports.clients_2018 import GraphPipeClient, JsonClient, client_of_2018
 from bench.transports.connect import open_transport
 from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import Probe

@@ -17,8 +17,9 @@ from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
 from bench.contract.records import EarlierRun, Record, Run, Samples, StartRow, StudyRow
-from bench.contract.scenarios import ACCURACY, Scenario
+from bench.contract.scenarios import Scenario
 from bench.contract.system import Role
+from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
 
 _MACHINE = (
@@ -208,8 +209,10 @@ class Resume:
         return f" and the replay of 2018 ({scenarios})" if scenarios else ""
 
     def _is_yardstick(self, cell: Cell, missing: Cell) -> bool:
-        if cell.scenario != missing.scenario or cell.scenario == ACCURACY or missing.backend.role is not Role.SERVER:
+        if cell.scenario != missing.scenario or missing.backend.role is not Role.SERVER:
             return False
+        if not experiment_of(cell.scenario).timed:
+            return False  # there is no speed to hold against another
         ceiling = cell.backend.role is Role.CEILING and cell.endpoint.protocol == missing.endpoint.protocol
         return ceiling or cell.backend.role is Role.REFERENCE or cell.endpoint.id in self._bases(cell.scenario)
 

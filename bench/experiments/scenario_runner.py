@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from bench.analysis.cell_measurement import CellRun
 from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
-from bench.analysis.compared_cells import records_of
-from bench.analysis.open_loop_cells import outcome_on_schedule
 from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
@@ -17,11 +15,13 @@ from bench.contract.confusion import Disagreement
 from bench.contract.gate_rows import GateOutcome, GateRow
 from bench.contract.interrupts import held_back
 from bench.contract.records import Record, Samples, Verdict
-from bench.contract.scenarios import ACCURACY, Kind, Scenario
+from bench.contract.scenarios import Scenario
 from bench.contract.system import Dataset, Fleet, Model, Role
+from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
 from bench.experiments.checkpoint import Cells, Checkpoints
-from bench.experiments.lane_builder import UNDER_LOAD, LaneMaker, settings_of
+from bench.experiments.experiment import Ended, Experiment
+from bench.experiments.lane_builder import LaneMaker
 from bench.experiments.resume import Resume
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
@@ -30,25 +30,54 @@ from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 
+class Listener:
+    """Hears of a session's campaigns as they go on; this one keeps nothing, so who listens says what of it matters.
+
+    Nothing is called inside a slice. What is told is told once, but for `facts`, `gate_rows` and `underway`, whose newest
+    call replaces those before it.
+    """
+
+    def say(self, text: str) -> None:
+        """A line for whoever watches."""
+
+    def progress(self, name: str) -> Callable[[Progress], None]:  # noqa: ARG002 - nobody watches
+        """What is called now and then while the campaign `name` goes on, between two slices."""
+        return _silent
+
+    def facts(self, of_backends: Mapping[str, BackendFacts]) -> None:
+        """What is known of the backends that run, by name: called when they are up, and when more is known."""
+
+    def record(self, record: Record, samples: Samples | None) -> None:
+        """A cell is finished; `samples` are None where it has no durations."""
+
+    def disagreements(self, found: Sequence[Disagreement]) -> None:
+        """The images that a finished cell answered with another class than the reference."""
+
+    def gate_rows(self, rows: Sequence[GateRow]) -> None:
+        """What the gate says of all cells that were measured so far."""
+
+    def underway(self, cells: Cells) -> None:
+        """The campaign's cells as they stand, should the session be killed; none at its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the session asked for, and where results go as they come."""
+    """What a session asked for: `cells` are all it may measure, what they are held against included.
+
+    `settings` are its times where a cell has its whole time; `ratio_to` picks the cell that speeds are compared with. With
+    `smoke` each cell is asked once, and nothing is recorded; with `strict` a cell that could not be had fails its test.
+    `again` is the command that measures a cell again. `gate` is the regression that is allowed, a fraction; None: no gate.
+    """
 
     cells: Sequence[Cell]
     settings: Settings
     client_cpu: int
     ratio_to: RatioTo
-    strict: bool
-    smoke: bool
     again: Callable[[Cell], str]
-    progress: Callable[[str], Callable[[Progress], None]]
-    say: Callable[[str], None]
-    emit_run: Callable[[Mapping[str, BackendFacts]], None]
-    emit: Callable[[Record, Samples | None], None]
-    emit_disagreements: Callable[[Sequence[Disagreement]], None]
-    emit_gate: Callable[[Sequence[GateRow]], None]
-    emit_underway: Callable[[Cells], None] = lambda _: None
-    gate: float | None = None  # the regression that is allowed
+    listener: Listener = field(default_factory=Listener)
+    strict: bool = False
+    smoke: bool = False
+    gate: float | None = None
     resume: Resume = field(default_factory=Resume)
 
 
@@ -60,7 +89,7 @@ class Campaigns:
         self._fleet = fleet
         self._factory = PayloadFactory(dataset, model.predictor)
         self._results: dict[str, CellResult] = {}
-        self._idle = idle or IdleWatch(plan.say)
+        self._idle = idle or IdleWatch(plan.listener.say)
 
     def result(self, cell: Cell) -> CellResult:
         """The cell's result, measured now if its scenario was not yet."""
@@ -79,26 +108,27 @@ class Campaigns:
         self._fleet.start([cell.backend.name for cell in asked], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
-        self._emit_run()
+        self._tell_facts()
         for cell in cells:
             if cell.backend.name in self._fleet.absent:
                 self._book_absent(cell)
         present = [cell for cell in cells if cell.backend.name in self._fleet.running]
-        settings = settings_of(scenario.kind, self._plan.settings)
+        experiment = experiment_of(scenario)
+        settings = experiment.settings(self._plan.settings)
         maker = LaneMaker(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
-        runs = [maker.run_of(cell, self._plan.again(cell)) for cell in present]
+        runs = [experiment.run_of(cell, maker, self._plan.again(cell)) for cell in present]
         if not runs:
             return
         with pinned(self._plan.client_cpu):
             if self._plan.smoke:
                 self._smoke(runs)
-            elif scenario == ACCURACY:
-                self._accuracy(runs)
+            elif not experiment.timed:
+                self._pass_once(experiment, scenario, runs)
             else:
-                self._measure(scenario, settings, runs)
+                self._measure(experiment, scenario, settings, runs)
 
-    def _emit_run(self) -> None:
-        self._plan.emit_run(self._idle.facts_of(self._fleet.running))
+    def _tell_facts(self) -> None:
+        self._plan.listener.facts(self._idle.facts_of(self._fleet.running))
 
     def _book_absent(self, cell: Cell) -> None:
         absence = self._fleet.absent[cell.backend.name]
@@ -118,11 +148,11 @@ class Campaigns:
             gate = GateRow(cell.id, self._plan.gate or 0.0, GateOutcome.CANNOT_TELL, record.reason if absent else why)
         self._results[cell.id] = CellResult(record, duration_s, samples, strict=self._plan.strict, gate=gate)
         if not self._plan.smoke:
-            self._plan.emit(record, samples)
+            self._plan.listener.record(record, samples)
 
     def _gated(self, cell: Cell) -> bool:
-        timed = cell.scenario.kind is Kind.THROUGHPUT and not self._plan.smoke
-        return self._plan.gate is not None and timed and cell.backend.role is Role.SERVER
+        judged = experiment_of(cell.scenario).gated and not self._plan.smoke
+        return self._plan.gate is not None and judged and cell.backend.role is Role.SERVER
 
     @property
     def gate_rows(self) -> list[GateRow]:
@@ -131,27 +161,27 @@ class Campaigns:
 
     def _smoke(self, runs: Sequence[CellRun]) -> None:
         Campaign([run.measure for run in runs], self._plan.settings, _silent).pass_once(exchanges=1)
-        for run in runs:
-            self._book_pass(run)
+        self._book_all(runs, [pass_outcome(run, self._factory) for run in runs])
 
-    def _accuracy(self, runs: Sequence[CellRun]) -> None:
+    def _pass_once(self, experiment: Experiment, scenario: Scenario, runs: Sequence[CellRun]) -> None:
         lanes = [run.measure for run in runs]
         random.Random(self._plan.settings.seed).shuffle(lanes)  # noqa: S311 - an order, not a secret
-        Campaign(lanes, self._plan.settings, self._plan.progress(ACCURACY.name)).pass_once()
-        for run in runs:
-            self._book_pass(run)
-        self._emit_run()  # where they disagreed is known now
+        Campaign(lanes, self._plan.settings, self._plan.listener.progress(scenario.name)).pass_once()
+        self._book_all(runs, experiment.outcomes(runs, self._ended(interrupted=False)))
+        self._tell_facts()  # where they disagreed is known now
 
-    def _book_pass(self, run: CellRun) -> None:
-        outcome = pass_outcome(run, self._factory)
-        self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist())
-        self._plan.emit_disagreements(outcome.disagreements)
+    def _book_all(self, runs: Sequence[CellRun], outcomes: Sequence[Outcome]) -> None:
+        for run, outcome in zip(runs, outcomes, strict=True):
+            self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist(), outcome.gate)
+            if not self._plan.resume.has(run.cell):
+                self._plan.listener.disagreements(outcome.disagreements)
 
-    def _measure(self, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
-        name = scenario.kind if scenario.kind in UNDER_LOAD else scenario.name
+    def _measure(self, experiment: Experiment, scenario: Scenario, settings: Settings, runs: Sequence[CellRun]) -> None:
+        listener = self._plan.listener
+        name = experiment.kind if experiment.together else scenario.name
         lanes = [lane for run in runs for lane in run.lanes]
         own = [run for run in runs if not self._plan.resume.has(run.cell)]
-        campaign = Campaign(lanes, settings, Checkpoints(own, self._plan.emit_underway, self._plan.progress(name)))
+        campaign = Campaign(lanes, settings, Checkpoints(own, listener.underway, listener.progress(name)))
         interrupted = True
         try:
             campaign.run()
@@ -160,37 +190,28 @@ class Campaigns:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
             if not interrupted or any(lane.results.duration_s for lane in lanes):
                 with held_back() as held:
-                    self._book_measured(runs, interrupted)
-                    self._emit_run()  # what the paused ones used meanwhile is known now
-                    self._plan.emit_underway(())
+                    self._book_measured(experiment, runs, interrupted)
+                    self._tell_facts()  # what the paused ones used meanwhile is known now
+                    listener.underway(())
                 held.release()
-        self._plan.say(
+        listener.say(
             f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"
         )
 
-    def _book_measured(self, runs: Sequence[CellRun], interrupted: bool) -> None:
-        outcomes, told = self._plan.resume.beside(self._outcomes(runs, interrupted))
+    def _book_measured(self, experiment: Experiment, runs: Sequence[CellRun], interrupted: bool) -> None:
+        resume = self._plan.resume
+        outcomes, told = resume.beside(experiment.outcomes(runs, self._ended(interrupted=interrupted)))
         for record, samples in told:
-            self._plan.emit(record, samples)
-        for run, outcome in zip(runs, outcomes, strict=True):
-            self._book(run.cell, outcome.record, outcome.samples, outcome.samples.duration_s.tolist(), outcome.gate)
-            if not self._plan.resume.has(run.cell):
-                self._plan.emit_disagreements(outcome.disagreements)
-        self._plan.emit_gate(self.gate_rows)
+            self._plan.listener.record(record, samples)
+        self._book_all(runs, outcomes)
+        self._plan.listener.gate_rows(self.gate_rows)
 
-    def _outcomes(self, runs: Sequence[CellRun], interrupted: bool) -> list[Outcome]:
-        cpus = len(self._fleet.server_cpus)
-        if runs[0].cell.scenario.kind in (Kind.OPEN_LOOP, Kind.SLO):
-            return [
-                outcome_on_schedule(run, self._factory, interrupted=interrupted and not run.measure.state.finished)
-                for run in runs
-            ]
-        return records_of(
-            runs,
+    def _ended(self, *, interrupted: bool) -> Ended:
+        return Ended(
             self._factory,
             ratio_to=self._plan.resume.ratio_to(self._plan.ratio_to),
-            server_cpus=cpus,
+            server_cpus=len(self._fleet.server_cpus),
             seed=self._plan.settings.seed,
             interrupted=interrupted,
             gate=self._plan.gate,
@@ -199,7 +220,7 @@ class Campaigns:
 
 def _together(one: Scenario, other: Scenario) -> bool:
     """Whether both belong into one campaign."""
-    return one == other or (one.kind is other.kind and one.kind in UNDER_LOAD)
+    return one == other or (one.kind == other.kind and experiment_of(one).together)
 
 
 def _silent(progress: Progress) -> None:

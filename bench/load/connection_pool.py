@@ -71,10 +71,10 @@ class ConnectionPool:
             self.grow()
         return range(count)
 
-    def grow(self) -> int | None:
-        """Open one more connection; returns its number, None if all are open. Raises ConnectionLost."""
+    def grow(self, most: int | None = None) -> int | None:
+        """Open one more connection; returns its number, None if all are open, or `most` are. Raises ConnectionLost."""
         number = len(self._descriptor)
-        if number == len(self._transports):
+        if number in (most, len(self._transports)):
             return None
         self._transports[number].connect()
         self._descriptor.append(-1)

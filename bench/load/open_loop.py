@@ -57,14 +57,17 @@ def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s:
     return Schedule(due_s, lead_in_s, window_s)
 
 
-def run_schedule(pool: ConnectionPool, requests: Requests, plan: Schedule, *, connections: int) -> Slice:
+def run_schedule(
+    pool: ConnectionPool, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None
+) -> Slice:
     """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
-    `connections` are open from the start. Latency counts from the scheduled send, so it includes any wait for a connection.
+    `connections` are open from the start, and never more than `most` (None: all that there are). Latency counts from the
+    scheduled send, so it includes any wait for a connection.
     Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
     Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
     """
-    run = _OpenLoop(pool, requests, plan)
+    run = _OpenLoop(pool, requests, plan, most)
     before = pool.reconnects
     try:
         with without_garbage_collection():
@@ -79,10 +82,14 @@ def run_schedule(pool: ConnectionPool, requests: Requests, plan: Schedule, *, co
 class _OpenLoop:
     """State of `run_schedule`; `_window` are the numbers of the requests that are timed."""
 
-    __slots__ = ("_asked", "_due", "_end_s", "_idle", "_plan", "_pool", "_requests", "_start", "_waiting", "_window", "outcome")
+    __slots__ = (
+        *("_asked", "_due", "_end_s", "_idle", "_most", "_plan", "_pool", "_requests", "_start", "_waiting", "_window"),
+        "outcome",
+    )
 
-    def __init__(self, pool: ConnectionPool, requests: Requests, plan: Schedule) -> None:
+    def __init__(self, pool: ConnectionPool, requests: Requests, plan: Schedule, most: int | None) -> None:
         self._pool = pool
+        self._most = most
         self._requests = requests
         self._plan = plan
         self._due: Sequence[float] = plan.due_s.tolist()
@@ -130,7 +137,7 @@ class _OpenLoop:
         while number < len(due) and due[number] <= now:
             if number in self._window:
                 self.outcome.lag_s.append(now - due[number])
-            connection = self._idle.pop() if self._idle else self._pool.grow()
+            connection = self._idle.pop() if self._idle else self._pool.grow(self._most)
             if connection is None:
                 self._waiting.append(number)
             else:

@@ -42,18 +42,20 @@ class Peak:
     """
 
     pool: ConnectionPool
+    most: int = CONNECTIONS
     clients: int = 1
     known: bool = False
 
     def find_clients(self, source: PayloadSource, count: int) -> Iterator[Slice]:
         """Try several numbers of clients until a pass had no error; the one with the highest throughput is used from then on.
 
-        See `Clients.warm_up` for `count`.
+        None is above `most`. See `Clients.warm_up` for `count`.
         """
         if self.known:
             return
         best_per_s, complete = 0.0, count > 1
-        for clients in _PEAK_CLIENTS if count > 1 else _PEAK_CLIENTS[:1]:
+        numbers = sorted({min(clients, self.most) for clients in _PEAK_CLIENTS})
+        for clients in numbers if count > 1 else numbers[:1]:
             tried = run_clients(self.pool, clients, source.requests(0), slice_s=_PEAK_S if count > 1 else 0.0)
             rate_per_s = tried.exchanges / tried.seconds if tried.seconds else 0.0
             if rate_per_s > best_per_s:
@@ -71,7 +73,9 @@ class Peak:
 
 @dataclass(slots=True)
 class OpenLoop:
-    """Requests on a schedule: `rate_per_s`, or the part `load` of the peak that was measured just before.
+    """Requests on a schedule, over at most so many `connections`.
+
+    They come at `rate_per_s`, or at the part `load` of the peak that was measured just before.
 
     A window whose sends were late is measured again, up to `repeats_left` times: the client's delays say nothing of the server.
     """
@@ -82,6 +86,7 @@ class OpenLoop:
     rng: np.random.Generator
     load: float | None = None
     rate_per_s: float | None = None
+    connections: int = CONNECTIONS
     repeats_left: int = WINDOWS
     done: bool | None = None
 
@@ -116,7 +121,7 @@ class OpenLoop:
         window_s = min(max(window_s, least / rate_per_s), max(window_s, LONGEST_PROBE_S))
         lead_in_s = _lead_in_s(rate_per_s, peak.peak_per_s)
         plan = schedule(self.arrival, rate_per_s, lead_in_s=lead_in_s, window_s=window_s, rng=self.rng)
-        offered = run_schedule(self.pool, requests, plan, connections=self.peak.clients)
+        offered = run_schedule(self.pool, requests, plan, connections=self.peak.clients, most=self.connections)
         offered.answers = peak.answers + offered.answers
         offered.reconnects += peak.reconnects
         offered.peak_per_s = peak.peak_per_s

@@ -1,14 +1,12 @@
-"""What --clients, --loads, --arrivals, --slo and --soak say, as numbers and scenarios; refused by name if they say nothing."""
+"""What --clients, --loads, --arrivals, --slo and --soak say; refused by name if they say nothing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bench.contract.errors import BadInput
 from bench.contract.options import whole_number
-from bench.contract.scenarios import CONNECTIONS, Arrival, Kind, Scenario, open_loop_scenario
+from bench.contract.scenarios import CONNECTIONS, Arrival, Offer
 
 ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -28,14 +26,6 @@ def clients_of(text: str | None) -> list[int]:
     return sorted(numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What an open loop offers: the part `load` of a server's peak, or `rate_per_s` requests a second."""
-
-    load: float | None = None
-    rate_per_s: float | None = None
-
-
 def loads_of(text: str | None) -> tuple[Offer, ...]:
     """`30%,200/s` -> what is offered, each once; raises BadInput."""
     words = _words("--loads", text, "parts of a server's peak or rates, like 30%,70%,200/s")
@@ -50,11 +40,6 @@ def arrivals_of(text: str | None) -> tuple[Arrival, ...]:
     return arrivals
 
 
-def open_loops_of(loads: Sequence[Offer], arrivals: Sequence[Arrival]) -> list[Scenario]:
-    """A scenario for each of both."""
-    return [open_loop_scenario(arrival, load=each.load, rate_per_s=each.rate_per_s) for arrival in arrivals for each in loads]
-
-
 def limit_of(text: str | None) -> float | None:
     """`15ms` -> 0.015 seconds; None for 0; raises BadInput."""
     if text is None or text.strip() == "0":
@@ -64,18 +49,6 @@ def limit_of(text: str | None) -> float | None:
     if not 0 < limit_s <= _LONGEST_S:
         raise BadInput(f"--slo {text}: expected a time above 0 and up to {_LONGEST_S:g} s, like 15ms or 0.5s; 0 looks for none")
     return limit_s
-
-
-def options_for(scenario: Scenario) -> dict[str, str]:
-    """The options with which a session has this scenario, and none more of its kind."""
-    if scenario.slo_s is not None:
-        return {"--slo": f"{1e3 * scenario.slo_s:g}ms"}
-    if scenario.kind is Kind.CLIENTS:
-        return {"--clients": str(scenario.concurrency)}
-    if scenario.kind is Kind.OPEN_LOOP:
-        load = f"{scenario.rate_per_s:g}/s" if scenario.load is None else f"{100 * scenario.load:g}%"
-        return {"--loads": load, "--arrivals": str(scenario.arrival)}
-    return {}
 
 
 def _offer(word: str, loads: str | None) -> Offer:

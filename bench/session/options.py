@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from bench.analysis.gate import threshold_of
 from bench.contract.errors import BadInput
 from bench.contract.options import OptionGroup, as_given, borrowed, option, switch, whole_number
-from bench.contract.scenarios import CLIENTS, DEFAULT_BATCH_SIZES, LOADS, Arrival, Scenario, throughput_scenarios
+from bench.contract.scenarios import DEFAULT_BATCH_SIZES, Arrival, Offer, Scenario, throughput_scenarios
+from bench.experiments.clients import CLIENTS
+from bench.experiments.open_loop import LOADS
 from bench.experiments.startup import starts_of
 from bench.load.scheduler import Settings
 from bench.machine.host import client_cpu
-from bench.session.load_options import ARRIVALS, Offer, arrivals_of, clients_of, limit_of, loads_of, soak_seconds
+from bench.session.load_options import ARRIVALS, arrivals_of, clients_of, limit_of, loads_of, soak_seconds
 
 _MOST_S = 24 * 3600
 _MOST_ROUNDS = 1_000_000_000

@@ -15,7 +15,7 @@ from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.gate_rows import GateRow
 from bench.contract.options import value_of, written_options
 from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, StudyRow
-from bench.contract.scenarios import Kind, Scenario
+from bench.contract.scenarios import Scenario
 from bench.contract.system import Backend, Dataset, Fleet, Model
 from bench.experiments.resume import Resume
 from bench.machine.environment import environment, warnings_about
@@ -44,7 +44,7 @@ class Session:
     machine: Mapping[str, Any] | None = None
     gate: float | None = None
     gate_rows: Sequence[GateRow] = ()
-    scenarios: Mapping[Kind, Sequence[Scenario]] = field(default_factory=dict)
+    scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
     resume: Resume = field(default_factory=Resume)
 
 

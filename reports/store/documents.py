@@ -25,6 +25,7 @@ from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
 from bench.contract.tensors import claimed_array
+from reports.store.earlier_versions import as_of_today
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -161,11 +162,14 @@ def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record
 
 
 def record_from_document(cell: Any, source: str) -> Record:
-    """One cell of results.json or one line of records.jsonl; `source` names it in the BadInput of anything else."""
+    """One cell of results.json or one line of records.jsonl, of any readable version.
+
+    `source` names it in the BadInput of anything else.
+    """
     wrong = _misfit("cell", cell) or _no_measurement(cell)
     if wrong:
         raise BadInput(f"{source} is not a cell of schema version {SCHEMA_VERSION}: {wrong}.")
-    return Record.from_dict(cell)
+    return Record.from_dict(as_of_today(cell))
 
 
 @cache

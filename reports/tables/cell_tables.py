@@ -150,6 +150,7 @@ def _texts(record: Record, ties: Mapping[int, int], *, named: bool) -> dict[str,
         "offered": number(record.offered_per_s),
         "answered": number(record.images_per_s),
         "late": MISSING if record.late_sends is None else f"{record.late_sends:,}",
+        "repeated": MISSING if record.windows_repeated is None else f"{record.windows_repeated:,}",
         "lag": milliseconds(record.lag_p99_s),
         "verdict": str(record.verdict),
     }

@@ -57,6 +57,7 @@ COLUMNS = {
         Column("offered", "Offered/s", "Requests a second that the schedule asked for."),
         Column("answered", "Answered/s", "Requests a second that were answered."),
         Column("late", "Late sends", "Requests that the client sent more than 1 ms behind their schedule."),
+        Column("repeated", "Windows repeated", "Windows measured again, since more than 1 % of their requests left late."),
         Column("lag", "Lag p99 ms", "99 % of the requests left at most this long behind their schedule."),
         Column("runnable", "Runnable", "Threads that ran or wanted to run, on average."),
     )
@@ -76,6 +77,7 @@ LOAD_METHOD_KEYS = (
     "exchanges",
     "errors",
     "late",
+    "repeated",
     "lag",
     "p50",
     "p90",

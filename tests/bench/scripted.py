@@ -19,9 +19,10 @@ from bench.contract.scenarios import Scenario
 from bench.contract.system import Absence, Backend, Dataset, Instance, Model, Probe, Role, SystemUnderTest, Usage
 from bench.contract.tensors import FloatArray, Predictor
 from bench.contract.wire import Endpoint
-from bench.experiments.lane_builder import UNDER_LOAD
+from bench.experiments import experiment_of
+from bench.experiments.checkpoint import Cells
 from bench.experiments.resume import Resume
-from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Settings
 from bench.protocols.raw_float32 import CODEC
 from tests.bench.sockets import answering, ok, serving
@@ -183,8 +184,8 @@ def measuring(
         "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, PREDICT),
         **servers,
     }
-    if scenario.kind in UNDER_LOAD:
-        del systems["reference"]  # it has no wire
+    if Role.REFERENCE not in experiment_of(scenario).roles:
+        del systems["reference"]
     named = [system.backend for system in systems.values()] + [backend(name) for name in absent or {}]
     cells = {each.name: Cell(each, each.endpoints[0], scenario) for each in named}
     plan = plan_of(
@@ -194,24 +195,42 @@ def measuring(
     return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
 
 
+class Ears(Listener):
+    """Hands records on to `emit`, and keeps what else was told."""
+
+    def __init__(self, emit: Callable[[Record, Samples | None], None]) -> None:
+        self._emit = emit
+        self.known: dict[str, BackendFacts] = {}  # of the backends
+        self.stood: list[Cells] = []  # under way
+
+    def record(self, record: Record, samples: Samples | None) -> None:
+        self._emit(record, samples)
+
+    def facts(self, of_backends: Mapping[str, BackendFacts]) -> None:
+        self.known.update(of_backends)
+
+    def underway(self, cells: Cells) -> None:
+        self.stood.append(cells)
+
+
+def ears_of(campaigns: Campaigns) -> Ears:
+    """Who listens to campaigns with a plan of `plan_of`."""
+    found = campaigns._plan.listener
+    assert isinstance(found, Ears)
+    return found
+
+
 def plan_of(
     cells: Sequence[Cell], settings: Settings, emit: Callable[[Record, Samples | None], None], resume: Resume | None = None
 ) -> Plan:
-    """What a session would ask for, with nobody but `emit` to listen."""
+    """What a session would ask for, with nobody but `Ears` to listen."""
     return Plan(
         cells=cells,
         settings=settings,
         client_cpu=0,
         ratio_to=RatioTo(None),
-        strict=False,
-        smoke=False,
         again=lambda cell: f"pytest -k {cell.id}",
-        progress=lambda name: lambda progress: None,
-        say=lambda text: None,
-        emit_run=lambda facts: None,
-        emit=emit,
-        emit_disagreements=lambda found: None,
-        emit_gate=lambda rows: None,
+        listener=Ears(emit),
         resume=resume or Resume(),
     )
 

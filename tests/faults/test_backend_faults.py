@@ -16,9 +16,9 @@ import pytest
 
 from bench.analysis.compared_cells import records_of
 from bench.contract.records import Verdict
-from bench.contract.scenarios import Scenario, clients_scenario
+from bench.contract.scenarios import Scenario
 from bench.contract.system import Model
-from bench.experiments.lane_builder import CLIENTS_SHARE
+from bench.experiments.clients import CLIENTS_SHARE, clients_scenario
 from bench.load import lane, scheduler
 from bench.load.scheduler import Settings
 from bench.statistics import Interval
@@ -209,7 +209,7 @@ def test_a_fault_while_answers_are_verified_changes_nothing(
         return records_of(*args, **options)  # type: ignore[arg-type]
 
     harmed: list[int] = []
-    monkeypatch.setattr("bench.experiments.scenario_runner.records_of", harm_first)
+    monkeypatch.setattr("bench.experiments.throughput.records_of", harm_first)
     rows = beside_two([fault], 10**9, tmp_path, settings, model)
     assert len(harmed) == 1
     record, _ = rows[fault]

@@ -27,7 +27,7 @@ from fixtures.plugin import BACKENDS
 from fixtures.specs.manifest import load_spec
 from fixtures.specs.spec import BackendSpec
 from reports.store.store import RunStore, load_run
-from tests.bench.scripted import little_dataset, plan_of
+from tests.bench.scripted import Ears, little_dataset, plan_of
 from tests.faults.own_daemon import OwnDaemon, own_daemon
 from tests.faults.three import AS_WITHOUT_FAULT, make_faulty
 from tests.fixtures.launching import an_engine
@@ -87,15 +87,16 @@ def measure(
     store = RunStore(out, a_run(), "bench-1")
     due = [fault]
 
-    def progress(scenario: str) -> Callable[[Progress], None]:
-        def told(now: Progress) -> None:
-            if scenario == SECOND.name and now.step == "measure" and now.done_fraction > 0.3 and due:
-                due.pop()()
+    class Harming(Ears):
+        def progress(self, name: str) -> Callable[[Progress], None]:
+            def told(now: Progress) -> None:
+                if name == SECOND.name and now.step == "measure" and now.done_fraction > 0.3 and due:
+                    due.pop()()
 
-        return told
+            return told
 
     plan = plan_of([*cells[FIRST], *cells[SECOND]], SETTINGS, store.add)
-    plan = replace(plan, client_cpu=min(os.sched_getaffinity(0)), progress=progress)
+    plan = replace(plan, client_cpu=min(os.sched_getaffinity(0)), listener=Harming(store.add))
     with an_engine(settings) as engine, LocalFleet(specs, engine, model, settings) as fleet:
         campaigns = Campaigns(plan, fleet, little_dataset(), model)
         campaigns.result(cells[FIRST][0])

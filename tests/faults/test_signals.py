@@ -82,7 +82,7 @@ def test_figures_are_kept_before_the_session_ends(number: signal.Signals, monkey
         os.kill(os.getpid(), number)
         return records_of(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("bench.experiments.scenario_runner.records_of", interrupted)
+    monkeypatch.setattr("bench.experiments.throughput.records_of", interrupted)
     with world({"a": right}, SINGLE, QUICK) as (campaigns, cells, records), sigterm_as_ctrl_c():
         with pytest.raises(KeyboardInterrupt, match=f"signal {number.value}"):
             campaigns.result(cells["a"])

@@ -22,12 +22,12 @@ import pytest
 from bench.analysis.standings import RatioTo
 from bench.contract.cells import Cell
 from bench.contract.errors import ErrorStatus
-from bench.contract.records import Record, Verdict
+from bench.contract.records import Record, Samples, Verdict
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Absence, Model, Role, SystemUnderTest
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
-from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Progress, Settings
 from bench.protocols import codec
 from bench.protocols._inference_pb2 import ModelInferResponse
@@ -112,20 +112,24 @@ class House:
     def campaigns(self, fleet: LocalFleet, cells: list[Cell], watch: Callable[[Progress], None]) -> tuple[Campaigns, Records]:
         """A short campaign of all these cells; the records by cell."""
         records: dict[str, Record] = {}
+
+        class Watching(Listener):
+            def say(self, text: str) -> None:
+                print(text)
+
+            def progress(self, name: str) -> Callable[[Progress], None]:
+                return watch
+
+            def record(self, record: Record, samples: Samples | None) -> None:
+                records[record.id] = record
+
         plan = Plan(
             cells=cells,
             settings=Settings(max_time_s=MEASURING_S),
             client_cpu=max(os.sched_getaffinity(0)),
             ratio_to=RatioTo(None),
-            strict=False,
-            smoke=False,
             again=lambda cell: f"pytest -k {cell.id}",
-            progress=lambda name: watch,
-            say=print,
-            emit_run=lambda facts: None,
-            emit=lambda record, samples: records.__setitem__(record.id, record),
-            emit_disagreements=lambda found: None,
-            emit_gate=lambda rows: None,
+            listener=Watching(),
         )
         return Campaigns(plan, fleet, self.factory.dataset, self.model), records
 

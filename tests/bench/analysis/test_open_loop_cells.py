@@ -10,11 +10,14 @@ import pytest
 from bench.contract.cells import Cell
 from bench.contract.errors import ConnectionLost
 from bench.contract.records import EarlierRun, Record, Samples, Verdict
-from bench.contract.scenarios import Arrival, Kind, Scenario, clients_scenario, open_loop_scenario, slo_scenario
+from bench.contract.scenarios import Arrival, Scenario
 from bench.contract.system import Model
 from bench.contract.tensors import FloatArray
+from bench.experiments.clients import clients_scenario
+from bench.experiments.open_loop import open_loop_scenario
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns
+from bench.experiments.slo import slo_scenario
 from bench.load import slo_search
 from bench.load.closed_loop import Slice
 from bench.load.connection_pool import ConnectionPool
@@ -64,7 +67,7 @@ def test_several_clients_do_not_make_one_worker_faster_but_wait_longer() -> None
         campaigns.result(cells["slow"])
     for name in ("slow", "fast"):
         record, samples = records[name]
-        assert record.kind is Kind.CLIENTS
+        assert record.kind == "clients"
         assert record.concurrency == 4
         assert record.images_per_s is not None
         assert record.latency_mean_s is not None

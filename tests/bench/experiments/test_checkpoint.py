@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bench.analysis.verdicts import INTERRUPTED
 from bench.contract.records import Verdict
-from bench.contract.scenarios import Scenario, clients_scenario
+from bench.contract.scenarios import Scenario
 from bench.contract.tensors import FloatArray
 from bench.experiments import checkpoint
-from bench.experiments.checkpoint import Cells
-from bench.experiments.scenario_runner import Campaigns
+from bench.experiments.clients import clients_scenario
 from bench.load import scheduler
 from bench.load.scheduler import Settings
 from tests.bench.experiments.test_scenario_runner import after
-from tests.bench.scripted import IMAGES, right, world
+from tests.bench.scripted import IMAGES, ears_of, right, world
 
 QUICK = Settings(max_time_s=0.2)
 
@@ -29,19 +26,12 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "_PROGRESS_EVERY_S", 0.0)
 
 
-def listening(campaigns: Campaigns) -> list[Cells]:
-    """What is told from now on."""
-    told: list[Cells] = []
-    campaigns._plan = replace(campaigns._plan, emit_underway=told.append)
-    return told
-
-
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("scenario", [Scenario("batch8", batch_size=8), clients_scenario(2)], ids=lambda each: each.name)
 def test_cells_are_told_as_an_interruption_would_record_them(scenario: Scenario) -> None:
     """UNSTABLE with its words, unverified, with all durations until then, more each time; nothing once they are finished."""
     with world({"a": right, "b": right}, scenario, QUICK) as (campaigns, cells, records):
-        told = listening(campaigns)
+        told = ears_of(campaigns).stood
         campaigns.result(cells["a"])
     *during, last = told
     assert last == ()
@@ -72,7 +62,7 @@ def test_what_failed_is_told_as_failed() -> None:
         cells,
         records,
     ):
-        told = listening(campaigns)
+        told = ears_of(campaigns).stood
         campaigns.result(cells["a"])
     assert records["bad"][0].verdict is Verdict.FAILED
     (record,) = [record for record, _ in told[-2] if record.backend == "bad"]
@@ -83,6 +73,6 @@ def test_what_failed_is_told_as_failed() -> None:
 def test_it_is_told_seldom() -> None:
     """A campaign that is over before the first time is due tells nothing but that it is over."""
     with world({"a": right}, Scenario("single", batch_size=1), QUICK) as (campaigns, cells, _):
-        told = listening(campaigns)
+        told = ears_of(campaigns).stood
         campaigns.result(cells["a"])
     assert told == [()]

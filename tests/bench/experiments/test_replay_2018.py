@@ -16,11 +16,11 @@ from bench.contract.scenarios import Scenario
 from bench.contract.system import Absence, Backend, SystemUnderTest
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint
-from bench.experiments.clients_2018 import client_of_2018
 from bench.experiments.replay_2018 import SYSTEMS, StudyCell, StudyPlan, StudyReplay, replayed_cells
 from bench.load.scheduler import Settings
 from bench.machine import idle_cpu
 from bench.protocols import codec
+from bench.transports.clients_2018 import client_of_2018
 from bench.verification.payloads import PayloadFactory
 from tests.bench.scripted import IMAGES, PREDICT, ScriptedFleet, ScriptedSystem, little_dataset
 from tests.bench.sockets import ok, read_request, serving

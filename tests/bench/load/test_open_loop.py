@@ -20,7 +20,7 @@ from bench.load.closed_loop import Slice, run_slice
 from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import Schedule, run_schedule, schedule
 from bench.load.payload_sources import CyclingPayloads
-from bench.load.scheduled_load import saturated
+from bench.load.scheduled_load import OpenLoop, Peak, saturated
 from bench.transports.http import HttpTransport
 
 pytestmark = pytest.mark.alone
@@ -58,6 +58,33 @@ def open_loop(endpoint: Endpoint, plan: Schedule) -> Slice:
     assert done.error is None
     assert len(done.duration_s) == done.scheduled == len(done.lag_s)
     return done
+
+
+class Counted(HttpTransport):
+    opened = 0
+
+    def connect(self) -> None:
+        self.opened += 1
+        super().connect()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_no_more_connections_than_allowed_are_opened(most: int) -> None:
+    """However far it falls behind: requests wait for one, and their latency says so. Also while the peak is looked for."""
+    with one_worker() as endpoint:
+        transports = [Counted(endpoint) for _ in range(64)]
+        pool = ConnectionPool(transports)
+        peak = Peak(pool, most)
+        drive = OpenLoop(pool, peak, Arrival.CONSTANT, np.random.default_rng(1), rate_per_s=400.0, connections=most)
+        source = source_for(transports[0])
+        assert not [tried.error for tried in drive.warm_up(source, 10) if tried.error]
+        done = drive.run(source.requests(0), slice_s=0.3, typical_s=0.0, warm_up_request=False)
+        drive.close()
+    assert done.error is None
+    assert [transport.opened > 0 for transport in transports] == [number < most for number in range(64)]
+    assert peak.clients <= most
+    assert len(done.duration_s) == done.scheduled > 100
+    assert max(done.duration_s) > 10 * SERVICE_S
 
 
 def noise_s(done: Slice) -> float:

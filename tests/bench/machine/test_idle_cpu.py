@@ -19,7 +19,7 @@ from bench.contract.tensors import FloatArray
 from bench.experiments.scenario_runner import Campaigns
 from bench.load.scheduler import Settings
 from bench.machine import idle_cpu
-from tests.bench.scripted import Records, ScriptedSystem, backend, measuring, right, scripted, spend
+from tests.bench.scripted import Records, ScriptedSystem, backend, ears_of, measuring, right, scripted, spend
 
 SLICE_S = 0.04
 SINGLE = Scenario("single", batch_size=1)
@@ -82,8 +82,7 @@ def test_who_does_not_burn_is_never_paused() -> None:
 def test_the_run_says_who_was_paused() -> None:
     """As facts of the backends: how much it burned, and that it did not while it was paused."""
     with two_servers(burns=0.2) as (campaigns, cells, _, _):
-        facts: dict[str, BackendFacts] = {}
-        object.__setattr__(campaigns._plan, "emit_run", facts.update)
+        facts = ears_of(campaigns).known
         campaigns.result(cells["a"])
     assert facts["a"].paused_while_idle
     assert facts["a"].idle_cpu_fraction == pytest.approx(0.2, rel=0.3)
@@ -137,8 +136,7 @@ def test_a_burner_that_does_not_obey_fails_alone(order: str) -> None:
     with two_servers(burns=0.2) as (campaigns, cells, records, systems):
         systems["a"].disobeys_from = (order, 8)
         systems["a"].log = "last words"
-        facts: dict[str, BackendFacts] = {}
-        object.__setattr__(campaigns._plan, "emit_run", facts.update)
+        facts = ears_of(campaigns).known
         campaigns.result(cells["a"])
         assert (facts["a"].pause_failed is not None) == (order == "pause"), "then the others shared their CPU with it"
         record = records["a"][0]

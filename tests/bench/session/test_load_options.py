@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.contract.errors import BadInput
-from bench.contract.scenarios import Arrival, clients_scenario, slo_scenario
-from bench.session.load_options import arrivals_of, clients_of, limit_of, loads_of, open_loops_of, options_for
+from bench.contract.scenarios import Arrival
+from bench.experiments.open_loop import open_loops_of
+from bench.session.load_options import arrivals_of, clients_of, limit_of, loads_of
 
 
 def test_numbers_of_clients_are_sorted_and_each_once() -> None:
@@ -55,12 +56,3 @@ def test_no_limits(text: str) -> None:
     """A time without a unit could be anything."""
     with pytest.raises(BadInput, match=r"--slo .*like 15ms"):
         limit_of(text)
-
-
-def test_a_scenario_knows_the_options_that_ask_for_it_again() -> None:
-    """What `again` prints leads to the very same scenario."""
-    assert options_for(slo_scenario(0.0125)) == {"--slo": "12.5ms"}
-    assert options_for(clients_scenario(8)) == {"--clients": "8"}
-    for scenario in open_loops_of(loads_of("72.5%,200.5/s"), arrivals_of("both")):
-        options = options_for(scenario)
-        assert open_loops_of(loads_of(options["--loads"]), arrivals_of(options["--arrivals"])) == [scenario]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
+import itertools
 import json
 import shutil
 from dataclasses import fields
@@ -66,8 +69,9 @@ def test_a_result_of_every_version_fits_the_schema_and_renders(schema: dict[str,
 
 
 def _not_yet(cell: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of the fields that a cell's version had not."""
-    return {each.name: each.default for each in fields(Record) if each.name not in cell}
+    """The fields that a cell's version had not: what its scenario's name says, else their defaults."""
+    defaults = {each.name: each.default for each in fields(Record) if each.name not in cell}
+    return {**defaults, "title": "Single images"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def _not_yet(cell: dict[str, Any]) -> dict[str, Any]:
         ("rounds", True, "rounds: expected a whole number, seen True"),
         ("rank", "3", "rank: expected a whole number or null, seen '3'"),
         ("images_per_s", [1], "images_per_s: expected a number or null, seen [1]"),
-        ("kind", "nap", "kind: expected one of throughput, accuracy, clients, open-loop, slo, seen 'nap'"),
+        ("arrival", "nap", "arrival: expected one of closed-loop, poisson, constant, seen 'nap'"),
         ("batch_size", 0, "batch_size: expected a figure from 1, seen 0"),
         ("accuracy", 1.5, "accuracy: expected at most 1, seen 1.5"),
         ("colour\n", 1, "colour\\n is unknown; known: backend, endpoint,"),
@@ -113,16 +117,25 @@ def test_schema_and_documentation_name_every_field_in_order(schema: dict[str, An
     assert set(schema["properties"]["run"]["properties"]) == set(run_fields)
     assert schema["$defs"]["cell"]["properties"]["verdict"]["enum"] == [str(verdict) for verdict in Verdict]
     assert schema["properties"]["schema_version"]["enum"] == list(documents.READABLE)
-    for name in (*cell_fields, *run_fields, *map(str, Verdict)):
+    for name in (*run_fields, *map(str, Verdict)):
         assert f"| `{name}` |" in text
 
 
-def test_documentation_and_schema_say_the_same_of_a_field(schema: dict[str, Any]) -> None:
-    """One description, in both places."""
+def test_documentation_and_schema_say_what_stands_below_each_field_of_a_record(schema: dict[str, Any]) -> None:
+    """One description, where the field is declared; a row of docs/results.md and a line of the schema repeat it."""
+    words = {"str": "string", "int": "integer", "float": "number", "Verdict": "string", "Arrival": "string", "None": "null"}
+    (record,) = ast.parse(inspect.getsource(Record)).body
+    assert isinstance(record, ast.ClassDef)
+    rows = []
+    for declared, below in itertools.pairwise(record.body):
+        if isinstance(declared, ast.AnnAssign):
+            name, said = ast.unparse(declared.target), " ".join(str(ast.literal_eval(ast.unparse(below))).split())
+            kinds = " or ".join(words[word] for word in ast.unparse(declared.annotation).split(" | "))
+            rows.append(f"| `{name}` | {kinds} | {said} |")
+            assert schema["$defs"]["cell"]["properties"][name]["description"] == said
     text = (ROOT / "docs" / "results.md").read_text()
-    for name, described in schema["$defs"]["cell"]["properties"].items():
-        rows = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
-        assert any(described["description"] in row for row in rows), name
+    table = text[text.index("### cells") : text.index("### Verdicts")]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == rows
 
 
 def test_csv_agrees_with_json_on_every_value() -> None:

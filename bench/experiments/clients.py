@@ -1,0 +1,73 @@
+"""How do throughput and latency change with the number of clients, each of which waits for its answer before it asks again?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.analysis.cell_measurement import CellRun
+from bench.analysis.cell_record import Outcome
+from bench.contract.cells import Cell
+from bench.contract.scenarios import Scenario
+from bench.experiments.experiment import Asked, Ended, UnderLoad, in_words
+from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.throughput import compared
+from bench.load.load_patterns import Clients
+from bench.load.scheduler import Settings
+
+CLIENTS = (1, 2, 4, 8, 16, 32)
+
+CLIENTS_SHARE = 0.5  # of a cell's measuring time: a curve has six of them
+_SLICES = 8  # at least
+
+
+def clients_scenario(clients: int, batch_size: int = 1) -> Scenario:
+    """So many clients at once: `c08` with single images, `c08-batch32` with 32 a request."""
+    title = f"{clients} client{'s' if clients > 1 else ''}"
+    if batch_size == 1:
+        return Scenario(f"c{clients:02}", 1, "clients", title, concurrency=clients)
+    return Scenario(
+        f"c{clients:02}-batch{batch_size}", batch_size, "clients", f"{title}, batches of {batch_size}", concurrency=clients
+    )
+
+
+SCENARIOS: tuple[Scenario, ...] = ()
+"""Measured beside those of --clients; one more is one more line here, like `clients_scenario(8, batch_size=32),`."""
+
+
+class Sweep(UnderLoad):
+    """See the module."""
+
+    kind = "clients"
+    turn = 3
+    soaked = True
+
+    def scenarios(self, asked: Asked) -> Sequence[Scenario]:
+        """Those of --clients."""
+        return tuple(dict.fromkeys((*map(clients_scenario, asked.clients), *SCENARIOS)))
+
+    def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:
+        """This number of clients alone."""
+        return {"--clients": str(scenario.concurrency)}
+
+    def head(self, scenario: Scenario) -> str:
+        """An exchange is what one of them waits for."""
+        return f"{scenario.name}: seconds an exchange of {in_words(scenario)} with {scenario.concurrency} client(s) at once"
+
+    def settings(self, settings: Settings) -> Settings:
+        """Less time for each."""
+        return settings.with_times(CLIENTS_SHARE * settings.max_time_s, settings.slice_s)
+
+    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+        """All clients in one lane."""
+        clients = cell.scenario.concurrency
+        pattern = Clients(maker.shared(cell).pool, clients)
+        return CellRun(
+            cell, maker.payload_set(cell), measure=maker.under_load(cell, pattern, slices=_SLICES, clients=clients), rerun=rerun
+        )
+
+    def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
+        """Each scenario's cells held against each other."""
+        return compared(runs, ended, histogram=self.histogram)
+
+
+EXPERIMENT = Sweep()

@@ -1,0 +1,71 @@
+"""What is the highest rate under which a limit of latency holds? Bisection, two of three probes of a load deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.analysis.cell_measurement import CellMeasurement, CellRun
+from bench.analysis.cell_record import Outcome
+from bench.contract.cells import Cell
+from bench.contract.scenarios import CONNECTIONS, Arrival, Scenario
+from bench.contract.system import Role
+from bench.experiments.experiment import Asked, Ended, UnderLoad, in_words
+from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.open_loop import in_windows, offers_of, on_schedule
+from bench.load.scheduled_load import SloSearch
+from bench.load.scheduler import Settings
+from bench.load.slo_search import Search
+
+
+def slo_scenario(limit_s: float, *, batch_size: int = 1, connections: int = CONNECTIONS) -> Scenario:
+    """The highest Poisson rate with a 99th percentile under the limit: `slo15ms`, or `slo15ms-batch32` with 32 a request."""
+    name, title = f"slo{1e3 * limit_s:g}ms".replace(".", "p"), f"Highest rate with p99 under {1e3 * limit_s:g} ms"
+    if batch_size > 1:
+        name, title = f"{name}-batch{batch_size}", f"{title}, batches of {batch_size}"
+    if connections != CONNECTIONS:
+        name, title = f"{name}-{connections}connections", f"{title}, at most {connections} connection{'s' * (connections > 1)}"
+    return Scenario(name, batch_size, kind="slo", title=title, concurrency=connections, arrival=Arrival.POISSON, slo_s=limit_s)
+
+
+SCENARIOS: tuple[Scenario, ...] = ()
+"""Measured beside that of --slo; one more is one more line here, like `slo_scenario(0.1, batch_size=32),`."""
+
+
+class HighestRate(UnderLoad):
+    """See the module."""
+
+    kind = "slo"
+    turn = 5
+    roles = frozenset({Role.SERVER})  # null has no limit to look for
+
+    def scenarios(self, asked: Asked) -> Sequence[Scenario]:
+        """That of --slo, which may be none."""
+        return tuple(dict.fromkeys((*([slo_scenario(asked.slo)] if asked.slo is not None else []), *SCENARIOS)))
+
+    def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:
+        """This limit alone."""
+        return {"--slo": f"{1e3 * (scenario.slo_s or 0.0):g}ms"}
+
+    def head(self, scenario: Scenario) -> str:
+        """Those of the probes that held the limit."""
+        return f"{scenario.name}: seconds from the scheduled send, {in_words(scenario)}"
+
+    def settings(self, settings: Settings) -> Settings:
+        """A slice is a probe."""
+        return in_windows(settings)
+
+    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+        """It is done when the search is."""
+        pattern = SloSearch(offers_of(cell, maker), cell.scenario.slo_s or 0.0, Search())
+        return CellRun(cell, maker.payload_set(cell), measure=maker.under_load(cell, pattern), rerun=rerun)
+
+    def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
+        """The figures of the highest load that held."""
+        return on_schedule(runs, ended)
+
+    def rate_so_far(self, measurement: CellMeasurement) -> float | None:  # noqa: ARG002 - see Experiment
+        """Each probe has a rate of its own."""
+        return None
+
+
+EXPERIMENT = HighestRate()

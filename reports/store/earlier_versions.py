@@ -1,0 +1,58 @@
+"""Cells of schema versions 1 to 3, completed with what their scenario's name says: no other code may read such a name.
+
+Since version 4 a cell holds all that its scenario says: `kind`, `title`, `unit`, `rate_per_s`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_SINCE_4 = "title"
+_UNITS = {"accuracy": "share of images"}
+_KINDS = {"accuracy": "accuracy"}  # before version 3 there was nothing under load
+_TITLES = (
+    ("single", "Single images"),
+    (r"batch(\d+)", "Batches of {}"),
+    ("accuracy", "Accuracy"),
+    ("c0*1", "1 client"),
+    (r"c(\d+)", "{} clients"),
+    (r"(poisson|constant)(\d+(?:p\d+)?)", "{} arrivals, {} % of its peak"),
+    (r"(poisson|constant)-(\d+(?:p\d+)?)rps", "{} arrivals, {}/s"),
+    (r"slo(\d+(?:p\d+)?)ms", "Highest rate with p99 under {} ms"),
+)
+_RATE = r"-(\d+(?:p\d+)?)rps$"
+
+
+def as_of_today(cell: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A cell of any version with the fields of today; one of today as it is."""
+    if _SINCE_4 in cell:
+        return cell
+    name = cell["scenario"]
+    kind = cell.get("kind") or _KINDS.get(name, "throughput")
+    known = {"kind": kind, "title": title_of(name), "unit": _UNITS.get(kind, "images/s"), "rate_per_s": rate_of(name)}
+    return {**cell, **known}
+
+
+def title_of(name: str) -> str:
+    """`poisson70` -> `Poisson arrivals, 70 % of its peak`; empty for a name that no version before 4 had."""
+    for pattern, title in _TITLES:
+        if found := re.fullmatch(pattern, name, re.ASCII):
+            return title.format(*map(_part, found.groups()))
+    return ""
+
+
+def rate_of(name: str) -> float | None:
+    """`constant-2p5rps` -> 2.5 requests/s; None where none was given."""
+    found = re.search(_RATE, name, re.ASCII)
+    return _number(found[1]) if found else None
+
+
+def _part(text: str) -> str:
+    return f"{_number(text):g}" if text[0].isdigit() else text.capitalize()
+
+
+def _number(text: str) -> float:
+    """`2p5` -> 2.5: a name holds no dot."""
+    return float(text.replace("p", "."))
