@@ -79,8 +79,9 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFigures:
-    """Of an open loop: requests a second at the peak and offered, how late they left the client (99th percentile, seconds), how many
-    windows were measured again since they were late.
+    """Of an open loop: requests a second at the peak and offered, and how late they left the client (99th percentile, seconds).
+
+    `windows_repeated` were late, and measured again.
 
     Of a search for a limit also `load`, the highest part of the peak that held it, and `goodput_per_s`, the images a second
     within it there.

@@ -47,8 +47,9 @@ class LaneResults:
     `slices` has one entry a slice in which something was timed. `duration_s`, `round_index` [exchanges] are of the timed
     exchanges, `lag_s` [scheduled] how late each request of an open loop left the client, `warm_up_s` the durations of the
     warm-up, `measured_s` the sum of the slices' seconds. `answers` holds (payload index, body) of every exchange, untimed
-    ones too; equal answers share their bytes. `repeated` counts windows that were late and measured again. `errors` are all errors, `reconnects` the connections reopened outside the
-    clock, `threads` the most that the server was seen to have, None where that cannot be read.
+    ones too; equal answers share their bytes. `errors` are all errors, `reconnects` the connections reopened outside the
+    clock, `repeated` the windows that were late and measured again, `threads` the most that the server was seen to have,
+    None where that cannot be read.
     """
 
     slices: list[SliceResult] = field(default_factory=list)

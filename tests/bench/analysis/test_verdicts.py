@@ -60,9 +60,9 @@ def test_nothing_against_it_is_valid() -> None:
         ({"interrupted": True}, Verdict.UNSTABLE, "interrupted"),
         ({"interrupted": True, "timed": 0}, Verdict.NOT_MEASURED, "interrupted"),
         ({"undecided": "too few requests"}, Verdict.NOT_MEASURED, "too few requests"),
-        ({"scheduled": 500, "late_sends": 6, "lag_s": 0.004, "latency_s": 0.01}, Verdict.CLIENT_BOUND, "6 of 500"),
-        ({"scheduled": 500, "late_sends": 6}, Verdict.CLIENT_BOUND, "6 of 500"),
-        ({"scheduled": 500, "answered_fraction": 0.8}, Verdict.SATURATED, "80.0%"),
+        ({"windows": 3, "late_windows": 2}, Verdict.CLIENT_BOUND, "in 2 of 3 windows: it could"),
+        ({"windows": 5, "late_windows": 5, "repeated": 3}, Verdict.CLIENT_BOUND, "in 5 of 5 windows, 3 more had been"),
+        ({"windows": 3, "answered_fraction": 0.8}, Verdict.SATURATED, "80.0%"),
     ],
 )
 def test_each_rule_has_its_verdict_and_words(change: dict[str, object], verdict: Verdict, words: str) -> None:
@@ -79,8 +79,8 @@ def test_each_rule_has_its_verdict_and_words(change: dict[str, object], verdict:
         {"same_sample_speedup": Interval(11.8, 2.1, 66.0)},  # above at 95 %, which one in forty honest cells can be
         {"same_sample_speedup": Interval(2.0, 1.8, 2.2), "same_sample_medians": 1.02},  # a few slow answers
         {"same_sample_speedup": Interval(1.3)},  # too few slices for an interval
-        {"scheduled": 500, "late_sends": 5, "lag_s": 0.004, "latency_s": 0.01},  # one in a hundred
-        {"scheduled": 500, "late_sends": 50, "lag_s": 0.004, "latency_s": 0.1},  # lost in the server's own latency
+        {"windows": 4, "late_windows": 2, "repeated": 3},  # not most of them
+        {"windows": 3, "repeated": 3},
         {"halves_ratio": Interval(1.03, 1.02, 1.04)},  # certain, but small
         {"halves_ratio": Interval(1.3, 0.9, 1.7)},  # large, but uncertain
         {"ceiling_fraction": 0.7},
