@@ -32,7 +32,7 @@ BAD_OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("--batch-sizes", "1,x"), ("'x'",)),
     (("--server-cpus", "9999"), ("9999",)),
     (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
-    (("--ratio-to", "flusk"), ("--ratio-to flusk", "flask-rest")),
+    (("--ratio-to", "flusk", "--engine=process"), ("--ratio-to flusk", "flask-rest")),
     (("--starts=often",), ("--starts often", "from 0")),
     (("--gate", "5", "--baseline=HEAD"), ("--gate 5", "per cent", "5%")),
     (("--gate=5%",), ("--baseline REV_OR_DIR",)),
