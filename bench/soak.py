@@ -17,9 +17,8 @@ import pytest
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
 from bench.contract.records import Record, Samples, SoakRow, Verdict
-from bench.contract.resource_usage import ResourceUsage, own_resource_usage
+from bench.contract.resource_usage import ResourceUsage, by_holder, own_resource_usage, series_of
 from bench.contract.scenarios import ACCURACY, Kind
-from bench.contract.soak_series import by_holder, series_of
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.machine.idle_cpu import IdleWatch

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.contract.records import SoakRow
-from bench.contract.soak_series import QUANTITIES, by_holder, series_of
+from bench.contract.resource_usage import QUANTITIES, by_holder, series_of
 from bench.statistics.leak_check import ALLOWED, LEAST_LAPS, Growth, growths
 
 MIB = 2**20
