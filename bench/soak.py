@@ -17,7 +17,7 @@ import pytest
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
 from bench.contract.records import Record, Samples, SoakRow, Verdict
-from bench.contract.resource_usage import ResourceUsage, by_holder, own_resource_usage, series_of
+from bench.contract.resource_usage import ResourceUsage, own_resource_usage
 from bench.contract.scenarios import ACCURACY, Kind
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments.scenario_runner import Campaigns, Plan
@@ -26,6 +26,7 @@ from bench.session.options import MeasuringOptions
 from bench.session.selection import again, cells_of
 from bench.session.state import SESSION, Session, emit_beside, emit_record
 from bench.statistics.leak_check import LEAST_LAPS, growths
+from bench.statistics.soak_series import by_holder, series_of
 
 SUITE = "servebench"
 _NOT_RIGHT = (Verdict.FAILED, Verdict.WRONG_ANSWERS)

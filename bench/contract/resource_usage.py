@@ -1,20 +1,16 @@
-"""Resource usage of processes of this machine: memory, open files, threads; at a moment, and lap after lap of a soak."""
+"""Resource usage of processes of this machine at a moment: memory, open files, threads."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.records import SoakRow
-
 _KIB = 1024
-QUANTITIES = ("memory_bytes", "files", "processes", "threads", "belongings")
-"""The fields of a SoakRow that say how much a holder held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +74,3 @@ def _count(pid: int, what: str) -> int | None:
         return 0
     except OSError:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class SoakSeries:
-    """One holder's laps in the order measured: seconds since the soak's start, and readings by quantity (None: unreadable)."""
-
-    at_s: tuple[float, ...]
-    values: dict[str, tuple[int | None, ...]]
-
-
-def by_holder(rows: Sequence[SoakRow]) -> dict[str, list[SoakRow]]:
-    """Each holder's rows, in the order measured."""
-    holders: dict[str, list[SoakRow]] = {}
-    for row in rows:
-        holders.setdefault(row.holder, []).append(row)
-    return holders
-
-
-def series_of(rows: Sequence[SoakRow]) -> SoakSeries:
-    """The series of one holder's rows."""
-    return SoakSeries(
-        at_s=tuple(row.at_s for row in rows),
-        values={quantity: tuple(getattr(row, quantity) for row in rows) for quantity in QUANTITIES},
-    )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.contract.records import SoakRow
-from bench.contract.resource_usage import by_holder, series_of
 from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, growths
+from bench.statistics.soak_series import by_holder, series_of
 from reports.tables.clean_text import cut, one_line
 from reports.tables.columns import Column
 from reports.tables.tables import MISSING, Grid, number

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from bench.contract.records import SoakRow
-from bench.contract.resource_usage import QUANTITIES, by_holder, series_of
 from bench.statistics.leak_check import ALLOWED, LEAST_LAPS, Growth, growths
+from bench.statistics.soak_series import QUANTITIES, by_holder, series_of
 
 MIB = 2**20
 Reading = Callable[[int], int | None]
