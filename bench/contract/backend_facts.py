@@ -42,10 +42,7 @@ class BackendFacts:
     size_bytes: int | None = None
     """Bytes of its image, or of its virtual environment."""
     versions: Mapping[str, str] | None = None
-    """Installed distribution -> version, what they ask for included, and what each program said to `--version`.
-
-    Empty: an image that does not tell.
-    """
+    """Installed distribution -> version, dependencies included, and what each program said to `--version`."""
     hashes: str | None = None
     """`checked`: what was installed was held against hashes; else why not."""
     server_cpus: tuple[int, ...] | None = None

@@ -21,7 +21,7 @@ from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
 from bench.contract.errors import BackendFailed
 from bench.contract.system import Role, SystemUnderTest
 
-LEAST_SLICES = 14  # of a burner: so that each half of the campaign has enough for an interval
+LEAST_SLICES = 14  # of a paused server: so that each half of the campaign has enough for an interval
 _SETTLE_S = 0.5
 _WINDOW_S = 1.0
 _LOOKS = 4  # a server that still finishes its start is looked at again

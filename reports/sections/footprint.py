@@ -39,7 +39,7 @@ def _texts(name: str, facts: BackendFacts) -> tuple[str, ...]:
         _count(facts.lines_of_code),
         _count(sum(facts.shared_lines.values()) if facts.shared_lines is not None else None),
         _count(facts.lines_of_configuration),
-        _count(len(facts.versions) if facts.versions else None),
+        _count(len(facts.versions) if facts.versions is not None else None),
         size(facts.size_bytes) if facts.size_bytes is not None else MISSING,
         number(facts.start_s) if facts.start_s is not None else MISSING,
     )

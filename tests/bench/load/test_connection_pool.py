@@ -133,7 +133,7 @@ def test_a_server_that_closes_after_each_answer_is_reopened() -> None:
 
 
 class InTurn:
-    """In place of a crowd: every answer takes a millisecond, and they come in the order in which they were asked for."""
+    """In place of a connection pool: every answer takes a millisecond, and they come in the order of their requests."""
 
     reconnects = 0
 

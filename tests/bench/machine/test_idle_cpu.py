@@ -44,7 +44,7 @@ def two_servers(burns: float) -> Iterator[tuple[Campaigns, dict[str, Cell], Reco
         others = [system for other, system in systems.items() if other != name and system.burns > BURNS_ABOVE]
         others = [system for system in others if system.disobeys_from is None]
         # before its first pause come readiness and the look at its idling
-        assert all(other.paused or not other.switches for other in others), "a burner was awake in somebody else's slice"
+        assert all(other.paused or not other.switches for other in others), "a paused server was awake in somebody else's slice"
         return right(images)
 
     with contextlib.ExitStack() as stack:
@@ -56,7 +56,7 @@ def two_servers(burns: float) -> Iterator[tuple[Campaigns, dict[str, Cell], Reco
 
 
 def test_a_burner_is_paused_outside_its_slices_and_measured() -> None:
-    """Both are valid; the burner has fewer, longer slices, and is asleep in the end."""
+    """Both are valid; the paused server has fewer, longer slices, and is asleep in the end."""
     with two_servers(burns=0.2) as (campaigns, cells, records, systems):
         campaigns.result(cells["a"])
         for name in ("a", "b"):
@@ -207,7 +207,7 @@ def test_what_cannot_be_read_is_not_judged() -> None:
 
 
 def test_who_still_finishes_its_start_is_looked_at_again() -> None:
-    """One quiet second is enough not to be a burner, and what it burned while it started is not said of it."""
+    """One quiet second is enough not to be paused, and the CPU time of its start is not counted."""
     system = ScriptedSystem(backend("a"), None)
     system.burns = 0.5
     looks = iter([0.5, 0.5, 0.001, 0.001, 0.001])
