@@ -197,6 +197,7 @@ def campaign(
             cells=selected_cells(request.session.items, config),
             settings=MeasuringOptions.of(config).settings,
             client_cpu=session.client_cpu,
+            client_priority=MeasuringOptions.of(config).client_priority,
             ratio_to=session.ratio_to,
             again=lambda cell: again(config, cell),
             listener=ReportsListener(config, fleet, emnist, model),

@@ -147,6 +147,7 @@ def _plan(config: pytest.Config) -> Plan:
         cells=[cell for scenario in asked for cell in cells_of(config, scenario)],
         settings=MeasuringOptions.of(config).settings,
         client_cpu=session.client_cpu,
+        client_priority=MeasuringOptions.of(config).client_priority,
         ratio_to=session.ratio_to,
         again=lambda cell: again(config, cell),
         listener=_Lap(console.line),  # each lap has its own

@@ -72,6 +72,7 @@ class Plan:
     cells: Sequence[Cell]
     settings: Settings
     client_cpu: int
+    client_priority: int
     ratio_to: RatioTo
     again: Callable[[Cell], str]
     listener: Listener = field(default_factory=Listener)
@@ -119,7 +120,7 @@ class Campaigns:
         runs = [experiment.run_of(cell, maker, self._plan.again(cell)) for cell in present]
         if not runs:
             return
-        with pinned(self._plan.client_cpu):
+        with pinned(self._plan.client_cpu, self._plan.client_priority):
             if self._plan.smoke:
                 self._smoke(runs)
             elif not experiment.timed:

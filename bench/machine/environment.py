@@ -19,7 +19,7 @@ _PACKAGES = ("numpy", "onnxruntime", "pytest", "pytest-benchmark", "requests", "
 _BUSY_LOAD = 0.5  # runnable tasks a CPU before we start
 
 
-def environment(client_cpu: int, server_cpus: Sequence[int]) -> Mapping[str, Any]:
+def environment(client_cpu: int, client_priority: int, server_cpus: Sequence[int]) -> Mapping[str, Any]:
     """Facts about this machine, JSON-able; what cannot be read is None."""
     return {
         "host": socket.gethostname(),
@@ -34,6 +34,7 @@ def environment(client_cpu: int, server_cpus: Sequence[int]) -> Mapping[str, Any
         "hypervisor": "hypervisor" in (_read("/proc/cpuinfo") or ""),
         "load_1m_at_start": os.getloadavg()[0],
         "client_cpu": client_cpu,
+        "client_niceness": client_priority,
         "server_cpus": list(server_cpus),
         "commit": commit(),
         "sources": dict(digests()),

@@ -12,7 +12,6 @@ from pathlib import Path
 from bench.contract.errors import BadInput
 from bench.contract.options import whole_number
 
-
 _BEST, _BETTER, _WORST = -20, -10, 19
 _NICENESS = re.compile(r"-?[0-9]{1,2}")
 

@@ -83,7 +83,7 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
     if session.confusion is None and dataset.labels is not None:
         session.confusion = confusion_of(dataset, model.predictor(dataset.images))
     if session.machine is None:
-        session.machine = environment(session.client_cpu, fleet.server_cpus)
+        session.machine = environment(session.client_cpu, MeasuringOptions.of(config).client_priority, fleet.server_cpus)
     machine = session.machine
     warnings = session.resume.warnings(warnings_about(machine), session.facts)
     if dataset.synthetic:

@@ -228,6 +228,7 @@ def plan_of(
         cells=cells,
         settings=settings,
         client_cpu=0,
+        client_priority=0,
         ratio_to=RatioTo(None),
         again=lambda cell: f"pytest -k {cell.id}",
         listener=Ears(emit),

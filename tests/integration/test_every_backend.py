@@ -127,6 +127,7 @@ class House:
             cells=cells,
             settings=Settings(max_time_s=MEASURING_S),
             client_cpu=max(os.sched_getaffinity(0)),
+            client_priority=0,
             ratio_to=RatioTo(None),
             again=lambda cell: f"pytest -k {cell.id}",
             listener=Watching(),

@@ -92,7 +92,7 @@ def test_what_was_given_is_repeated_and_written(tmp_path: Path) -> None:
     code, output = session(tmp_path, *given, "--benchmark-precision=0.05", "--clients=1,2", "--starts=1", "--strict-backends")
     assert code == 0, output
     again, written, free = told(output)
-    wanted = {*given, "--benchmark-precision=0.05", "--slo=5ms"}
+    wanted = {*given, "--benchmark-precision=0.05", "--slo=5ms", "--client-priority=auto"}
     assert set(again) == wanted, shlex.join(again)
     assert written == {
         "ratio_to": None,
