@@ -19,7 +19,7 @@ from reports.sections.cells.speed import KINDS
 from reports.store.store import StoredRun
 from reports.tables.clean_text import listed, one_line
 from reports.tables.columns import Column
-from reports.tables.names import as_of_today, endpoint_name, of_kinds, scenarios_of, title_of
+from reports.tables.names import endpoint_name, of_kinds, scenarios_of, title_of
 from reports.tables.numbers import MISSING, number, with_interval
 from reports.tables.table import Table, text_table
 
@@ -89,7 +89,7 @@ class Comparison:
 def compare(before: StoredRun, after: StoredRun) -> Comparison:
     """Raises BadInput where the two measured other images or another model."""
     _require_same(before.run, after.run)
-    old, new = (of_kinds(as_of_today(run.records), KINDS) for run in (before, after))
+    old, new = (of_kinds(run.records, KINDS) for run in (before, after))
     pairs = _pairs(old, new)
     titles = {record.scenario: title_of(record) for record in (*old, *new)}
     tables, found = [], []

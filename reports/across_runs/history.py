@@ -20,7 +20,7 @@ from reports.sections.cells.speed import KINDS
 from reports.store.store import LATEST, StoredRun, load_run
 from reports.tables.clean_text import one_line
 from reports.tables.columns import Column
-from reports.tables.names import as_of_today, endpoint_name, of_kinds, scenarios_of, title_of
+from reports.tables.names import endpoint_name, of_kinds, scenarios_of, title_of
 from reports.tables.numbers import MISSING, number, with_interval
 from reports.tables.table import Table, text_table
 
@@ -81,7 +81,7 @@ def read_runs(folder: Path) -> tuple[list[StoredRun], list[str]]:
 
 def history_of(runs: Sequence[StoredRun], skipped: Sequence[str]) -> History:
     """Pictures and tables of all runs."""
-    runs = [replace(stored, records=tuple(of_kinds(as_of_today(stored.records), KINDS))) for stored in runs]
+    runs = [replace(stored, records=tuple(of_kinds(stored.records, KINDS))) for stored in runs]
     scenarios = scenarios_of([record for stored in runs for record in stored.records])
     first, last = runs[0].run.started_utc[:10], runs[-1].run.started_utc[:10]
     return History(

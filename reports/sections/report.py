@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from bench.contract.system import Role
 from reports.sections import (
@@ -27,7 +26,6 @@ from reports.sections.section import Report, Section
 from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, one_line
 from reports.tables.facts import sets_of
-from reports.tables.names import as_of_today
 
 SECTIONS: tuple[Callable[[StoredRun], Section], ...] = (
     answer.section,
@@ -57,7 +55,6 @@ SECTIONS: tuple[Callable[[StoredRun], Section], ...] = (
 
 def build_report(stored: StoredRun) -> Report:
     """The report of a run, or of what there is of it."""
-    stored = replace(stored, records=as_of_today(stored.records))
     run = stored.run
     return Report(
         title="Serving benchmark",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 from bench.contract.records import Record
-from bench.contract.scenarios import ACCURACY
 from reports.tables.clean_text import one_line
 
 
@@ -56,12 +54,6 @@ def title_of(record: Record) -> str:
     """The scenario in words."""
     made = _MADE_TITLES.get(record.kind)
     return one_line(record.title or (made(record) if made else record.scenario))
-
-
-def as_of_today(records: Sequence[Record]) -> tuple[Record, ...]:
-    """The same records; the accuracy pass of runs before schema 3, which knew no kinds, gets its own."""
-    of_accuracy = (r.scenario == ACCURACY.name and r.kind != ACCURACY.kind for r in records)
-    return tuple(replace(r, kind=ACCURACY.kind) if wrong else r for r, wrong in zip(records, of_accuracy, strict=True))
 
 
 def of_kinds(records: Sequence[Record], kinds: Collection[str]) -> list[Record]:

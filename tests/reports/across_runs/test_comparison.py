@@ -92,7 +92,10 @@ def test_runs_of_other_images_or_another_model_are_refused(what: str) -> None:
 def test_what_differs_around_the_runs_is_said() -> None:
     """Machine, software, engine, options."""
     environment = {**a_run().environment, "cpu": "Other CPU", "packages": {"numpy": "1"}}
-    comparison = compare(stored([]), stored([], environment=environment, engine="docker", options={"max_time_s": 1.0}))
+    comparison = compare(
+        stored([], options={"max_time_s": 2.0, "gone": 1}),
+        stored([], environment=environment, engine="docker", options={"max_time_s": 1.0, "new": 1}),
+    )
     text = "\n".join(comparison.warnings)
     for words in (
         "machine differs (cpu)",
@@ -101,6 +104,7 @@ def test_what_differs_around_the_runs_is_said() -> None:
         "option max_time_s",
     ):
         assert words in text
+    assert not {"gone", "new"} & set(text.split()), "an option that only one version has says nothing"
 
 
 def test_pages_hold_every_row_whatever_the_names() -> None:
