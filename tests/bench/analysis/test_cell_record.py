@@ -21,13 +21,13 @@ from bench.analysis.cell_record import (
 from bench.analysis.verdicts import Evidence, Exchanges
 from bench.contract.cells import Cell
 from bench.contract.records import Record, Verdict
-from bench.contract.scenarios import SINGLE, Kind
+from bench.contract.scenarios import SINGLE
 from bench.statistics import Interval
 from tests.bench.scripted import backend
 
 SERVER = backend("flask")
 CELL = Cell(SERVER, SERVER.endpoints[0], SINGLE)
-NAMED = {"backend", "endpoint", "protocol", "runtime", "role", "scenario", "batch_size", "verdict", "reason", "again"}
+NAMED = {"backend", "endpoint", "protocol", "runtime", "role", "scenario", "title", "batch_size", "verdict", "reason", "again"}
 
 
 def test_a_cell_that_was_not_measured_claims_nothing_but_its_name() -> None:
@@ -70,7 +70,7 @@ def test_each_finding_has_its_field() -> None:
             rounds=40,
             measured_s=1.5,
             speed=Speed(650.0, 640.0, 660.0),
-            latencies=Latencies.of(durations, Kind.CLIENTS),
+            latencies=Latencies.of(durations, histogram=True),
             costs=Costs(1e-4, 2e-3, 10**8, 5),
             schedule=ScheduleFigures(1200.0, 600.0, 7, 0.002, 0.55, 590.0),
             standing=Standing(Interval(2.0, 1.9, 2.1), "null-raw", 2, "fast-raw-single", Interval(1.5, 1.4, 1.6)),

@@ -92,7 +92,8 @@ def test_runs_of_other_images_or_another_model_are_refused(what: str) -> None:
 def test_what_differs_around_the_runs_is_said() -> None:
     """Machine, software, engine, options."""
     environment = {**a_run().environment, "cpu": "Other CPU", "packages": {"numpy": "1"}}
-    comparison = compare(stored([]), stored([], environment=environment, engine="docker", options={"max_time_s": 1.0}))
+    before = stored([], options={"max_time_s": 5.0})
+    comparison = compare(before, stored([], environment=environment, engine="docker", options={"max_time_s": 1.0}))
     text = "\n".join(comparison.warnings)
     for words in (
         "machine differs (cpu)",
