@@ -26,6 +26,7 @@ NUMBERS = {
 
 VALUES: dict[str, dict[str, str]] = {
     "--client-cpu": {**NUMBERS, "too large": "9999"},
+    "--client-priority": {**NUMBERS, "negative": "-21"},
     "--server-cpus": {**NUMBERS, "too large": "9999", "range": "1-0", "open range": "0-", "commas": ",,", "wide": "0-99999"},
     "--seed": {**NUMBERS, "too large": str(2**32)},
     "--engine": {"unknown": "podman", "case": "Docker", "list": "docker,process", "blank": " ", "nul": "docker\0"},

@@ -87,7 +87,7 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     So that many faults fit into a minute.
     """
     monkeypatch.setattr(bench.transports.connect, "HttpTransport", partial(HttpTransport, deadline_s=DEADLINE_S))
-    monkeypatch.setattr(bench.experiments.lane_builder, "Crowd", partial(ConnectionPool, deadline_s=DEADLINE_S))
+    monkeypatch.setattr(bench.experiments.lane_builder, "ConnectionPool", partial(ConnectionPool, deadline_s=DEADLINE_S))
     monkeypatch.setattr(idle_cpu, "_SETTLE_S", 0.05)
     monkeypatch.setattr(idle_cpu, "_WINDOW_S", 0.2)
     monkeypatch.setattr(process_server, "_TERM_S", 0.3)
