@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import time
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout
@@ -17,16 +16,14 @@ from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
 from bench.transports.grpc_conversation import PREFIX, CallFailed, Conversation, GrpcRequest
 from bench.transports.http2 import header_block
+from bench.transports.kept_socket import KeptSocket
 
 
-class GrpcTransport:
+class GrpcTransport(KeptSocket):
     """One connection to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `MultiplexedTransport`."""
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
-        self._endpoint = endpoint
-        self._deadline_s = deadline_s
-        self._sock: socket.socket | None = None
-        self.spent = True
+        super().__init__(endpoint, deadline_s=deadline_s)
         self._peer = Conversation(self._who())
 
     def prepare(self, payload: Payload) -> GrpcRequest:
@@ -46,19 +43,8 @@ class GrpcTransport:
 
     def connect(self) -> None:
         """Open a new connection and exchange settings, so that a call finds the peer's; raises ConnectionLost."""
-        self.close()
-        try:
-            sock = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout=self._deadline_s)
-        except OSError as error:
-            raise ConnectionLost(f"{self._who()}: cannot connect: {error}") from error
-        sock.settimeout(None)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        timeval = struct.pack("ll", int(self._deadline_s), int(self._deadline_s % 1 * 1e6))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        self._sock = sock
+        sock = self._open_socket()
         self._peer = Conversation(self._who())
-        self.spent = False
         give_up_at = time.perf_counter() + self._deadline_s
         try:
             while not self._peer.greeted:
@@ -92,10 +78,6 @@ class GrpcTransport:
         except (ExchangeError, OSError) as error:
             raise self._spent_by(error) from error.__cause__
 
-    def fileno(self) -> int:
-        """The socket's descriptor, another one after each connect."""
-        return self._connected().fileno()
-
     @property
     def unsent(self) -> bool:
         """Whether bytes wait for room on the way to the server."""
@@ -126,33 +108,12 @@ class GrpcTransport:
         except (ExchangeError, OSError) as error:
             raise self._spent_by(error) from error.__cause__
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.close()
-        self._sock = None
-        self.spent = True
-
-    def _who(self) -> str:
-        return f"{self._endpoint.id} at {self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"
-
-    def _connected(self) -> socket.socket:
-        if self._sock is None or self.spent:
-            raise ConnectionLost(f"{self._who()}: not connected")
-        return self._sock
-
     def _spent_by(self, error: ExchangeError | OSError) -> ExchangeError:
         """What went wrong, in our words; but for a status of gRPC's the connection carries no further call."""
         if isinstance(error, CallFailed):
             self.spent = self._peer.over or bool(self._peer.rest)  # it answered before it had read the whole message
             return ErrorStatus(str(error))
-        self.spent = True
-        if isinstance(error, ExchangeError):
-            return error
-        if isinstance(error, BlockingIOError):
-            return ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
-        return ConnectionLost(f"{self._who()}: connection lost: {error}")
+        return super()._spent_by(error)
 
     def _taken(self) -> bytes:
         """The answer; a connection that takes no further call is spent, and so is one whose request was not read to its end."""

@@ -1,8 +1,7 @@
 """HTTP/1.1 on one kept socket: request bytes built beforehand, the answer read into one reused buffer.
 
 Nothing here knows what the bytes mean. What `exchange` does is all that the clock sees: one `sendall`, as few `recv` as the
-answer needs, and finding where the answer ends. The socket stays blocking and the kernel holds the deadline (SO_RCVTIMEO):
-a Python-level timeout would add a `poll` before every call, about a tenth of a fast exchange.
+answer needs, and finding where the answer ends.
 
 One reading of answers serves both ways of driving it: `exchange` waits in the kernel, `start` and `advance` never wait, so
 that an event loop can keep many connections going. What is left to read is told by a generator that asks for bytes.
@@ -12,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import time
 from collections.abc import Generator
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout, MalformedAnswer
 from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
+from bench.transports.kept_socket import KeptSocket
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
@@ -38,14 +37,11 @@ MoreBytes = Generator[Want, int, int]
 """The same, in the course of it: returns how many bytes there are now."""
 
 
-class HttpTransport:
+class HttpTransport(KeptSocket):
     """One keep-alive connection to one endpoint; a `MultiplexedTransport[bytes]`."""
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
-        self._endpoint = endpoint
-        self._deadline_s = deadline_s
-        self._sock: socket.socket | None = None
-        self.spent = True
+        super().__init__(endpoint, deadline_s=deadline_s)
         self._buffer = bytearray(_FIRST_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         # The last good head and what came in one piece with it, and it split around its Content-Length: see _read_answer.
@@ -72,19 +68,8 @@ class HttpTransport:
 
     def connect(self) -> None:
         """Open a new connection, closing the old one; raises ConnectionLost."""
-        self.close()
-        try:
-            sock = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout=self._deadline_s)
-        except OSError as error:
-            raise ConnectionLost(f"{self._who()}: cannot connect: {error}") from error
-        sock.settimeout(None)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        timeval = struct.pack("ll", int(self._deadline_s), int(self._deadline_s % 1 * 1e6))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        self._sock = sock
+        self._open_socket()
         self._unsent = self._steps = None
-        self.spent = False
 
     def ensure_connected(self) -> bool:
         """Reconnect if the last answer, an error or the server ended the connection; True if it did."""
@@ -104,10 +89,6 @@ class HttpTransport:
             return first if isinstance(first, bytes) else self._wait_for(sock, first)
         except (ExchangeError, OSError) as error:
             raise self._spent_by(error) from error.__cause__
-
-    def fileno(self) -> int:
-        """The socket's descriptor, another one after each connect."""
-        return self._connected().fileno()
 
     @property
     def unsent(self) -> bool:
@@ -149,30 +130,8 @@ class HttpTransport:
         except (ExchangeError, OSError) as error:
             raise self._spent_by(error) from error.__cause__
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.close()
-        self._sock = None
-        self.spent = True
-
     def _who(self) -> str:
         return f"{self._endpoint.id} at http://{self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"
-
-    def _connected(self) -> socket.socket:
-        if self._sock is None or self.spent:
-            raise ConnectionLost(f"{self._who()}: not connected")
-        return self._sock
-
-    def _spent_by(self, error: ExchangeError | OSError) -> ExchangeError:
-        """What went wrong, in our words; the connection carries no further exchange."""
-        self.spent = True
-        if isinstance(error, ExchangeError):
-            return error
-        if isinstance(error, BlockingIOError):
-            return ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
-        return ConnectionLost(f"{self._who()}: connection lost: {error}")
 
     @staticmethod
     def _send(sock: socket.socket, unsent: memoryview) -> memoryview | None:
