@@ -77,7 +77,7 @@ def gate_rows(
     for measurement, record in zip(measurements, records, strict=True):
         backend = measurement.cell.backend
         if backend.role in (Role.SERVER, Role.TWIN):
-            sides = cells.setdefault((backend.twin_of or backend.name, measurement.cell.endpoint.name), _Sides())
+            sides = cells.setdefault((backend.copy_of or backend.name, measurement.cell.endpoint.name), _Sides())
             (sides.baseline if backend.baseline else sides.head).append((measurement, record))
     gated = [sides for sides in cells.values() if sides.head and sides.baseline]
     # Without what is added for two starts: the copies are where that is measured.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-BURNS_ABOVE = 0.01
+PAUSED_ABOVE = 0.01
 """A server that uses more than this part of one core while nobody asks it is paused outside its slices."""
 
 _BESIDE = "beside"
@@ -88,7 +88,7 @@ class BackendFacts:
     idle_cpu_fraction: float | None = _null_beside("paused_while_idle")
     """Part of one core that it uses while nobody asks it; None where its CPU time cannot be read."""
     paused_while_idle: bool | None = None
-    """Whether it was paused outside its own slices, because it uses CPU while idle (`BURNS_ABOVE`)."""
+    """Whether it was paused outside its own slices, because it uses CPU while idle (`PAUSED_ABOVE`)."""
     paused_cpu_fraction: float | None = None
     """Of one that was paused: the part of one core that it used nevertheless."""
     pause_failed: str | None = None

@@ -36,7 +36,7 @@ class Backend:
     """What is known of a backend before anything starts; read from its backend.toml.
 
     `runtime`: what computes, such as `onnxruntime`. `endpoints`: not located. `sets`: the sets of `--backend` that it is in.
-    `twin_of`: the server that this is a further start of, for the gate; `baseline`: it is another checkout's. `variant_of`: the
+    `copy_of`: the server that this is a further start of, for the gate; `baseline`: it is another checkout's. `variant_of`: the
     backend that this is another setting of; `differs`: what differs, in words. Texts are empty where they do not apply.
     """
 
@@ -46,7 +46,7 @@ class Backend:
     endpoints: tuple[Endpoint, ...]
     role: Role = Role.SERVER
     sets: frozenset[str] = frozenset()
-    twin_of: str = ""
+    copy_of: str = ""
     baseline: bool = False
     variant_of: str = ""
     differs: str = ""

@@ -11,7 +11,7 @@ from bench.contract.cells import Cell
 from bench.contract.scenarios import ACCURACY, Scenario
 from bench.contract.system import Role
 from bench.experiments.experiment import Asked, Ended, Experiment
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.load.payload_sources import CyclingPayloads
 
 SCENARIOS: tuple[Scenario, ...] = (ACCURACY,)
@@ -38,11 +38,11 @@ class Accuracy(Experiment):
         """The test's name says the rest."""
         return cell.endpoint.id if cell.scenario == ACCURACY else cell.id
 
-    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+    def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """Each image once: the last request may be a short one."""
-        payload_set = maker.payload_set(cell, wrap=False)
+        payload_set = builder.payload_set(cell, wrap=False)
         return CellRun(
-            cell, payload_set, measure=maker.one_client(cell, partial(CyclingPayloads, payload_set.payloads)), rerun=rerun
+            cell, payload_set, measure=builder.one_client(cell, partial(CyclingPayloads, payload_set.payloads)), rerun=rerun
         )
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:

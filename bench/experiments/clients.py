@@ -9,7 +9,7 @@ from bench.analysis.cell_record import Outcome
 from bench.contract.cells import Cell
 from bench.contract.scenarios import Scenario
 from bench.experiments.experiment import Asked, Ended, UnderLoad, in_words
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.experiments.throughput import compared
 from bench.load.load_patterns import Clients
 from bench.load.scheduler import Settings
@@ -57,12 +57,15 @@ class Sweep(UnderLoad):
         """Less time for each."""
         return settings.with_times(CLIENTS_SHARE * settings.max_time_s, settings.slice_s)
 
-    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+    def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """All clients in one lane."""
         clients = cell.scenario.concurrency
-        pattern = Clients(maker.shared(cell).pool, clients)
+        pattern = Clients(builder.shared(cell).pool, clients)
         return CellRun(
-            cell, maker.payload_set(cell), measure=maker.under_load(cell, pattern, slices=_SLICES, clients=clients), rerun=rerun
+            cell,
+            builder.payload_set(cell),
+            measure=builder.under_load(cell, pattern, slices=_SLICES, clients=clients),
+            rerun=rerun,
         )
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:

@@ -12,7 +12,7 @@ from bench.analysis.cell_record import Outcome
 from bench.contract.cells import Cell
 from bench.contract.scenarios import Arrival, Offer, Scenario
 from bench.contract.system import Role
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.load.scheduler import Settings
 from bench.verification.payloads import PayloadFactory
 
@@ -108,7 +108,7 @@ class Experiment(ABC):
         return settings
 
     @abstractmethod
-    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+    def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """The lanes that measure a cell whose backend runs; `rerun` is the command that measures it again."""
 
     @abstractmethod

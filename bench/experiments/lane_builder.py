@@ -31,7 +31,7 @@ class Shared:
     peak: Peak
 
 
-class LaneMaker:
+class LaneBuilder:
     """Makes the lanes of one campaign; `audits`: lanes that look for caches belong to it."""
 
     def __init__(self, settings: Settings, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, *, audits: bool) -> None:

@@ -13,7 +13,7 @@ from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS, Arrival, Offer, Scenario
 from bench.contract.system import Role
 from bench.experiments.experiment import Asked, Ended, UnderLoad, in_words
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.load.scheduled_load import WINDOWS, OpenLoop
 from bench.load.scheduler import Settings
 from bench.statistics import min_samples
@@ -82,25 +82,25 @@ class OnSchedule(UnderLoad):
         """Windows are longer than slices."""
         return in_windows(settings)
 
-    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+    def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """As many requests as a 99th percentile needs; of null it is enough to see that the client keeps its schedule."""
         share = 1 / WINDOWS if cell.backend.role is Role.CEILING else 1.0
-        lane = maker.under_load(cell, offers_of(cell, maker), share=share, exchanges=min_samples(0.99))
-        return CellRun(cell, maker.payload_set(cell), measure=lane, rerun=rerun)
+        lane = builder.under_load(cell, offers_of(cell, builder), share=share, exchanges=min_samples(0.99))
+        return CellRun(cell, builder.payload_set(cell), measure=lane, rerun=rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
         """Each for itself: at a load of its own nobody is faster than another."""
         return on_schedule(runs, ended)
 
 
-def offers_of(cell: Cell, maker: LaneMaker) -> OpenLoop:
+def offers_of(cell: Cell, builder: LaneBuilder) -> OpenLoop:
     """The schedule of a cell, over its endpoint's connections."""
-    scenario, shared = cell.scenario, maker.shared(cell)
+    scenario, shared = cell.scenario, builder.shared(cell)
     return OpenLoop(
         shared.pool,
         shared.peak,
         scenario.arrival,
-        maker.random(cell),
+        builder.random(cell),
         scenario.load,
         scenario.rate_per_s,
         connections=scenario.concurrency,

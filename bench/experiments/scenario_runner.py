@@ -21,7 +21,7 @@ from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
 from bench.experiments.checkpoint import Cells, Checkpoints
 from bench.experiments.experiment import Ended, Experiment
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.experiments.resume import Resume
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
@@ -116,8 +116,8 @@ class Campaigns:
         present = [cell for cell in cells if cell.backend.name in self._fleet.running]
         experiment = experiment_of(scenario)
         settings = experiment.settings(self._plan.settings)
-        maker = LaneMaker(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
-        runs = [experiment.run_of(cell, maker, self._plan.again(cell)) for cell in present]
+        builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
+        runs = [experiment.run_of(cell, builder, self._plan.again(cell)) for cell in present]
         if not runs:
             return
         with pinned(self._plan.client_cpu, self._plan.client_priority):

@@ -10,7 +10,7 @@ from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS, Arrival, Scenario
 from bench.contract.system import Role
 from bench.experiments.experiment import Asked, Ended, UnderLoad, in_words
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.experiments.open_loop import in_windows, offers_of, on_schedule
 from bench.load.scheduled_load import SloSearch
 from bench.load.scheduler import Settings
@@ -54,10 +54,10 @@ class HighestRate(UnderLoad):
         """A slice is a probe."""
         return in_windows(settings)
 
-    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+    def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """It is done when the search is."""
-        pattern = SloSearch(offers_of(cell, maker), cell.scenario.slo_s or 0.0, Search())
-        return CellRun(cell, maker.payload_set(cell), measure=maker.under_load(cell, pattern), rerun=rerun)
+        pattern = SloSearch(offers_of(cell, builder), cell.scenario.slo_s or 0.0, Search())
+        return CellRun(cell, builder.payload_set(cell), measure=builder.under_load(cell, pattern), rerun=rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
         """The figures of the highest load that held."""

@@ -35,7 +35,7 @@ RESTLESS_SHARE = 0.9  # of the steady state's own blocks
 
 _POLL_S, _POLL_SHARE, _POLL_AT_MOST_S = 0.002, 0.01, 0.1
 _ALIVE_EVERY_S = 1.0
-_KNOCK_TIMEOUT_S, _HOLD_S = 1.0, 0.005
+_TCP_PROBE_TIMEOUT_S, _HOLD_S = 1.0, 0.005
 
 Blocks = Sequence[tuple[float, float]]
 """Of each block of exchanges in a row: when it began, and its latency; seconds."""
@@ -59,7 +59,7 @@ class Start:
             system = self._instance.launch()
             self.row = replace(self.row, launch_s=self._since())
             endpoint = next(iter(system.endpoints.values()))
-            self.row = replace(self.row, port_open_s=self._reached(system, partial(knock, endpoint)))
+            self.row = replace(self.row, port_open_s=self._reached(system, partial(tcp_probe, endpoint)))
             if self._instance.tells_ready:  # before that nobody would send it a request
                 self.row = replace(self.row, ready_s=self._reached(system, self._instance.check_ready))
             answered_s = self._reached(system, partial(self._probe.ask, system, endpoint))
@@ -154,13 +154,13 @@ def warm_at(blocks: Blocks) -> float | None:
     return None
 
 
-def knock(endpoint: Endpoint) -> float:
+def tcp_probe(endpoint: Endpoint) -> float:
     """When its port took a connection; raises ConnectionLost while it does not.
 
     A container engine's proxy takes any connection, and drops it while nobody listens behind: so it must last a moment.
     """
     try:
-        with socket.create_connection((str(endpoint.host), endpoint.port), _KNOCK_TIMEOUT_S) as connection:
+        with socket.create_connection((str(endpoint.host), endpoint.port), _TCP_PROBE_TIMEOUT_S) as connection:
             taken_s = perf_counter()
             connection.settimeout(_HOLD_S)
             try:

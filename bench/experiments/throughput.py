@@ -12,7 +12,7 @@ from bench.contract.cells import Cell
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Role
 from bench.experiments.experiment import Asked, Ended, Experiment, in_words
-from bench.experiments.lane_builder import LaneMaker
+from bench.experiments.lane_builder import LaneBuilder
 from bench.load.lane import Part
 from bench.load.payload_sources import CyclingPayloads, FreshPayloads
 
@@ -40,16 +40,16 @@ class Throughput(Experiment):
         """An exchange is a whole batch."""
         return f"{scenario.name}: seconds an exchange of {in_words(scenario)}"
 
-    def run_of(self, cell: Cell, maker: LaneMaker, rerun: str) -> CellRun:
+    def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """The cell's lane, and its audits."""
-        payload_set = maker.payload_set(cell)
-        measure = maker.one_client(cell, partial(CyclingPayloads, payload_set.payloads))
+        payload_set = builder.payload_set(cell)
+        measure = builder.one_client(cell, partial(CyclingPayloads, payload_set.payloads))
         # A twin too: what it is compared with has these connections as well, and some servers are slower with each one more.
-        if not maker.audits or cell.backend.role not in (Role.SERVER, Role.TWIN):
+        if not builder.audits or cell.backend.role not in (Role.SERVER, Role.TWIN):
             return CellRun(cell, payload_set, measure=measure, rerun=rerun)
-        audit = partial(maker.one_client, cell, share=AUDIT_SHARE, slices=AUDIT_SLICES)
+        audit = partial(builder.one_client, cell, share=AUDIT_SHARE, slices=AUDIT_SLICES)
         same = audit(partial(CyclingPayloads, payload_set.payloads[:1]), Part.SAME)
-        grow = maker.factory.fresh(payload_set.codec, cell.scenario.batch_size)
+        grow = builder.factory.fresh(payload_set.codec, cell.scenario.batch_size)
         fresh = audit(partial(FreshPayloads, grow), Part.FRESH)
         return CellRun(cell, payload_set, measure=measure, same=same, fresh=fresh, rerun=rerun)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
+from bench.contract.backend_facts import PAUSED_ABOVE, BackendFacts
 from bench.contract.errors import BackendFailed
 from bench.contract.system import Role, SystemUnderTest
 
@@ -127,7 +127,7 @@ class IdleWatch:
         fractions = idle_cpu_fractions(new)
         for name, system in new.items():
             self._fractions[name] = fraction = fractions.get(name)
-            if fraction is not None and fraction > BURNS_ABOVE:
+            if fraction is not None and fraction > PAUSED_ABOVE:
                 self._say(f"{name}: burns {fraction:.1%} of a core while idle, so it is paused outside its slices")
                 self._paused[name] = PausedServer(system, fraction)
                 self._paused[name].pause()
@@ -176,9 +176,9 @@ def idle_cpu_fractions(systems: Mapping[str, SystemUnderTest]) -> dict[str, floa
         time.sleep(_WINDOW_S)
         for name, (start, cpu_s) in before.items():
             looks[name].append((_cpu_s(readable[name]) - cpu_s) / (perf_counter() - start))
-        if all(min(fractions) <= BURNS_ABOVE for fractions in looks.values()):
+        if all(min(fractions) <= PAUSED_ABOVE for fractions in looks.values()):
             break
-    return {name: median(each) if min(each) > BURNS_ABOVE else min(each) for name, each in looks.items()}
+    return {name: median(each) if min(each) > PAUSED_ABOVE else min(each) for name, each in looks.items()}
 
 
 def _cpu_s(system: SystemUnderTest) -> float:

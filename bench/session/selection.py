@@ -89,7 +89,7 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
         for cell in cells_of(config, scenario):
             needed = cell.backend.role is Role.REFERENCE or (cell.endpoint.protocol, scenario) in wires
             if cell.backend.role is Role.TWIN:
-                needed = (cell.backend.twin_of, cell.endpoint.name, scenario) in gated
+                needed = (cell.backend.copy_of, cell.endpoint.name, scenario) in gated
             if cell.backend.role is not Role.SERVER and needed and cell.id not in known:
                 chosen.append(cell)
     return chosen

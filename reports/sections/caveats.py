@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
+from bench.contract.backend_facts import PAUSED_ABOVE, BackendFacts
 from reports.sections.section import TERMINAL, Items, Section, Text
 from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, listed, one_line
@@ -55,7 +55,7 @@ def _burned(facts: BackendFacts) -> str:
 
 
 def _ran_on(facts: BackendFacts) -> bool:
-    return facts.pause_failed is not None or (facts.paused_cpu_fraction or 0.0) > BURNS_ABOVE
+    return facts.pause_failed is not None or (facts.paused_cpu_fraction or 0.0) > PAUSED_ABOVE
 
 
 def _percent(share: float | None) -> str:

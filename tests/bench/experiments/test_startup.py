@@ -17,7 +17,7 @@ from bench.contract.system import Absence, Instance, SystemUnderTest
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint
 from bench.experiments import start_timing
-from bench.experiments.start_timing import knock, undisturbed_s, warm_at
+from bench.experiments.start_timing import tcp_probe, undisturbed_s, warm_at
 from bench.experiments.startup import StartPlan, StartUps, starts_of
 from bench.protocols.raw_float32 import CODEC
 from bench.verification.payloads import PayloadFactory
@@ -259,13 +259,13 @@ def test_a_connection_that_is_dropped_at_once_is_no_open_port() -> None:
         connection.recv(1)
 
     with serving(lambda connection: None) as endpoint, pytest.raises(ConnectionLost, match="dropped at once"):
-        knock(endpoint)
+        tcp_probe(endpoint)
     with serving(speaks_first) as endpoint:
-        knock(endpoint)
+        tcp_probe(endpoint)
     with serving(answering(ok)) as endpoint:
-        knock(endpoint)
+        tcp_probe(endpoint)
     with pytest.raises(ConnectionLost, match="refused"):
-        knock(Endpoint("a", "raw", "raw-float32", host="127.0.0.1", port=endpoint.port))
+        tcp_probe(Endpoint("a", "raw", "raw-float32", host="127.0.0.1", port=endpoint.port))
     assert threading.active_count() < 50, "no connection was left open"
 
 

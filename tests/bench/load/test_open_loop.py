@@ -75,13 +75,13 @@ def test_no_more_connections_than_allowed_are_opened(most: int) -> None:
         transports = [Counted(endpoint) for _ in range(64)]
         pool = ConnectionPool(transports)
         peak = Peak(pool, most)
-        drive = OpenLoop(
+        pattern = OpenLoop(
             pool, peak, Arrival.CONSTANT, np.random.default_rng(1), rate_per_s=400.0, connections=most, repeats_left=0
         )
         source = source_for(transports[0])
-        assert not [tried.error for tried in drive.warm_up(source, 10) if tried.error]
-        done = drive.run(source.requests(0), slice_s=0.3, typical_s=0.0, warm_up_request=False)
-        drive.close()
+        assert not [tried.error for tried in pattern.warm_up(source, 10) if tried.error]
+        done = pattern.run(source.requests(0), slice_s=0.3, typical_s=0.0, warm_up_request=False)
+        pattern.close()
     assert done.error is None
     assert [transport.opened > 0 for transport in transports] == [number < most for number in range(64)]
     assert peak.clients <= most

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.contract.backend_facts import BURNS_ABOVE, BackendFacts
+from bench.contract.backend_facts import PAUSED_ABOVE, BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed
 from bench.contract.records import Verdict
@@ -41,7 +41,7 @@ def two_servers(burns: float) -> Iterator[tuple[Campaigns, dict[str, Cell], Reco
 
     def asked(name: str, images: FloatArray) -> bytes:
         assert not systems[name].paused, "a paused server was asked"
-        others = [system for other, system in systems.items() if other != name and system.burns > BURNS_ABOVE]
+        others = [system for other, system in systems.items() if other != name and system.burns > PAUSED_ABOVE]
         others = [system for system in others if system.disobeys_from is None]
         # before its first pause come readiness and the look at its idling
         assert all(other.paused or not other.switches for other in others), "a paused server was awake in somebody else's slice"
@@ -86,7 +86,7 @@ def test_the_run_says_who_was_paused() -> None:
         campaigns.result(cells["a"])
     assert facts["a"].paused_while_idle
     assert facts["a"].idle_cpu_fraction == pytest.approx(0.2, rel=0.3)
-    assert facts["a"].paused_cpu_fraction == pytest.approx(0.0, abs=BURNS_ABOVE)
+    assert facts["a"].paused_cpu_fraction == pytest.approx(0.0, abs=PAUSED_ABOVE)
     assert facts["b"].paused_while_idle is False
     assert facts["b"].paused_cpu_fraction is None
     assert facts["reference"] == BackendFacts(), "an instrument in this process is no server"
@@ -219,7 +219,7 @@ def test_who_still_finishes_its_start_is_looked_at_again() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(idle_cpu, "time", SimpleNamespace(sleep=nap))
         seen = idle_cpu.idle_cpu_fractions({"a": system})
-    assert seen["a"] < BURNS_ABOVE
+    assert seen["a"] < PAUSED_ABOVE
 
 
 def test_each_server_is_looked_at_once() -> None:
