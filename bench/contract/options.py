@@ -53,13 +53,14 @@ class Declared:
         if self.is_borrowed:
             return
         group, key = parser.getgroup(GROUP, _TITLE), key_of(self.flag)
+        shown = self.help.replace("%", "%%")
         if self.is_switch:
-            help_text = f"{self.help} (ini: {key})"
+            help_text = f"{shown} (ini: {key})"
             group.addoption(self.flag, dest=_dest_of(self.flag), action="store_true", default=None, help=help_text)
             parser.addini(key, help=self.help, type="bool", default=False)
             return
         default = f"; default: {self.default.replace('%', '%%')}" if self.default is not None else ""
-        help_text = f"{self.help} (ini: {key}{default})"
+        help_text = f"{shown} (ini: {key}{default})"
         group.addoption(self.flag, dest=_dest_of(self.flag), metavar=self.metavar, default=None, help=help_text)
         parser.addini(key, help=self.help, default=self.default)
 
@@ -71,6 +72,14 @@ class Declared:
         if value is None:
             value = self._from_ini(config)
         return value or None
+
+    def value(self, config: pytest.Config) -> Any:
+        """What holds, parsed; raises BadInput, also where the parser itself says no more than that it is no such value."""
+        given = self.given(config)
+        try:
+            return self.parse(given, config)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{self.flag} {str(given)[:200]}: {error}") from error
 
     def argument(self, config: pytest.Config) -> str | None:
         """How it is given on a command line to hold as it does now; None where it need not be."""
@@ -182,7 +191,7 @@ class OptionGroup:
     @classmethod
     def parse(cls, config: pytest.Config) -> Self:
         """Check them all and keep the values for `of`; raises BadInput, which names the option and what is expected."""
-        values = {name: declared.parse(declared.given(config), config) for name, declared in cls.declared().items()}
+        values = {name: declared.value(config) for name, declared in cls.declared().items()}
         return cast(Self, config.stash.setdefault(_PARSED, {}).setdefault(cls, cls(**values)))
 
     @classmethod

@@ -77,7 +77,7 @@ class MeasuringOptions(OptionGroup):
     gate: float | None = option(
         threshold_of,
         metavar="PERCENT",
-        help="fail a cell that is surely slower than its --baseline by more than this: 5%%",
+        help="fail a cell that is surely slower than its --baseline by more than this: 5%",
         repeated=False,
     )
     clients: list[int] = option(
@@ -91,7 +91,7 @@ class MeasuringOptions(OptionGroup):
         loads_of,
         metavar="LIST",
         default=",".join(f"{100 * load:g}%" for load in LOADS),
-        help="what the open loop offers: parts of what a server carries, like 70%%, or requests a second, like 200/s",
+        help="what the open loop offers: parts of what a server carries, like 70%, or requests a second, like 200/s",
         repeated=False,
     )
     arrivals: tuple[Arrival, ...] = option(

@@ -23,7 +23,7 @@ from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
 from bench.contract.gate_rows import GateRow
-from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow
+from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow, Verdict
 from bench.contract.tensors import claimed_array
 from reports.store.earlier_versions import as_of_today
 
@@ -181,6 +181,7 @@ def _validator(part: str) -> Draft202012Validator:
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     schema = json.loads(_SCHEMA.read_text(encoding="utf-8"))
+    schema["$defs"]["cell"]["properties"]["verdict"]["enum"] = [str(verdict) for verdict in Verdict]  # declared there alone
     kind: type[Draft202012Validator] = extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
     return kind(schema if part == "run" else {**schema["$defs"][part], "$defs": schema["$defs"]})
 

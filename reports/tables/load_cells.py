@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contract.records import Record
-from bench.contract.scenarios import Arrival
+from bench.contract.scenarios import CONNECTIONS, Arrival
 from bench.contract.system import Role
 from reports.tables.names import endpoint_name
 
@@ -21,12 +21,14 @@ class Level:
     of_peak: bool
     value: float
     batch_size: int
+    connections: int
     scenario: str
 
     @property
     def title(self) -> str:
-        """`70 %` of the peak, or `200/s`."""
-        return f"{100 * self.value:g} %" if self.of_peak else f"{self.value:,g}/s" if self.value else self.scenario
+        """`70 %` of the peak, or `200/s`; with the connections where these are fewer than usual."""
+        offered = f"{100 * self.value:g} %" if self.of_peak else f"{self.value:,g}/s" if self.value else self.scenario
+        return offered if self.connections == CONNECTIONS else f"{offered}, {self.connections} connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,4 +152,4 @@ def tail(record: Record) -> tuple[str, float] | None:
 
 def _level(record: Record) -> Level:
     value = record.load if record.load is not None else record.rate_per_s
-    return Level(record.arrival, record.load is not None, value or 0.0, record.batch_size, record.scenario)
+    return Level(record.arrival, record.load is not None, value or 0.0, record.batch_size, record.concurrency, record.scenario)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import os
 import re
@@ -169,7 +170,9 @@ def test_a_package_index_that_hangs_ends_a_build(
     tmp_path: Path, cache: Path, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same where pip runs in `docker build`."""
-    gateway = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    addressing = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
+    # Some engines leave it out: it is the first address then.
+    gateway = addressing.get("Gateway") or str(next(ipaddress.ip_network(addressing["Subnet"]).hosts()))
     with socket.create_server((gateway, 0)) as silent, an_engine(make_settings(cache, print)) as engine:
         use_index(monkeypatch, f"http://{gateway}:{silent.getsockname()[1]}/simple", timeout_s=0.1)
         monkeypatch.setenv("PIP_TRUSTED_HOST", gateway)

@@ -11,7 +11,7 @@ from reports.sections.load.under_load import endpoints_under_load
 from reports.sections.section import TERMINAL, Section, Tabular
 from reports.store.store import StoredRun
 from reports.tables.columns import Column
-from reports.tables.load_cells import CellsUnderLoad, Loaded, concurrencies, equal_load, limits_of
+from reports.tables.load_cells import CellsUnderLoad, Loaded, concurrencies, equal_load, levels_of, limits_of
 from reports.tables.names import limit_title
 from reports.tables.numbers import number
 from reports.tables.table import Table
@@ -26,7 +26,7 @@ def section(stored: StoredRun) -> Section:
 def glance_table(endpoints: Sequence[Loaded]) -> Table:
     """A row an endpoint with the figures that matter: for the terminal."""
     figures: list[Figure] = []
-    clients, level = concurrencies(endpoints), equal_load(endpoints)
+    clients, level = concurrencies(endpoints), equal_load(endpoints) or next(iter(levels_of(endpoints)), None)
     for n in dict.fromkeys([*clients[:1], *clients[-1:]]):
         column, text = of_clients(n, lambda record: number(record.images_per_s), "Requests/s")
         figures.append((Column(column.key, f"{column.title} /s", column.hint), text))

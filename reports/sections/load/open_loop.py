@@ -22,7 +22,8 @@ TITLE = "Open loop"
 NOTE = (
     "Requests leave on a schedule, whether or not the earlier ones were answered, and latency counts from when each should "
     "have left. Each server is offered the same part of what it carries itself in a closed loop of several clients, so that a "
-    "fast and a slow one are equally busy. A curve ends at the highest percentile that its number of requests supports."
+    "fast and a slow one are equally busy, or a rate that is the same for all. A curve ends at the highest percentile that its "
+    "number of requests supports."
 )
 
 
