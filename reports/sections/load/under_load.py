@@ -19,8 +19,8 @@ from reports.tables.table import Table
 KINDS = (*clients.KINDS, *open_loop.KINDS, *limits.KINDS)
 INTRO = (
     "What happens when others ask too. A request is one image where nothing else is said. Rows and panels are grouped by "
-    "protocol; hollow points, dashed lines and marked figures are not VALID. Of a client that could not keep its schedule nothing is shown: it would "
-    "not be the server's."
+    "protocol; hollow points, dashed lines and marked figures are not VALID. Of a client that could not keep its schedule "
+    "nothing is shown: it would not be the server's."
 )
 
 
