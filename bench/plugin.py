@@ -17,7 +17,8 @@ from bench.contract.console import Console
 from bench.contract.errors import BadInput
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
 from bench.contract.options import free_options, value_of
-from bench.contract.records import StartRow, StudyRow
+from bench.contract.rows import StartRow, StudyRow
+from bench.contract.scenarios import Scenario
 from bench.contract.system import Backend, Dataset, Fleet, Model
 from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay, replayed_cells
 from bench.experiments.resume import Resume
@@ -87,6 +88,11 @@ def pytest_configure(config: pytest.Config) -> None:
         gate=options.gate,
         scenarios=scenarios_of_session(options),
     )
+
+
+def pytest_servebench_scenarios(config: pytest.Config) -> Sequence[Scenario]:
+    """Those of all experiments, whatever is selected of them later."""
+    return [scenario for of_one in config.stash[SESSION].scenarios.values() for scenario in of_one]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

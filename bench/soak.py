@@ -16,8 +16,9 @@ import pytest
 
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
-from bench.contract.records import Record, Samples, SoakRow
+from bench.contract.records import Record, Samples
 from bench.contract.resource_usage import ResourceUsage, own_resource_usage
+from bench.contract.rows import SoakRow, by_holder, readings
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments import experiments
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
@@ -25,8 +26,7 @@ from bench.machine.idle_cpu import IdleWatch
 from bench.session.options import MeasuringOptions
 from bench.session.selection import again, cells_of
 from bench.session.state import SESSION, Session, emit_beside, emit_record
-from bench.statistics.leak_check import LEAST_LAPS, growths
-from bench.statistics.soak_series import by_holder, series_of
+from bench.statistics.leak_check import ALLOWED, LEAST_LAPS, growths
 
 SUITE = "servebench"
 
@@ -130,11 +130,10 @@ class Soak:
         """What grew, and what was not measured or not right, in which lap."""
         found = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
         for holder, rows in by_holder(self.rows).items():
-            series = series_of(rows)
             found += [
                 f"{holder}: {growth.quantity} grew from {growth.early:,.0f} to {growth.late:,.0f} within "
                 f"{growth.span_s:,.0f} s; expected at most {growth.allowed:,.0f} more"
-                for growth in growths(series.at_s, series.values).values()
+                for growth in growths(*readings(rows, ALLOWED)).values()
                 if not growth.is_flat
             ]
         return found

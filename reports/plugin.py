@@ -153,6 +153,7 @@ def _render(store: RunStore, folder: Path) -> None:
 
 def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
     # They name the charts, and so import matplotlib: see _render.
+    from reports.renderers.files import HTML
     from reports.renderers.terminal import summary_lines
     from reports.sections.report import build_report
 
@@ -160,5 +161,6 @@ def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> No
         terminalreporter.write_line(line)
     if store.folder is not None:
         terminalreporter.write_line("")
-        terminalreporter.write_line(f"Report:  {store.folder / 'report.html'}")
+        if (store.folder / HTML).exists():
+            terminalreporter.write_line(f"Report:  {store.folder / HTML}")
         terminalreporter.write_line(f"Results: {store.folder / 'results.json'}")

@@ -9,8 +9,8 @@ from bench.analysis.cell_measurement import CellMeasurement, CellRun, FloatArray
 from bench.analysis.verdicts import Evidence, decide
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
-from bench.contract.gate_rows import GateRow
 from bench.contract.records import Record, Samples, Verdict
+from bench.contract.rows import GateRow
 from bench.statistics import Interval, latency_percentile, outliers
 from bench.statistics.histogram import encode_latencies
 from bench.verification.payloads import PayloadFactory

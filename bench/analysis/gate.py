@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from bench.analysis.cell_measurement import CellMeasurement
 from bench.analysis.lane_speeds import LaneSpeeds
 from bench.contract.errors import BadInput
-from bench.contract.gate_rows import GateOutcome, GateRow, change_text, gate_sentences
 from bench.contract.records import Record, Verdict
+from bench.contract.rows import GateOutcome, GateRow, change_text, gate_sentences
 from bench.contract.system import Role
 from bench.statistics import BETWEEN_STARTS, Interval
 

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 import pytest
 
 from bench.contract.records import EarlierRun, Record, Run, Samples
+from bench.contract.scenarios import Scenario
 from bench.contract.system import Backend
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_backends(config: pytest.Config) -> Sequence[Backend] | None:
     """The selected backends in the order of the report, instruments (null, reference) included; answered by fixtures."""
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_servebench_scenarios(config: pytest.Config) -> Sequence[Scenario] | None:
+    """All that the session may measure, known once its options are; answered by the measuring side."""
 
 
 @pytest.hookspec(firstresult=True)

@@ -1,5 +1,7 @@
 """What a run leaves behind: one Record a cell, one Run a session, as plain frozen data with a versioned schema.
 
+Longer than other modules: each field of a record is told of where it is declared, and nowhere else.
+
 Schema history
     1  2026-11-22  first version
     2  2026-11-24  run.study, run.confusion, run.disagreements, run.gate; a run of version 1 is read as one without
@@ -19,7 +21,7 @@ import numpy.typing as npt
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
-from bench.contract.gate_rows import GateRow
+from bench.contract.rows import GateRow, SoakRow, StartRow, StudyRow
 from bench.contract.scenarios import IMAGES_PER_S, Arrival
 
 SCHEMA_VERSION = 4
@@ -359,110 +361,6 @@ class Samples:
 
     duration_s: npt.NDArray[np.float64]
     round_index: npt.NDArray[np.int64]
-
-
-class StudyStep(StrEnum):
-    """How the replay of 2018 measures: as the study did, then with one more of its flaws removed at each step."""
-
-    AS_IN_2018 = "as-in-2018"
-    KEPT_CONNECTION = "kept-connection"
-    PREPARED = "prepared-payload"
-    WARMED_UP = "warm-up"
-    INTERLEAVED = "interleaved"
-
-
-@dataclass(frozen=True, slots=True)
-class StudyRow:
-    """One system of 2018 in one scenario at one step of the replay; `images_per_s` is None where `problem` says why.
-
-    `client` is what asked; the interval [images_per_s_low, images_per_s_high] knows nothing of the host's drift between one
-    system and the next, except at the last step. `agreement` is the part of the answers whose class is the reference's.
-    """
-
-    backend: str
-    endpoint: str
-    protocol: str
-    scenario: str
-    batch_size: int
-    engine: str
-    step: StudyStep
-    client: str
-    images_per_s: float | None
-    images_per_s_low: float | None
-    images_per_s_high: float | None
-    exchanges: int
-    agreement: float | None
-    problem: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-able values, keys in the schema's order."""
-        return {**asdict(self), "step": str(self.step)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StudyRow:
-        """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown step."""
-        return cls(**{**values, "step": StudyStep(values["step"])})
-
-
-@dataclass(frozen=True, slots=True)
-class StartRow:
-    """One start of one backend, prepared (image built, environment made) beforehand; None where it was not reached.
-
-    All but `stop_s` are seconds since the start was ordered: `launch_s` until the engine has started it, `port_open_s` until
-    its port takes a connection, `ready_s` until it says of itself that it is ready (None where it has no such word),
-    `first_answer_s` until a real prediction was answered rightly, `warm_s` until its latency stays within 10 % of its
-    steady state (None also where it did not settle while it was asked). `stop_s` is how long stopping it took. `problem`
-    says what went wrong, so that something is missing.
-    """
-
-    backend: str
-    engine: str
-    repeat: int
-    launch_s: float | None = None
-    port_open_s: float | None = None
-    ready_s: float | None = None
-    first_answer_s: float | None = None
-    warm_s: float | None = None
-    stop_s: float | None = None
-    problem: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-able values, keys in the schema's order."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StartRow:
-        """The inverse of `as_dict`; raises TypeError on unknown or missing keys."""
-        return cls(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class SoakRow:
-    """What one holder held after one lap of a soak, `at_s` seconds after its start; None where nobody tells.
-
-    The suite itself holds too: its row counts `belongings`, the containers or processes of the run, and all `exchanges` of
-    the lap; a backend's counts its own. `problem` is the first cell of the lap that was not measured, or not right.
-    """
-
-    lap: int
-    at_s: float
-    holder: str
-    memory_bytes: int | None
-    files: int | None
-    processes: int
-    threads: int
-    belongings: int | None
-    exchanges: int
-    problem: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-able values, keys in the schema's order."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SoakRow:
-        """The inverse of `as_dict`; raises TypeError on unknown or missing keys."""
-        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from bench.contract.gate_rows import GateOutcome, GateRow, change_text
 from bench.contract.records import Record, Samples
+from bench.contract.rows import GateOutcome, GateRow, change_text
 
 _EXTRA_INFO = (
     "verdict",

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.contract.cells import Cell
 from bench.contract.errors import BackendFailed, ExchangeError
-from bench.contract.records import StudyRow, StudyStep
+from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Fleet, SystemUnderTest
 from bench.contract.tensors import IntArray

@@ -16,7 +16,8 @@ from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
-from bench.contract.records import EarlierRun, Record, Run, Samples, StartRow, StudyRow
+from bench.contract.records import EarlierRun, Record, Run, Samples
+from bench.contract.rows import StartRow, StudyRow
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Role
 from bench.experiments import experiment_of

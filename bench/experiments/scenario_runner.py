@@ -12,9 +12,9 @@ from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
-from bench.contract.gate_rows import GateOutcome, GateRow
 from bench.contract.interrupts import held_back
 from bench.contract.records import Record, Samples, Verdict
+from bench.contract.rows import GateOutcome, GateRow
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Dataset, Fleet, Model, Role
 from bench.experiments import experiment_of

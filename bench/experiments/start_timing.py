@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter, sleep
 
 from bench.contract.errors import BackendFailed, ConnectionLost, ExchangeError, MalformedAnswer
-from bench.contract.records import StartRow
+from bench.contract.rows import StartRow
 from bench.contract.system import Instance, SystemUnderTest, log_end
 from bench.contract.wire import Answer, Endpoint
 from bench.load.closed_loop import run_slice

@@ -15,7 +15,7 @@ import pytest
 
 from bench.contract.errors import BackendFailed, BadInput
 from bench.contract.options import whole_number
-from bench.contract.records import StartRow
+from bench.contract.rows import StartRow
 from bench.contract.system import Absence, Backend, Fleet
 from bench.experiments.start_timing import Start
 from bench.machine.host import pinned

@@ -9,8 +9,8 @@ import pytest
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
-from bench.contract.gate_rows import GateRow
 from bench.contract.records import Record, Samples
+from bench.contract.rows import GateRow
 from bench.contract.system import Dataset, Fleet, Model
 from bench.experiments.checkpoint import Cells
 from bench.experiments.scenario_runner import Listener

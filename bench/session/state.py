@@ -12,9 +12,9 @@ import pytest
 from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
-from bench.contract.gate_rows import GateRow
 from bench.contract.options import value_of, written_options
-from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, StudyRow
+from bench.contract.records import Record, Run, Samples
+from bench.contract.rows import GateRow, SoakRow, StartRow, StudyRow
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Backend, Dataset, Fleet, Model
 from bench.experiments.resume import Resume

@@ -141,6 +141,9 @@ class Verifier:
             scores = self._codec.decode(answer.body)
         except MalformedAnswer as error:
             return _Judged(0, float("inf"), str(error), None)
+        except Exception as error:  # a codec's own fault: this cell's, and no other's
+            complaint = f"the codec {self._codec.name} failed on it: {type(error).__name__}: {error}"
+            return _Judged(0, float("inf"), complaint, None)
         if scores.shape != expected.shape:
             complaint = f"scores of shape {scores.shape} for payload {answer.payload_index}, expected {expected.shape}"
             return _Judged(0, float("inf"), complaint, None)

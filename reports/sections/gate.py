@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.contract.gate_rows import GateOutcome, GateRow, change_text, gate_sentences
+from bench.contract.rows import GateOutcome, GateRow, change_text, gate_sentences
 from reports.sections.section import Section, Tabular, Text
 from reports.store.store import StoredRun
 from reports.tables.clean_text import one_line

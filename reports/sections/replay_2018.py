@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import exp, log
 from statistics import fmean
 
-from bench.contract.records import StudyRow, StudyStep
+from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import BATCH_128, SINGLE
 from reports.sections.published_2018 import PUBLISHED
 from reports.sections.section import Heading, Items, Lean, Section, Tabular, Text

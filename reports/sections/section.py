@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, IntEnum, auto
+from functools import partial
 
 from bench.contract.records import Verdict
 from reports.charts.canvas import Chart
@@ -166,18 +167,26 @@ class Report:
     sections: tuple[Section, ...]
 
     def pictures(self) -> Iterator[Picture]:
-        """Each chart that a section names, once."""
-        names = set()
-        for section in self.sections:
-            for block in walk(section.blocks):
-                if isinstance(block, Picture) and block.name not in names:
-                    names.add(block.name)
-                    yield block
+        """Each chart that a section names, once; raises ValueError where two have one name.
+
+        The same one may stand on the page and elsewhere in Markdown.
+        """
+        named: dict[str, Picture] = {}
+        for block in (block for section in self.sections for block in walk(section.blocks) if isinstance(block, Picture)):
+            first = named.setdefault(block.name, block)
+            if first is block:
+                yield block
+            elif first.on & block.on or _function(first) is not _function(block):
+                raise ValueError(f"two pictures are named {block.name!r}, so that one would hide the other; name one otherwise")
 
     def tables(self) -> Iterator[Table]:
         """All tables, in order."""
         for section in self.sections:
             yield from (block.table for block in walk(section.blocks) if isinstance(block, Tabular))
+
+
+def _function(picture: Picture) -> object:
+    return picture.draw.func if isinstance(picture.draw, partial) else picture.draw
 
 
 def walk(blocks: Sequence[Block]) -> Iterator[Block]:

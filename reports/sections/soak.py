@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from bench.contract.records import SoakRow
+from bench.contract.rows import SoakRow, by_holder, readings
 from bench.statistics.leak_check import ALLOWED, ALLOWED_FRACTION, LEAST_LAPS, Growth, growths
-from bench.statistics.soak_series import by_holder, series_of
 from reports.charts.soak import Course, files_chart, memory_chart
 from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
 from reports.store.store import StoredRun
@@ -71,8 +70,7 @@ def soak_table(rows: Sequence[SoakRow]) -> Table:
 
 
 def _growth(rows: Sequence[SoakRow]) -> dict[str, Growth]:
-    series = series_of(rows)
-    return growths(series.at_s, series.values)
+    return growths(*readings(rows, ALLOWED))
 
 
 def _length(rows: Sequence[SoakRow], laps: int, suite: Sequence[SoakRow]) -> str:

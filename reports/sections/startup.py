@@ -7,7 +7,7 @@ from functools import partial
 from statistics import median
 
 from bench.contract.backend_facts import BackendFacts
-from bench.contract.records import StartRow
+from bench.contract.rows import StartRow
 from reports.charts.startup import ANSWER, LAUNCH, PORT, READY, WARM, Timeline, timeline_chart
 from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
 from reports.store.store import StoredRun

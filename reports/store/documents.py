@@ -22,8 +22,8 @@ import numpy.typing as npt
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
-from bench.contract.gate_rows import GateRow
-from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, SoakRow, StartRow, StudyRow, Verdict
+from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, Verdict
+from bench.contract.rows import GateRow, SoakRow, StartRow, StudyRow
 from bench.contract.tensors import claimed_array
 from reports.store.earlier_versions import as_of_today
 

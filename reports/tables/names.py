@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from bench.contract.records import Record
 from reports.tables.clean_text import one_line
@@ -33,27 +33,9 @@ def limit_title(slo_s: float) -> str:
     return f"{1e3 * slo_s:g} ms"
 
 
-def _scheduled_title(record: Record) -> str:
-    if record.load is None and record.rate_per_s is None:
-        return one_line(record.scenario)
-    offered = f"{100 * record.load:g} % of its peak" if record.load is not None else f"{record.rate_per_s:g}/s"
-    return f"{record.arrival.capitalize()} arrivals, {offered}"
-
-
-_MADE_TITLES: Mapping[str, Callable[[Record], str]] = {
-    "throughput": lambda record: batch_title(record.batch_size),
-    "accuracy": lambda _: "Accuracy",
-    "clients": lambda record: clients_title(record.concurrency),
-    "open-loop": _scheduled_title,
-    "slo": lambda record: f"Highest rate with p99 under {limit_title(record.slo_s or 0.0)}",
-}
-"""The title of a scenario by its kind, for records of a time when they had none."""
-
-
 def title_of(record: Record) -> str:
     """The scenario in words."""
-    made = _MADE_TITLES.get(record.kind)
-    return one_line(record.title or (made(record) if made else record.scenario))
+    return one_line(record.title or record.scenario)
 
 
 def of_kinds(records: Sequence[Record], kinds: Collection[str]) -> list[Record]:

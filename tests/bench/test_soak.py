@@ -9,7 +9,7 @@ import pytest
 
 from bench.contract.cells import Cell
 from bench.contract.errors import BadInput
-from bench.contract.records import SoakRow
+from bench.contract.rows import SoakRow
 from bench.contract.scenarios import SINGLE
 from bench.contract.system import Model, SystemUnderTest
 from bench.load.scheduler import Settings

@@ -14,6 +14,7 @@ from bench.contract.scenarios import Arrival
 from bench.statistics import latency_percentile
 from bench.statistics.bootstrap import Floats
 from bench.statistics.histogram import encode_latencies
+from reports.store.earlier_versions import title_of
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 LOADS = (0.3, 0.5, 0.7, 0.8, 0.9)
@@ -78,7 +79,8 @@ def many_under_load(n: int) -> tuple[Record, ...]:
 def a_load_record(kind: str, made: Made = MADE[3], **changes: Any) -> Record:
     """One cell: 8 clients, or Poisson arrivals at 70 % of the peak, or 15 ms."""
     pick = {"clients": "c08", "open-loop": "poisson70", "slo": "slo15ms"}[kind]
-    return replace(next(record for record in _cells(made) if record.scenario == pick), **changes)
+    record = next(record for record in _cells(made) if record.scenario == pick)
+    return replace(record, **{"title": title_of(changes.get("scenario", pick)), **changes})
 
 
 def _cells(made: Made) -> Iterator[Record]:
@@ -101,6 +103,7 @@ def _base(made: Made, scenario: str, kind: str, **values: Any) -> Record:
         "engine": "process",
         "verdict": Verdict.VALID,
         "kind": kind,
+        "title": title_of(scenario),
         "measured_s": _MEASURED_S,
         "accuracy": 0.843 if made.role == "server" else None,
         "agreement": 1.0 if made.role == "server" else None,

@@ -10,9 +10,10 @@ import numpy as np
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
-from bench.contract.gate_rows import GateOutcome, GateRow
-from bench.contract.records import Record, Run, Samples, SoakRow, StartRow, Verdict
+from bench.contract.records import Record, Run, Samples, Verdict
+from bench.contract.rows import GateOutcome, GateRow, SoakRow, StartRow
 from bench.contract.scenarios import ACCURACY
+from reports.store.earlier_versions import title_of
 from reports.store.store import StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
@@ -66,12 +67,12 @@ def a_record(**changes: Any) -> Record:
         runnable_threads=1.02,
         again="pytest --benchmark-only --backend flask -k 'flask-rest-single'",
     )
-    return replace(record, **_kind_of(changes), **changes)
+    return replace(record, **{**_of_scenario(changes.get("scenario", "single")), **changes})
 
 
-def _kind_of(values: dict[str, Any]) -> dict[str, Any]:
-    """The kind of the accuracy pass, unless another one is asked for."""
-    return {"kind": "accuracy"} if values.get("scenario") == ACCURACY.name and "kind" not in values else {}
+def _of_scenario(name: str) -> dict[str, Any]:
+    """What follows from a scenario's name, unless otherwise is asked for."""
+    return {"kind": "accuracy" if name == ACCURACY.name else "throughput", "title": title_of(name)}
 
 
 def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASURED, **changes: Any) -> Record:
@@ -90,7 +91,7 @@ def unmeasured(backend: str, scenario: str, verdict: Verdict = Verdict.NOT_MEASU
         "reason": "image tensorflow/serving:2.19.1 cannot be pulled: no registry answers (tried for 30 s). Pull it, or log in.",
     }
     values |= changes
-    return Record(**values, **_kind_of(values))
+    return Record(**{**_of_scenario(scenario), **values})
 
 
 def a_run(**changes: Any) -> Run:

@@ -123,6 +123,7 @@ def test_mistake_in_rendering_loses_no_result(session: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [f"WARNING: The report could not be rendered*python -m reports {folder}*ZeroDivisionError: chart*"]
     )
+    result.stdout.no_fnmatch_line("Report: *")
 
 
 def test_interrupted_session_keeps_what_was_measured(session: pytest.Pytester) -> None:

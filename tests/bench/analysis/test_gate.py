@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.gate import Believed, gate_lines, gate_row, noise_floor, threshold_of
 from bench.contract.errors import BadInput
-from bench.contract.gate_rows import GateOutcome, GateRow, change_text
+from bench.contract.rows import GateOutcome, GateRow, change_text
 from bench.statistics import Interval
 
 QUIET = Interval(1.001, 0.99, 1.012)

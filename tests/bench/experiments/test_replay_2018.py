@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.contract.cells import Cell
-from bench.contract.records import StudyRow, StudyStep
+from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Absence, Backend, SystemUnderTest
 from bench.contract.tensors import FloatArray

@@ -15,7 +15,8 @@ from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.errors import BadInput
-from bench.contract.records import EarlierRun, Record, Run, Samples, StudyRow, StudyStep, Verdict
+from bench.contract.records import EarlierRun, Record, Run, Samples, Verdict
+from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import ACCURACY, Scenario
 from bench.contract.system import Absence
 from bench.experiments.resume import Resume, differences

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.contract.errors import BackendFailed, BadInput, ConnectionLost
-from bench.contract.records import StartRow
+from bench.contract.rows import StartRow
 from bench.contract.system import Absence, Instance, SystemUnderTest
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint

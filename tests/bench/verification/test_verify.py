@@ -83,6 +83,12 @@ def test_check_raises_for_one_answer() -> None:
         verifier.check(Answer(0, CODEC.encode_answer(np.ascontiguousarray(EXPECTED[:, ::-1]))))
 
 
+def test_a_codec_that_fails_costs_its_own_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It should raise MalformedAnswer; whatever else it raises makes that answer wrong, and ends no campaign."""
+    monkeypatch.setattr(type(CODEC), "decode", lambda codec, body: [][0])
+    assert verify(EXPECTED).first_wrong == "answer 1: the codec raw-float32 failed on it: IndexError: list index out of range"
+
+
 def test_probabilities_are_measured_in_one() -> None:
     """Two or more scores of 0 to 1 that sum to 1; anything else has a size of its own."""
     assert Magnitude.of(EXPECTED) == PROBABILITIES

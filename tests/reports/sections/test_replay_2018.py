@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from bench.contract.errors import BadInput
-from bench.contract.records import StudyRow, StudyStep
+from bench.contract.rows import StudyRow, StudyStep
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections import replay_2018

@@ -109,8 +109,11 @@ def test_the_terminal_shows_what_of_a_section_is_for_it(report: Report) -> None:
 
 
 def test_charts_are_those_that_the_sections_name(report: Report) -> None:
-    """One that has nothing to draw is left out."""
+    """One that has nothing to draw is left out, and a name that another one has is refused: one would hide the other."""
     assert {"throughput-single", "latency-single", "a-chart"} <= set(draw_charts(replace(report, sections=report.sections[:5])))
+
+    with pytest.raises(ValueError, match="two pictures are named 'a-chart'"):
+        draw_charts(replace(report, sections=(a_section(), a_section())))
 
 
 def test_every_section_of_the_folder_is_in_the_report() -> None:

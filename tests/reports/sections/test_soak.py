@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from bench.contract.errors import BadInput
-from bench.contract.records import SoakRow
+from bench.contract.rows import SoakRow
 from reports.charts.canvas import Chart
 from reports.renderers.files import draw_charts
 from reports.renderers.html import render_html

@@ -10,7 +10,8 @@ import pytest
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.errors import BadInput
-from bench.contract.records import Record, StartRow, Verdict
+from bench.contract.records import Record, Verdict
+from bench.contract.rows import StartRow
 from reports.charts.startup import ANSWER, PORT, READY, WARM, timeline_chart
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown

@@ -20,7 +20,6 @@ from reports.sections.load.figures import figure
 from reports.sections.problems import problems_of
 from reports.sections.report import build_report
 from reports.tables.load_cells import CellsUnderLoad, concurrencies, endpoints_of, equal_load, has_latency, levels_of, limits_of
-from reports.tables.names import title_of
 from reports.tables.numbers import MISSING, number
 from reports.tables.table import Table
 from tests.reports.blocks import section_of, tables_of, texts_of
@@ -319,30 +318,6 @@ def test_sixty_cells_of_one_reason_are_one_short_problem() -> None:
     missing = [unmeasured("tfs", "single"), *(record for record in under_load() if record.verdict == Verdict.NOT_MEASURED)]
     (problem,) = problems_of(missing)
     assert problem.cells == ("tfs-rest (Single images)", "tensorflow-serving-rest (13 cells under load)")
-
-
-def test_titles_of_scenarios_under_load() -> None:
-    """Their own, else made from what was sent and how; what is not known is not invented."""
-    asked = (
-        a_load_record("clients", concurrency=1),
-        a_load_record("clients", concurrency=16),
-        a_load_record("open-loop"),
-        a_load_record("open-loop", arrival=Arrival.CONSTANT, load=0.125),
-        a_load_record("open-loop", load=None, rate_per_s=200.0),
-        a_load_record("slo", slo_s=0.0025),
-        a_load_record("open-loop", load=None, scenario="p"),
-        a_load_record("clients", title="Batches of 32 over 8 connections"),
-    )
-    assert [title_of(record) for record in asked] == [
-        "1 client",
-        "16 clients",
-        "Poisson arrivals, 70 % of its peak",
-        "Constant arrivals, 12.5 % of its peak",
-        "Poisson arrivals, 200/s",
-        "Highest rate with p99 under 2.5 ms",
-        "p",
-        "Batches of 32 over 8 connections",
-    ]
 
 
 def test_sweeps_of_two_sizes_of_request_have_tables_of_their_own() -> None:

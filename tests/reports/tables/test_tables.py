@@ -127,13 +127,11 @@ def test_errors_have_a_column_where_there_are_any() -> None:
 
 
 def test_scenarios_stand_by_the_size_of_their_requests() -> None:
-    """As `--batch-sizes` names them, by size and not by name; what has no title of its own is named after what it sends."""
+    """As `--batch-sizes` names them, by size and not by name."""
     sizes = {"batch128": 128, "batch8": 8, "single": 1, "batch32": 32}
     records = {name: a_record(scenario=name, batch_size=size) for name, size in sizes.items()}
     found = scenarios_of(list(records.values()))
     assert found == ["single", "batch8", "batch32", "batch128"]
-    assert [title_of(records[name]) for name in found] == ["Single images", "Batches of 8", "Batches of 32", "Batches of 128"]
-    assert title_of(a_record(scenario="accuracy")) == "Accuracy"
     assert title_of(a_record(scenario="later", title="What a later\nversion measures")) == "What a later version measures"
 
 
