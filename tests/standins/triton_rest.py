@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from http.server import ThreadingHTTPServer
-from typing import Any
 
 import grpc
 import numpy as np
 
 from bench.contract.tensors import FloatArray
 from tests.standins.serving import KeptConnection
-from tests.standins.triton_model import DATATYPES, INPUT, OUTPUT, ServedModel, Tensor, TritonError, invalid
+from tests.standins.triton_model import INPUT, OUTPUT, ServedModel, TritonError, invalid
 
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<rest>/infer|/ready)?")
 _HTTP_STATUS = {
@@ -23,10 +21,6 @@ _HTTP_STATUS = {
     grpc.StatusCode.INTERNAL: 500,
 }
 _HEADER = "Inference-Header-Content-Length"
-_NO_DATA = (
-    "Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters', 'shared_memory_region' in "
-    "'parameters'. But no field is set"
-)
 
 
 class RestServer(ThreadingHTTPServer):
@@ -91,16 +85,16 @@ def _metadata(model: ServedModel) -> bytes:
 
 def _infer(model: ServedModel, body: bytes, header: str | None) -> tuple[bytes, bytes]:
     head_bytes = len(body) if header is None else int(header)
-    if not 0 < head_bytes <= len(body):
-        raise invalid(f"inference header size should be in range (0, {len(body)}), got: {head_bytes}")
-    document = _parsed(body[:head_bytes])
+    try:
+        document = json.loads(body[:head_bytes])
+    except ValueError as error:
+        raise TritonError(grpc.StatusCode.INTERNAL, f"failed to parse the request JSON buffer: {error}") from error
+    (tensor,) = document["inputs"]
+    binary = "binary_data_size" in tensor.get("parameters", {})
+    values = np.frombuffer(body[head_bytes:], dtype="<f4") if binary else np.array(tensor["data"], dtype=np.float32)
     request_id = document.get("id", "")
-    if not isinstance(request_id, str):
-        raise _unparsable("id", "attempt to access JSON non-string as string")
-    inputs = _inputs(model, _member(document, "inputs"), body[head_bytes:])
-    wanted = document.get("outputs", [])
-    scores = model.run(request_id, inputs, [output["name"] for output in wanted])
-    asked = any(output.get("parameters", {}).get("binary_data") for output in wanted)
+    scores = model.run(request_id, values.reshape(tensor["shape"]))
+    asked = any(output.get("parameters", {}).get("binary_data") for output in document.get("outputs", []))
     in_binary = model.binary_outputs and (asked or document.get("parameters", {}).get("binary_data_output", False))
     return _written(model, request_id, scores, in_binary)
 
@@ -111,57 +105,3 @@ def _written(model: ServedModel, request_id: str, scores: FloatArray, in_binary:
     output = {"name": OUTPUT, "datatype": "FP32", "shape": list(scores.shape), **values}
     named = {"id": request_id} if request_id else {}
     return _dump({**named, "model_name": model.name, "model_version": model.version, "outputs": [output]}), data
-
-
-def _parsed(text: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise TritonError(grpc.StatusCode.INTERNAL, f"failed to parse the request JSON buffer: {error}") from error
-    if not isinstance(document, dict):
-        raise _unparsable("inputs", "attempt to access non-existing object member 'inputs'")
-    return document
-
-
-def _member(of: Mapping[str, Any], name: str) -> Any:
-    if name not in of:
-        raise _unparsable(name, f"attempt to access non-existing object member '{name}'")
-    return of[name]
-
-
-def _unparsable(name: str, why: str) -> TritonError:
-    return TritonError(grpc.StatusCode.INTERNAL, f"Unable to parse '{name}': {why}")
-
-
-def _inputs(model: ServedModel, sent: list[dict[str, Any]], binary: bytes) -> list[Tensor]:
-    found = []
-    for item in sent:
-        name, datatype = str(_member(item, "name")), str(_member(item, "datatype"))
-        if datatype not in DATATYPES:
-            raise invalid(f"invalid datatype for input {name}")
-        shape = tuple(_member(item, "shape"))
-        size = item.get("parameters", {}).get("binary_data_size")
-        if size is None:
-            data = _listed(item, shape)
-        elif size > len(binary):
-            lacking = size - len(binary)
-            raise invalid(f"unexpected size for input '{name}', expecting {lacking} additional bytes for model '{model.name}'")
-        else:
-            data, binary = binary[:size], binary[size:]
-        found.append(Tensor(name, datatype, shape, data))
-    if binary:
-        raise invalid(f"unexpected additional input data for model '{model.name}'")
-    return found
-
-
-def _listed(item: Mapping[str, Any], shape: tuple[int, ...]) -> bytes:
-    """Values in JSON, flat or in rows."""
-    if "data" not in item:
-        raise invalid(_NO_DATA)
-    rows = item["data"]
-    flat = [value for row in rows for value in row] if rows and isinstance(rows[0], list) else rows
-    if len(flat) != int(np.prod(shape)):
-        raise _unparsable("data", "Shape does not match true shape of 'data' field")
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in flat):
-        raise _unparsable("data", "attempt to access JSON non-number as double")
-    return np.array(flat, dtype="<f4").tobytes()
