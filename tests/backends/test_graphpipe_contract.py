@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,25 +12,17 @@ import pytest
 import requests
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, MalformedAnswer
-from bench.contract.records import Verdict
-from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Payload
-from bench.load.scheduler import Settings
 from bench.protocols import codec
 from bench.transports.connect import open_transport
 from bench.transports.http import HttpTransport
-from bench.verification.payloads import PayloadFactory
-from bench.verification.probe import Probe
-from fixtures.specs.manifest import load_spec
-from tests.bench.scripted import CLASSES, IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, measuring
+from tests.backends.contract import endpoints_of, exchange, started
+from tests.bench.scripted import CLASSES, PREDICT, WIDTH, little_dataset
 from tests.standins.graphpipe import GraphPipeServer, graphpipe
 
 CODEC = codec("graphpipe")
-(ENDPOINT,) = load_spec(Path(__file__).parents[2] / "fixtures" / "backends" / "graphpipe" / "backend.toml").backend.endpoints
-BATCH = Scenario("batch8", batch_size=8)
-SETTINGS = Settings(max_time_s=0.3)
+(ENDPOINT,) = endpoints_of("graphpipe")
 
 # The stock package was written for flatbuffers 1.9.
 stock = pytest.mark.filterwarnings("ignore:numElems is deprecated:DeprecationWarning")
@@ -61,85 +52,13 @@ def _stock(name: str) -> ModuleType:
     return module
 
 
-def system(server: GraphPipeServer) -> ScriptedSystem:
-    """The stand-in as a started backend."""
-    located = ENDPOINT.located("127.0.0.1", server.server_port)
-    return ScriptedSystem(Backend("graphpipe", "stand-in", "script", (ENDPOINT,)), located)
-
-
 def connected(server: GraphPipeServer) -> HttpTransport:
     """The transport that a campaign uses, connected."""
-    started = system(server)
-    transport = open_transport(started, started.endpoints["graphpipe"])
+    system = started(ENDPOINT, server.server_port)
+    transport = open_transport(system, system.endpoints["graphpipe"])
     assert isinstance(transport, HttpTransport)
     transport.connect()
     return transport
-
-
-def exchange(server: GraphPipeServer, body: bytes) -> bytes:
-    """One exchange on its own connection."""
-    transport = connected(server)
-    try:
-        return transport.exchange(transport.prepare(Payload(body, "application/octet-stream", (0,))))
-    finally:
-        transport.close()
-
-
-def probe() -> Probe:
-    """Asks for the little dataset's first image."""
-    return Probe(PayloadFactory(little_dataset(), PREDICT), [1])
-
-
-def test_it_is_ready_when_it_answers_rightly(server: GraphPipeServer) -> None:
-    """A right answer is readiness; another model's answer is not."""
-    probe()(system(server))
-    server.predict = lambda images: PREDICT(images)[:, ::-1]
-    with pytest.raises(MalformedAnswer, match="the reference says"):
-        probe()(system(server))
-
-
-def test_a_campaign_ends_valid_with_all_answers_verified(server: GraphPipeServer) -> None:
-    """In batches over a kept connection: every answer right, the model's own accuracy."""
-    campaigns, cells, records = measuring({"graphpipe": system(server)}, BATCH, SETTINGS)
-    campaigns.result(cells["graphpipe"])
-    record, _ = records["graphpipe"]
-    assert record.verdict in (Verdict.VALID, Verdict.UNSTABLE), record.reason
-    assert record.accuracy == pytest.approx((IMAGES - 1) / IMAGES)
-    assert record.agreement == 1.0
-    assert record.answers_verified >= record.exchanges > 0
-
-
-def test_wrong_scores_are_wrong_answers(server: GraphPipeServer) -> None:
-    """A server that is wrong in one of its answers loses its cell, and is told which image."""
-    answered = iter(range(1 << 30))
-
-    def predict(images: FloatArray) -> FloatArray:
-        scores = PREDICT(images)
-        return np.roll(scores, 1, axis=1) if next(answered) == 20 else scores
-
-    server.predict = predict
-    campaigns, cells, records = measuring({"graphpipe": system(server)}, BATCH, SETTINGS)
-    campaigns.result(cells["graphpipe"])
-    record, _ = records["graphpipe"]
-    assert record.verdict is Verdict.WRONG_ANSWERS, record.reason
-    assert "the reference says" in record.reason
-
-
-def test_errors_fail_the_cell_in_the_servers_words(server: GraphPipeServer) -> None:
-    """A server that begins to refuse in the middle of a campaign: errors are counted and told, no answer is invented."""
-    answered = iter(range(1 << 30))
-
-    def predict(images: FloatArray) -> FloatArray:
-        server.width = WIDTH if next(answered) < 20 else 1
-        return PREDICT(images)
-
-    server.predict = predict
-    campaigns, cells, records = measuring({"graphpipe": system(server)}, BATCH, SETTINGS)
-    campaigns.result(cells["graphpipe"])
-    record, _ = records["graphpipe"]
-    assert record.verdict is Verdict.FAILED
-    assert "HTTP status 400" in record.reason
-    assert "Matrix size-incompatible" in record.reason
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 200])
@@ -179,8 +98,9 @@ def test_bad_input_reaches_us_as_the_server_words_it(server: GraphPipeServer, co
 def test_garbage_closes_the_connection(server: GraphPipeServer, body: bytes) -> None:
     """The Go server panics on what is no flatbuffer and hangs up: a lost connection for us, and the server lives on."""
     with pytest.raises(ConnectionLost, match="closed before an answer"):
-        exchange(server, body)
-    probe()(system(server))
+        exchange(started(ENDPOINT, server.server_port), body)
+    answer = exchange(started(ENDPOINT, server.server_port), CODEC.encode(little_dataset().images[:1])[0])
+    assert CODEC.decode(answer).shape == (1, CLASSES)
 
 
 def test_a_cut_off_request_gives_no_wrong_scores(server: GraphPipeServer, images: FloatArray) -> None:
@@ -188,7 +108,7 @@ def test_a_cut_off_request_gives_no_wrong_scores(server: GraphPipeServer, images
     whole = CODEC.encode(images)[0]
     for length in range(0, len(whole), 7):
         try:
-            answer = exchange(server, whole[:length])
+            answer = exchange(started(ENDPOINT, server.server_port), whole[:length])
         except (ConnectionLost, ErrorStatus):
             continue
         # All of the tensor was there: only what nobody reads was cut off.
@@ -197,7 +117,7 @@ def test_a_cut_off_request_gives_no_wrong_scores(server: GraphPipeServer, images
 
 def test_what_is_no_inference_is_answered_with_metadata(server: GraphPipeServer) -> None:
     """Any other kind of request gets a MetadataResponse, which our codec does not take for scores."""
-    answer = exchange(server, bytes(64))
+    answer = exchange(started(ENDPOINT, server.server_port), bytes(64))
     assert b"graphpipe-tf" in answer
     with pytest.raises(MalformedAnswer):
         CODEC.decode(answer)
@@ -253,7 +173,7 @@ def test_refusals_of_the_reference_server(server: GraphPipeServer, images: Float
         (request(), "You must feed a value for placeholder tensor 'images'"),
     ):
         with pytest.raises(ErrorStatus, match="HTTP status 400") as refused:
-            exchange(server, body)
+            exchange(started(ENDPOINT, server.server_port), body)
         assert words in str(refused.value)
     with pytest.raises(ConnectionLost):
-        exchange(server, request(images, images))
+        exchange(started(ENDPOINT, server.server_port), request(images, images))

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.contract.errors import ErrorStatus, MalformedAnswer
-from bench.contract.records import Verdict
 from bench.contract.wire import Endpoint
 from bench.protocols import codec
+from bench.verification.payloads import PayloadFactory
+from bench.verification.probe import Probe
 from fixtures.fleet.readiness import check_status
 from fixtures.specs.manifest import load_spec
-from tests.backends.contract import exchange, measured, probe, started, unloading, wrong_once
-from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset
+from tests.backends.contract import BACKENDS, exchange, started
+from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset
 from tests.standins.tfserving import tfserving
 from tests.standins.tfserving_model import ServedModel as TensorFlowModel
 from tests.standins.triton import Triton, triton
 from tests.standins.triton_model import ServedModel
 
-BACKENDS = Path(__file__).parents[2] / "fixtures" / "backends"
 SPEC = load_spec(BACKENDS / "triton-image" / "backend.toml")
 OPENVINO = load_spec(BACKENDS / "openvino-model-server" / "backend.toml")
 REST, BINARY, GRPC = ENDPOINTS = SPEC.backend.endpoints
-MAX_TIME_S = 0.1
-
-each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+READY = Probe(PayloadFactory(little_dataset(), PREDICT), [1])
 
 
 @pytest.fixture
@@ -45,9 +40,9 @@ def shared() -> Iterator[Triton]:
         yield running
 
 
-def system(server: Triton, *endpoints: Endpoint, name: str = "triton-image") -> ScriptedSystem:
-    """The stand-in as a started backend with these endpoints."""
-    return started(name, {REST.port: server.rest_port, GRPC.port: server.grpc_port}, *endpoints)
+def system(server: Triton, endpoint: Endpoint) -> ScriptedSystem:
+    """The stand-in as a started backend with this endpoint."""
+    return started(endpoint, server.grpc_port if "grpc" in endpoint.protocol else server.rest_port)
 
 
 def test_the_two_tritons_are_asked_alike() -> None:
@@ -56,16 +51,6 @@ def test_the_two_tritons_are_asked_alike() -> None:
     assert [(each.name, each.protocol, each.path) for each in wheel.backend.endpoints] == [
         (each.name, each.protocol, each.path) for each in ENDPOINTS
     ]
-
-
-@each_endpoint
-def test_it_is_ready_when_it_answers_rightly(server: Triton, endpoint: Endpoint) -> None:
-    """While the model loads the endpoint is not ready, in the server's words; then the probe returns."""
-    server.model.available = False
-    with pytest.raises(ErrorStatus, match=r"(404|NOT_FOUND).*Request for unknown model: 'emnist' has no available versions"):
-        probe()(system(server, endpoint))
-    server.model.available = True
-    probe()(system(server, endpoint))
 
 
 def test_its_status_is_read_as_the_manifest_says(server: Triton) -> None:
@@ -78,53 +63,17 @@ def test_its_status_is_read_as_the_manifest_says(server: Triton) -> None:
     check_status(system(server, REST), SPEC.status)
 
 
-@each_endpoint
-def test_a_wrong_model_is_never_ready(server: Triton, endpoint: Endpoint) -> None:
-    """A server that answers, but not what the reference says, does not get through."""
-    server.model.predict = lambda images: PREDICT(images)[:, ::-1]
-    with pytest.raises(MalformedAnswer, match="the reference says"):
-        probe()(system(server, endpoint))
-
-
 def test_json_instead_of_binary_is_never_ready(server: Triton) -> None:
     """A server without the extension that answers JSON all the same would be measured as what it is not."""
     server.model.binary_outputs = False
     with pytest.raises(MalformedAnswer, match="values in JSON"):
-        probe()(system(server, BINARY))
+        READY(system(server, BINARY))
 
 
 def test_values_that_are_listed_over_grpc_are_read(server: Triton) -> None:
     """Raw or in the output's contents: both are the protocol's."""
     server.model.raw_outputs = False
-    probe()(system(server, GRPC))
-
-
-def test_a_campaign_ends_with_all_answers_verified(server: Triton) -> None:
-    """All forms, in batches, over kept connections: every answer right, the model's own accuracy."""
-    for record in measured({each.name: system(server, each, name=each.name) for each in ENDPOINTS}, MAX_TIME_S).values():
-        assert record.verdict not in (Verdict.WRONG_ANSWERS, Verdict.FAILED, Verdict.NOT_MEASURED), record.reason
-        assert record.accuracy == pytest.approx((IMAGES - 1) / IMAGES)
-        assert record.agreement == 1.0
-        assert record.exchanges > 0
-        assert record.answers_verified >= record.exchanges
-
-
-@each_endpoint
-def test_wrong_scores_are_wrong_answers(server: Triton, endpoint: Endpoint) -> None:
-    """A server that is wrong in one of its answers loses its cell, and is told which image."""
-    server.model.predict = wrong_once()
-    record = measured({endpoint.name: system(server, endpoint, name=endpoint.name)}, MAX_TIME_S)[endpoint.name]
-    assert record.verdict is Verdict.WRONG_ANSWERS, record.reason
-    assert "the reference says" in record.reason
-
-
-@each_endpoint
-def test_an_unloaded_model_fails_its_cell_in_the_servers_words(server: Triton, endpoint: Endpoint) -> None:
-    """A model that is unloaded in the middle of a campaign: errors are counted and told, no answer is invented."""
-    server.model.predict = unloading(partial(setattr, server.model, "available"))
-    record = measured({endpoint.name: system(server, endpoint, name=endpoint.name)}, MAX_TIME_S)[endpoint.name]
-    assert record.verdict is Verdict.FAILED
-    assert "Request for unknown model: 'emnist' has no available versions" in record.reason
+    READY(system(server, GRPC))
 
 
 @pytest.mark.parametrize(
@@ -159,14 +108,6 @@ def test_an_unknown_method_is_told(shared: Triton) -> None:
         exchange(system(shared, wrong), codec("v2-grpc").encode(little_dataset().images[:1])[0])
 
 
-@each_endpoint
-def test_a_wrong_width_is_told_by_all(shared: Triton, endpoint: Endpoint) -> None:
-    """What our own codecs send of images that are too narrow comes back as the server's own complaint."""
-    body, _, headers = codec(endpoint.protocol).encode(np.ascontiguousarray(little_dataset().images[:3, 1:]))
-    with pytest.raises(ErrorStatus, match=rf"Expected \[-1,{WIDTH}\], got \[3,{WIDTH - 1}\]"):
-        exchange(system(shared, endpoint), body, headers)
-
-
 def test_openvino_model_server_is_ready_when_both_families_answer_rightly() -> None:
     """TensorFlow Serving's and KServe's protocols, REST and gRPC, as its manifest has them."""
     served = TensorFlowModel(PREDICT, WIDTH, tensor_content=True)
@@ -174,7 +115,7 @@ def test_openvino_model_server_is_ready_when_both_families_answer_rightly() -> N
         ports = {"v1": old.rest_port, "v1-grpc": old.grpc_port, "v2": new.rest_port, "v2-grpc": new.grpc_port}
         openvino = ScriptedSystem(OPENVINO.backend, None)
         openvino.endpoints = {each.name: each.located("127.0.0.1", ports[each.name]) for each in OPENVINO.backend.endpoints}
-        probe()(openvino)
+        READY(openvino)
         assert OPENVINO.status is not None
         check_status(openvino, OPENVINO.status)
         served.available = False
