@@ -52,13 +52,29 @@ VALUES: dict[str, dict[str, str]] = {
 }
 """By option, what it must refuse by name. Each of them is tried as an ini key, too."""
 
+REMEDIES = {
+    "--client-cpu": "usable",
+    "--server-cpus": "this process may use",
+    "--engine": "auto, docker, process",
+    "--backend": "backends: ",
+    "--ratio-to": "flask-rest",
+    "--batch-sizes": "like 1,128",
+    "--clients": "like 1,2,4,8",
+    "--loads": "like 30%,70%,200/s",
+    "--arrivals": "poisson, constant, both",
+    "--slo": "like 15ms",
+    "--starts": "from 0",
+    "--gate": "5%",
+}
+"""By option, what each refusal says of what it takes."""
+
 
 def cases() -> Iterator[Case]:
     """All of them."""
     for flag, values in VALUES.items():
         extra = {"--gate": ("--baseline=HEAD",), "--ratio-to": ("--backend=flask",)}.get(flag, ())
         for name, value in values.items():
-            words = (f"{flag} {value.strip()}"[:60].rstrip(),)
+            words = (f"{flag} {value.strip()}"[:60].rstrip(), REMEDIES.get(flag, "expected"))
             yield Case(f"{flag}: {name}", "pytest", (f"{flag}={value}", *extra), words)
             if value.strip() and "\0" not in value and len(value) < 3000:
                 ini = file("pytest.ini", f"[pytest]\n{flag.lstrip('-').replace('-', '_')} = {value}\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,34 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bad_input.case import USAGE
-from tests.bad_input.jobs import Job, Outcomes, assert_refused, outcomes_of
+from bench.session.options import MeasuringOptions
+from fixtures.options import PreparingOptions
+from reports.plugin import ReportOptions
 from tests.fixtures.models import convolutional
 
 ROOT = Path(__file__).parents[2]
-
-BAD_OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("--backend", "flusk"), ("flusk", "flask", "fastapi", "default")),
-    (("--engine", "docker"), ("docker", "--engine process")),
-    (("--emnist", "no/such.zip"), ("no/such.zip",)),
-    (("--model", "README.md"), ("README.md", "ONNX")),
-    (("--inputs", "no/such.npz"), ("--inputs no/such.npz", "expected a file")),
-    (("--inputs", "README.md"), ("README.md", ".npz", "numpy.savez")),
-    (("--inputs", "README.md", "--emnist=README.md"), ("--inputs README.md", "--emnist", "leave one")),
-    (("--batch-sizes", "1,0"), ("--batch-sizes 1,0", "from 1 to 4096", "'0'", "like 1,128")),
-    (("--batch-sizes", "8,8"), ("'8' twice",)),
-    (("--batch-sizes", "1,x"), ("'x'",)),
-    (("--server-cpus", "9999"), ("9999",)),
-    (("--client-cpu", "9999"), ("--client-cpu 9999", "usable")),
-    (("--ratio-to", "flusk", "--engine=process"), ("--ratio-to flusk", "flask-rest")),
-    (("--starts=often",), ("--starts often", "from 0")),
-    (("--gate", "5", "--baseline=HEAD"), ("--gate 5", "per cent", "5%")),
-    (("--gate=5%",), ("--baseline REV_OR_DIR",)),
-    (("--baseline=HEAD",), ("--gate 5%",)),
-    (("--baseline=no-such-thing", "--gate=5%"), ("--baseline no-such-thing", "folder", "revision")),
-    (("--baseline=docs", "--gate=5%"), ("--baseline docs", "checkout")),
-)
-"""Options, and what must be said of them."""
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -97,59 +74,10 @@ def test_help_shows_every_option_in_one_group() -> None:
     """Options and ini keys of all three plugins stand in `pytest --help`."""
     text = run("--help").stdout
     group = text[text.index("servebench: benchmark of model serving") :]
-    for option in (
-        "--backend",
-        "--engine",
-        "--emnist",
-        "--model",
-        "--inputs",
-        "--batch-sizes",
-        "--server-cpus",
-        "--client-cpu",
-        "--ratio-to",
-        "--seed",
-        "--gate",
-        "--starts",
-    ):
-        assert option in group
-    assert "--strict-backends" in group
-    assert "--report-dir" in group
-    assert "--baseline" in group
+    for declared in (MeasuringOptions, PreparingOptions, ReportOptions):
+        for each in declared.declared().values():
+            assert each.is_borrowed or f"  {each.flag}" in group
     assert "ratio_to" in group
-
-
-@pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """What each of `BAD_OPTIONS` gets without an engine, each in a process, forked from one that imported already."""
-    nobody = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
-    start = ("-c", str(ROOT / "tox.ini"), "--benchmark-only")
-    jobs = [Job(shlex.join(options), "pytest", str(ROOT), (*start, *options), nobody) for options, _ in BAD_OPTIONS]
-    return outcomes_of(jobs, tmp_path_factory.mktemp("refusals"))
-
-
-@pytest.mark.parametrize(("options", "words"), BAD_OPTIONS, ids=[shlex.join(options) for options, _ in BAD_OPTIONS])
-def test_bad_input_is_one_clear_message(refusals: Outcomes, options: tuple[str, ...], words: tuple[str, ...]) -> None:
-    """Exit code 4, the thing and the way out named, no traceback."""
-    assert_refused(refusals, shlex.join(options), USAGE, words)
-
-
-def test_a_foreign_archive_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    """A zip that is no EMNIST, and a file that is no zip, given by option or by environment."""
-    import zipfile
-
-    foreign = tmp_path / "foreign.zip"
-    with zipfile.ZipFile(foreign, "w") as archive:
-        archive.writestr("hello.txt", "no images here")
-    broken = tmp_path / "broken.zip"
-    broken.write_bytes(foreign.read_bytes()[:40])
-    for done in (
-        run("--benchmark-only", "--engine", "process", "--emnist", str(foreign)),
-        run("--benchmark-only", "--engine", "process", EMNIST_ARCHIVE=str(broken)),
-    ):
-        said = done.stdout + done.stderr
-        assert done.returncode == 4, said
-        assert ".zip" in said
-        assert "Traceback" not in said
 
 
 @pytest.mark.integration
