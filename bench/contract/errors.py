@@ -6,8 +6,10 @@ ServebenchError
 ├── BackendFailed          a backend was had, but did not start, become ready or stay alive: its cells are FAILED
 └── ExchangeError          one exchange went wrong; counted, never invented
     ├── ConnectionLost     the connection could not be opened, or ended before the answer did
+    │   └── UntrustedCertificate   over TLS: nobody who is trusted vouches for the server
     ├── ExchangeTimeout    no complete answer within the deadline
     ├── ErrorStatus        an answer that says that it is an error
+    │   └── TurnedAway     it asks to come back later, and is not asked again
     └── MalformedAnswer    bytes that are not the protocol's
 """
 
@@ -38,12 +40,20 @@ class ConnectionLost(ExchangeError):
     """The connection could not be opened, or ended before the answer was complete."""
 
 
+class UntrustedCertificate(ConnectionLost):
+    """The certificate that the server showed is not trusted: an unknown authority, expired, of another host."""
+
+
 class ExchangeTimeout(ExchangeError):
     """No complete answer within the deadline."""
 
 
 class ErrorStatus(ExchangeError):
     """The answer says that it is an error (HTTP status, gRPC code)."""
+
+
+class TurnedAway(ErrorStatus):
+    """The server wants fewer requests (429, or 503 with Retry-After): asking on would be bad manners."""
 
 
 class MalformedAnswer(ExchangeError):

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from bench.contract.tensors import FloatArray
 
 Request = TypeVar("Request")
 """What a transport sends: a bytes object, an array; only the transport itself looks into it."""
+
+
+HIDDEN = "[hidden]"
+"""Stands where a secret stood."""
+
+_LEAST_SECRET = 4  # characters; less hides nothing, and would tear other words apart
+_LEAST_PIECE = 8  # of a secret that was cut off
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What it takes to reach an endpoint beside its address; that of a server started here is `Access()`.
+
+    `ca`: a file of certificates that are trusted beside the system's. `headers` go with every request; their values are
+    secret, and shown in no repr.
+    """
+
+    tls: bool = False
+    ca: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def redacted(self, text: str) -> str:
+        """Foreign words without the secrets, should a server send them back: a value or a word of it, cut off or not."""
+        secrets = {part for _, value in self.headers for part in (value, *value.split()) if len(part) >= _LEAST_SECRET}
+        pieces = {secret[:size] for secret in secrets for size in range(min(len(secret), _LEAST_PIECE), len(secret) + 1)}
+        for piece in sorted(pieces, key=len, reverse=True):
+            text = text.replace(piece, HIDDEN)
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +49,13 @@ class Endpoint:
     path: str = "/"
     port: int = 0
     host: str | None = None
+    access: Access = field(default_factory=Access)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a request names them: an IPv6 address in brackets, no port where it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
+        return f"{host}" if self.port == (443 if self.access.tls else 80) else f"{host}:{self.port}"
 
     @property
     def id(self) -> str:

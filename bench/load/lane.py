@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
-from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout
+from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout, TurnedAway
 from bench.contract.system import SystemUnderTest, Usage, log_end
 from bench.load.closed_loop import Requests, Slice
 from bench.load.lane_results import LaneResults
@@ -152,6 +152,10 @@ class Lane:
         """Retire because the endpoint answers nothing any more: one request for all of its lanes got no answer either."""
         what = "gave up: its server had stopped answering, and one more look at this endpoint got no answer"
         self._retire(f"{what}; the last: {error}")
+
+    def retire_turned_away(self, error: TurnedAway) -> None:
+        """Retire because the server wants fewer requests than this campaign has for it."""
+        self._retire(f"stopped asking, as the server wishes: {error}")
 
     def retire_slow(self, limit_s: float) -> None:
         """Retire because the warm-up took longer than its limit."""

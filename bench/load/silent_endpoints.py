@@ -1,4 +1,4 @@
-"""Gives up the lanes of an endpoint that answers nothing any more, before each of them has found out for itself.
+"""Gives up the lanes of an endpoint that answers nothing any more, or wants fewer requests, before each finds out for itself.
 
 Every time-out costs all other lanes its deadline, so the lanes of one endpoint share what is known of it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout
+from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout, TurnedAway
 from bench.load.closed_loop import Slice
 from bench.load.lane import Lane
 from bench.machine.idle_cpu import awake
@@ -31,6 +31,10 @@ class SilentEndpoints:
         if done.error is not None:
             lane.record_error(done.error, lane.system.is_alive())
             self._timeouts[key] += isinstance(done.error, ExchangeTimeout)
+        if isinstance(done.error, TurnedAway):
+            for each in self._lanes:
+                if _key(each) == key and not each.over:
+                    each.retire_turned_away(done.error)
 
     def retire_lanes(self, silent: Lane) -> None:
         """If this lane's endpoint fell silent, send one request to each endpoint of its server, its own first.

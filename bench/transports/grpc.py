@@ -16,11 +16,14 @@ from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
 from bench.transports.grpc_conversation import PREFIX, CallFailed, Conversation, GrpcRequest
 from bench.transports.http2 import header_block
-from bench.transports.kept_socket import KeptSocket
+from bench.transports.kept_socket import Connection, KeptSocket
 
 
 class GrpcTransport(KeptSocket):
     """One connection to one endpoint whose `path` is the method, e.g. `/package.Service/Method`; a `MultiplexedTransport`."""
+
+    SCHEMES = ("grpc", "grpcs")
+    ALPN = "h2"
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         super().__init__(endpoint, deadline_s=deadline_s)
@@ -31,13 +34,16 @@ class GrpcTransport(KeptSocket):
         path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
         fields = [
             (b":method", b"POST"),
-            (b":scheme", b"http"),
+            (b":scheme", b"https" if self._endpoint.access.tls else b"http"),
             (b":path", path.encode("ascii")),
-            (b":authority", f"{self._endpoint.host}:{self._endpoint.port}".encode("ascii")),
+            (b":authority", self._endpoint.authority.encode("ascii")),
             (b"te", b"trailers"),
             (b"content-type", b"application/grpc"),
             (b"user-agent", b"servebench"),
-            *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in payload.headers),
+            *(
+                (name.lower().encode("ascii"), value.encode("ascii"))
+                for name, value in (*payload.headers, *self._endpoint.access.headers)
+            ),
         ]
         return GrpcRequest(header_block(fields), PREFIX.pack(0, len(payload.body)) + payload.body)
 
@@ -90,7 +96,7 @@ class GrpcTransport(KeptSocket):
             self._peer.open(request)
             self._send_now(sock)
         except (ExchangeError, OSError) as error:
-            raise self._spent_by(error) from error
+            raise self._spent_by(error) from error.__cause__
 
     def advance(self) -> bytes | None:
         """Go on without waiting; the answer's message once it is whole, else None. Raises as `exchange` does."""
@@ -112,7 +118,7 @@ class GrpcTransport(KeptSocket):
         """What went wrong, in our words; but for a status of gRPC's the connection carries no further call."""
         if isinstance(error, CallFailed):
             self.spent = self._peer.over or bool(self._peer.rest)  # it answered before it had read the whole message
-            return ErrorStatus(str(error))
+            return ErrorStatus(self._endpoint.access.redacted(str(error)))
         return super()._spent_by(error)
 
     def _taken(self) -> bytes:
@@ -120,7 +126,7 @@ class GrpcTransport(KeptSocket):
         self.spent = self._peer.over or bool(self._peer.rest)
         return self._peer.taken()
 
-    def _send(self, sock: socket.socket) -> None:
+    def _send(self, sock: Connection) -> None:
         """Send all that the peer's windows take."""
         peer = self._peer
         while peer.out:
@@ -131,7 +137,7 @@ class GrpcTransport(KeptSocket):
             if peer.rest and peer.answer is None:
                 peer.frame_more()
 
-    def _send_now(self, sock: socket.socket) -> None:
+    def _send_now(self, sock: Connection) -> None:
         """Hand the kernel as much as it takes at once."""
         peer = self._peer
         while peer.out or (peer.rest and peer.frame_more()):
@@ -143,12 +149,12 @@ class GrpcTransport(KeptSocket):
                 sent = len(peer.out)  # its answer says why
             peer.out = peer.out[sent:]
 
-    def _wait(self, sock: socket.socket, give_up_at: float) -> None:
+    def _wait(self, sock: Connection, give_up_at: float) -> None:
         if time.perf_counter() > give_up_at:
             raise ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
         self._peer.read(sock.recv_into(self._peer.room()))
 
-    def _quiet(self, sock: socket.socket) -> bool:
+    def _quiet(self, sock: Connection) -> bool:
         """Read what an idle connection has to say; False where it has ended."""
         peer = self._peer
         try:

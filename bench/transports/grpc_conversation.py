@@ -6,11 +6,11 @@ Whoever drives it sends what is in `out`, receives into `room()` and tells `read
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import unquote
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout, MalformedAnswer
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout, MalformedAnswer, TurnedAway
 from bench.transports import http2
 from bench.transports.http2 import (
     ACK,
@@ -25,6 +25,7 @@ from bench.transports.http2 import (
     frame,
     frame_head,
 )
+from bench.transports.refusals import credentials_wanted, turned_away
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _BUFFER_BYTES = 256 * 1024
@@ -55,8 +56,8 @@ _STATUS = (  # by code
 class GrpcRequest:
     """One call, prepared: its header block, and the message behind its prefix of five bytes."""
 
-    block: bytes
-    message: bytes
+    block: bytes = field(repr=False)  # it may have secrets in it
+    message: bytes = field(repr=False)
 
 
 class CallFailed(ErrorStatus):
@@ -190,7 +191,10 @@ class Conversation:
             self._status = status
             encoding = fields.get("grpc-encoding", "identity")
             if status != "200":
-                raise ErrorStatus(f"{self._who}: HTTP status {status or 'missing'}, expected 200")
+                words = f"HTTP status {status or 'missing'}, expected 200"
+                if away := turned_away(status, fields.get("retry-after", "")):
+                    raise TurnedAway(f"{self._who}: {away}; {words}")
+                raise ErrorStatus(f"{self._who}: {words}{credentials_wanted(status)}")
             if encoding != "identity":
                 raise MalformedAnswer(f"{self._who}: a compressed answer ({encoding[:40]}), expected it as it is")
         if ends:
@@ -200,7 +204,7 @@ class Conversation:
         """The call's end: its message, or what its status says."""
         code = trailers.get("grpc-status", "")
         if code != "0":
-            self._fail(code, unquote(trailers.get("grpc-message", ""), errors="replace"))
+            self._fail(code, unquote(trailers.get("grpc-message", ""), errors="replace"), trailers)
         message = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         if len(message) < PREFIX.size:
             raise MalformedAnswer(f"{self._who}: {len(message)} bytes, expected a message with its prefix of {PREFIX.size}")
@@ -211,10 +215,12 @@ class Conversation:
             raise MalformedAnswer(f"{self._who}: a message of {size} bytes in {len(message) - PREFIX.size}")
         self.answer = message[PREFIX.size :]
 
-    def _fail(self, code: str, words: str) -> NoReturn:
+    def _fail(self, code: str, words: str, trailers: dict[str, str]) -> NoReturn:
         known = code.isdigit() and len(code) < 3 and int(code) < len(_STATUS)
         name = _STATUS[int(code)] if known else f"{code[:20] or 'missing'}"
-        text = f"{self._who}: gRPC status {name}: {words[:1000]}"
+        text = f"{self._who}: gRPC status {name}: {words[:1000]}{credentials_wanted(name)}"
+        if away := turned_away(name, trailers.get("retry-after", "")):
+            raise TurnedAway(f"{self._who}: {away}; gRPC status {name}: {words[:1000]}")
         if name == "DEADLINE_EXCEEDED":
             raise ExchangeTimeout(text)
         if name == "UNAVAILABLE":

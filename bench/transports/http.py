@@ -14,16 +14,18 @@ import socket
 import time
 from collections.abc import Generator
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout, MalformedAnswer
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout, MalformedAnswer, TurnedAway
 from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
-from bench.transports.kept_socket import KeptSocket
+from bench.transports.kept_socket import Connection, KeptSocket, Unprinted
+from bench.transports.refusals import credentials_wanted, turned_away
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
 _FIRST_BUFFER_BYTES = 256 * 1024
 _EXCERPT_BYTES = 300
 _LENGTH = b"\r\ncontent-length:"
+_RETRY_AFTER = b"\r\nretry-after:"
 _LENGTH_DIGITS = 18  # of more, int() makes a ValueError some day, and no answer is so long
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 
@@ -39,6 +41,9 @@ MoreBytes = Generator[Want, int, int]
 
 class HttpTransport(KeptSocket):
     """One keep-alive connection to one endpoint; a `MultiplexedTransport[bytes]`."""
+
+    SCHEMES = ("http", "https")
+    ALPN = "http/1.1"
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         super().__init__(endpoint, deadline_s=deadline_s)
@@ -59,12 +64,13 @@ class HttpTransport(KeptSocket):
         path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
         lines = [
             f"POST {path} HTTP/1.1",
-            f"Host: {self._endpoint.host}:{self._endpoint.port}",
+            f"Host: {self._endpoint.authority}",
             f"Content-Type: {payload.content_type}",
             f"Content-Length: {len(payload.body)}",
-            *(f"{name}: {value}" for name, value in payload.headers),
+            *(f"{name}: {value}" for name, value in (*payload.headers, *self._endpoint.access.headers)),
         ]
-        return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + payload.body
+        request = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + payload.body
+        return Unprinted(request) if self._endpoint.access.headers else request
 
     def connect(self) -> None:
         """Open a new connection, closing the old one; raises ConnectionLost."""
@@ -102,7 +108,7 @@ class HttpTransport(KeptSocket):
         try:
             self._unsent = self._send(sock, memoryview(request))
         except OSError as error:
-            raise self._spent_by(error) from error
+            raise self._spent_by(error) from error.__cause__
 
     def advance(self) -> bytes | None:
         """Go on without waiting; the answer's body once it is whole, else None. Raises ExchangeError, then it is spent."""
@@ -130,11 +136,8 @@ class HttpTransport(KeptSocket):
         except (ExchangeError, OSError) as error:
             raise self._spent_by(error) from error.__cause__
 
-    def _who(self) -> str:
-        return f"{self._endpoint.id} at http://{self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"
-
     @staticmethod
-    def _send(sock: socket.socket, unsent: memoryview) -> memoryview | None:
+    def _send(sock: Connection, unsent: memoryview) -> memoryview | None:
         """Hand the kernel as much as it takes at once; the rest, or None. What the server refuses to read counts as sent."""
         try:
             while unsent:
@@ -145,7 +148,7 @@ class HttpTransport(KeptSocket):
             pass  # see `exchange`
         return None
 
-    def _wait_for(self, sock: socket.socket, steps: Steps) -> bytes:
+    def _wait_for(self, sock: Connection, steps: Steps) -> bytes:
         give_up_at = time.perf_counter() + self._deadline_s
         try:
             received, wanted, flags = next(steps)
@@ -201,7 +204,11 @@ class HttpTransport(KeptSocket):
         body = yield from self._read_body(head, head_end + 4, received)
         if status != 200:
             text = body[:_EXCERPT_BYTES].decode("utf-8", "replace").strip()
-            raise ErrorStatus(f"{self._who()}: HTTP status {status}, expected 200; the answer says: {text or '(nothing)'}")
+            words = f"HTTP status {status}, expected 200; the answer says: {text or '(nothing)'}"
+            found = head.partition(_RETRY_AFTER)[2].partition(b"\r\n")[0].decode("ascii", "replace").strip()
+            if away := turned_away(str(status), found):
+                raise TurnedAway(f"{self._who()}: {away}; {words}")
+            raise ErrorStatus(f"{self._who()}: {words}{credentials_wanted(str(status))}")
         return body
 
     def _status(self, head: bytearray) -> int:
@@ -316,7 +323,7 @@ class HttpTransport(KeptSocket):
         return line_end, received
 
 
-def _ended_by_peer(sock: socket.socket) -> bool:
+def _ended_by_peer(sock: Connection) -> bool:
     try:
         sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:

@@ -1,4 +1,6 @@
-"""One kept TCP connection to an endpoint: opened, closed, and what goes wrong with it in our words; knows no protocol.
+"""One kept connection to an endpoint, with or without TLS: opened, closed, and what goes wrong with it in our words.
+
+It knows no protocol.
 
 The socket stays blocking and the kernel holds the deadline (SO_RCVTIMEO): a Python-level timeout would add a `poll` before each
 call, about a tenth of a fast exchange.
@@ -8,20 +10,40 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
+from typing import ClassVar
 
-from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout
+from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout, UntrustedCertificate
 from bench.contract.wire import Endpoint
 from bench.transports import DEADLINE_S
+from bench.transports.tls import TlsSocket, client_context, distrust
+
+Connection = socket.socket | TlsSocket
+
+
+class Unprinted(bytes):
+    """A request with secrets in it: sent as it is, and never shown, should a traceback want to."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<a request of {len(self)} bytes>"
 
 
 class KeptSocket:
-    """The part of a `MultiplexedTransport` that is the same for every protocol on a socket."""
+    """The part of a `MultiplexedTransport` that is the same for every protocol on a socket.
+
+    `SCHEMES`: how a URL begins without and with TLS. `ALPN`: what TLS agrees to speak.
+    """
+
+    SCHEMES: ClassVar[tuple[str, str]]
+    ALPN: ClassVar[str]
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
         self._endpoint = endpoint
         self._deadline_s = deadline_s
-        self._sock: socket.socket | None = None
+        self._sock: Connection | None = None
         self.spent = True
 
     def fileno(self) -> int:
@@ -36,7 +58,7 @@ class KeptSocket:
         self._sock = None
         self.spent = True
 
-    def _open_socket(self) -> socket.socket:
+    def _open_socket(self) -> Connection:
         """A new connection in place of the old one; raises ConnectionLost."""
         self.close()
         try:
@@ -48,14 +70,32 @@ class KeptSocket:
         timeval = struct.pack("ll", int(self._deadline_s), int(self._deadline_s % 1 * 1e6))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        self._sock = sock
+        opened = self._sock = self._secured(sock) if self._endpoint.access.tls else sock
         self.spent = False
-        return sock
+        return opened
+
+    def _secured(self, sock: socket.socket) -> TlsSocket:
+        """The same connection with TLS on it; raises ConnectionLost, and then it is closed."""
+        secured = TlsSocket(sock, client_context(self._endpoint.access.ca, self.ALPN), str(self._endpoint.host))
+        try:
+            agreed = secured.handshake(self._deadline_s)
+        except ssl.SSLCertVerificationError as error:
+            sock.close()
+            raise UntrustedCertificate(f"{self._who()}: {distrust(self._endpoint, error, self._deadline_s)}") from error
+        except OSError as error:
+            sock.close()
+            why = f"no answer within {self._deadline_s:g} s" if isinstance(error, BlockingIOError) else error
+            raise ConnectionLost(f"{self._who()}: cannot connect: TLS: {why}") from error
+        if agreed not in (None, self.ALPN):
+            secured.close()
+            raise ConnectionLost(f"{self._who()}: cannot connect: over TLS it speaks {agreed}, expected {self.ALPN}")
+        return secured
 
     def _who(self) -> str:
-        return f"{self._endpoint.id} at {self._endpoint.host}:{self._endpoint.port}{self._endpoint.path}"
+        endpoint = self._endpoint
+        return f"{endpoint.id} at {self.SCHEMES[endpoint.access.tls]}://{endpoint.authority}{endpoint.path}"
 
-    def _connected(self) -> socket.socket:
+    def _connected(self) -> Connection:
         if self._sock is None or self.spent:
             raise ConnectionLost(f"{self._who()}: not connected")
         return self._sock
@@ -64,7 +104,8 @@ class KeptSocket:
         """What went wrong, in our words; the connection carries no further exchange."""
         self.spent = True
         if isinstance(error, ExchangeError):
-            return error
+            words = self._endpoint.access.redacted(str(error))
+            return error if words == str(error) else type(error)(words)
         if isinstance(error, BlockingIOError):
             return ExchangeTimeout(f"{self._who()}: no complete answer within {self._deadline_s:g} s")
         return ConnectionLost(f"{self._who()}: connection lost: {error}")

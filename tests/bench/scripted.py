@@ -236,12 +236,19 @@ def plan_of(
     )
 
 
+class Refused(Exception):
+    """A handler raises it to answer with that status line's rest, headers included."""
+
+
 def _http(handler: Handler) -> Callable[[bytes], bytes]:
     lock = threading.Lock()
 
     def answer(body: bytes) -> bytes:
         with lock:
-            return ok(handler(asked(body)))
+            try:
+                return ok(handler(asked(body)))
+            except Refused as refusal:
+                return f"HTTP/1.1 {refusal}\r\nContent-Length: 0\r\n\r\n".encode()
 
     return answer
 

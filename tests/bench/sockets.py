@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
-from bench.contract.wire import Endpoint
+from bench.contract.wire import Access, Endpoint
 
+PLAIN = Access()
 Script = Callable[[socket.socket], None]
 """Talks on one accepted connection until it returns; then the connection is closed."""
 
 
 @contextlib.contextmanager
-def serving(script: Script, *, protocol: str = "raw-float32") -> Iterator[Endpoint]:
-    """Run `script` on every connection, each in its own thread; yields the endpoint to talk to."""
+def serving(
+    script: Script, *, protocol: str = "raw-float32", tls: ssl.SSLContext | None = None, access: Access = PLAIN
+) -> Iterator[Endpoint]:
+    """Run `script` on every connection, each in its own thread, over `tls` if given; yields the endpoint to talk to."""
     listener = socket.create_server(("127.0.0.1", 0))
     open_connections: list[socket.socket] = []
 
     def talk(connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
-            script(connection)
+            if tls is None:
+                script(connection)
+                return
+            with tls.wrap_socket(connection, server_side=True) as secured:
+                script(secured)
 
     def accept() -> None:
         while True:
@@ -35,7 +43,7 @@ def serving(script: Script, *, protocol: str = "raw-float32") -> Iterator[Endpoi
     threading.Thread(target=accept, daemon=True).start()
     try:
         port = listener.getsockname()[1]
-        yield Endpoint(backend="scripted", name="raw", protocol=protocol, host="127.0.0.1", port=port)
+        yield Endpoint(backend="scripted", name="raw", protocol=protocol, host="127.0.0.1", port=port, access=access)
     finally:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

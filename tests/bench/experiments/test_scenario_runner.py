@@ -20,7 +20,7 @@ from bench.load.scheduler import Settings
 from bench.machine.host import EnergyClock
 from bench.protocols.raw_float32 import CODEC
 from bench.verification.payloads import PayloadFactory
-from tests.bench.scripted import IMAGES, PREDICT, Handler, ScriptedSystem, measuring, right, scripted, spend, world
+from tests.bench.scripted import IMAGES, PREDICT, Handler, Refused, ScriptedSystem, measuring, right, scripted, spend, world
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH = Scenario("batch8", batch_size=8)
@@ -178,6 +178,23 @@ def test_a_server_that_stops_answering_is_given_up() -> None:
         campaigns.result(cells["bad"])
         assert records["bad"][0].verdict is Verdict.FAILED
         assert "gave up" in records["bad"][0].reason
+        assert records["good"][0].exchanges > 10
+
+
+@pytest.mark.parametrize("refused_after", [0, 40])
+def test_a_server_that_wants_fewer_requests_is_asked_no_more(refused_after: int) -> None:
+    """One refusal ends the cell with all its lanes, whichever was refused; the others stand."""
+    refusals = []
+
+    def refuse(images: FloatArray) -> bytes:
+        refusals.append(1)
+        raise Refused("429 Too Many Requests\r\nRetry-After: 30")
+
+    with world({"good": right, "busy": after(refused_after, refuse)}, SINGLE, QUICK) as (campaigns, cells, records):
+        campaigns.result(cells["busy"])
+        assert records["busy"][0].verdict is Verdict.FAILED
+        assert "fewer requests, and asks to come back after 30" in records["busy"][0].reason
+        assert len(refusals) == 1
         assert records["good"][0].exchanges > 10
 
 
