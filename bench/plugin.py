@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.analysis.gate import gate_lines
 from bench.analysis.standings import checked_ratio_to
 from bench.contract import hooks
-from bench.contract.console import Console
+from bench.contract.console import Console, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
 from bench.contract.options import free_options, value_of
@@ -33,6 +33,7 @@ from bench.session.selection import (
     cells_of,
     check_protocols,
     group_of,
+    load_unasked,
     param_id,
     param_of,
     scenarios_for,
@@ -79,6 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         # No path on the command line: the benchmarks if they are asked for, else the suite's own tests.
         config.args = [str(config.rootpath / ("bench" if only or disable else "tests"))]
+    stopwatch_of(config)
     now = datetime.now(UTC)
     config.stash[SESSION] = Session(
         smoke=disable,
@@ -130,9 +132,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("cell", cells, ids=[param_id(cell) for cell in cells])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every benchmark its replay clock and its group in pytest-benchmark's table; what is asked for most comes first."""
-    items.sort(key=turn_of)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Order what is left of the selection; each benchmark gets its replay clock and its group in pytest-benchmark's table."""
+    yield
+    unasked = load_unasked(config, items)
+    if unasked:
+        config.hook.pytest_deselected(items=unasked)
+    items[:] = sorted((item for item in items if item not in unasked), key=turn_of)
     for item in items:
         param = param_of(item)
         if param is not None:
@@ -211,6 +218,7 @@ def campaign(
             smoke=session.smoke,
             gate=session.gate,
             resume=resume,
+            stopwatch=stopwatch_of(config),
         ),
         fleet,
         emnist,
@@ -239,6 +247,7 @@ def study(
         say=Console(config).line,
         emit=emit,
         taken=resume.study,
+        stopwatch=stopwatch_of(config),
     )
     return StudyReplay(plan, fleet, PayloadFactory(emnist, model.predictor), idle)
 
@@ -254,15 +263,16 @@ def startup(
         session.startup = () if session.smoke else tuple(rows)
         emit_beside(config, fleet, emnist, model, idle)
 
-    params = map(param_of, request.session.items)
+    params, starts = map(param_of, request.session.items), MeasuringOptions.of(config).starts
     plan = StartPlan(
         backends=[param for param in params if isinstance(param, Backend)],
-        starts=1 if session.smoke else MeasuringOptions.of(config).starts,
+        starts=min(starts, 1) if session.smoke and starts else starts,
         client_cpu=session.client_cpu,
         strict=MeasuringOptions.of(config).strict_backends,
         smoke=session.smoke,
         say=Console(config).line,
         emit=emit,
         taken=resume.startup,
+        stopwatch=stopwatch_of(config),
     )
     return StartUps(plan, fleet, PayloadFactory(emnist, model.predictor), idle)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.console import REPORT, Console, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.options import OptionGroup, as_given, given_path, option, path_option
 from bench.contract.records import EarlierRun, Record, Run, Samples
@@ -70,6 +71,7 @@ class Reporter:
         self._run = _UNKNOWN_RUN
         self._store: RunStore | None = None
         self._problems: list[str] = []
+        self._shown = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_earlier(self, config: pytest.Config) -> EarlierRun | None:
@@ -102,14 +104,21 @@ class Reporter:
         self._guard(f"The cell {record.id} could not be kept", lambda: self._opened().add(record, samples))
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_servebench_underway(self, cells: Sequence[tuple[Record, Samples]]) -> None:
+    def pytest_servebench_underway(self, config: pytest.Config, cells: Sequence[tuple[Record, Samples]]) -> None:
         """What is under way stands beside the finished cells until it is one of them."""
-        if cells or self._store is not None:
+        store = self._store
+        if cells or store is not None:
             self._guard("The cells under way could not be kept", lambda: self._opened().keep_underway(cells))
+        if not cells and store is not None and not self._shown:
+            self._guard("The first table could not be shown", lambda: self._show_first(store, Console(config)))
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Results first, then what is made of them."""
+        with stopwatch_of(session.config).phase(REPORT):
+            self._finish()
+
+    def _finish(self) -> None:
         store = self._store
         if store is None:
             return
@@ -120,7 +129,7 @@ class Reporter:
             self._guard(f"The report could not be rendered. {again}", lambda: _render(store, folder))
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """The answer, below pytest-benchmark's own tables."""
         store = self._store
         if store is None and not self._problems:
@@ -128,8 +137,18 @@ class Reporter:
         terminalreporter.section("servebench")
         if store is not None:
             self._guard("The summary could not be made", lambda: _summarise(store, terminalreporter))
+            terminalreporter.write_line(f"Time:    {stopwatch_of(config).told()}")
         for problem in (*(store.problems if store is not None else ()), *self._problems):
             terminalreporter.write_line(f"WARNING: {problem}", yellow=True)
+
+    def _show_first(self, store: RunStore, console: Console) -> None:
+        """Whoever waits sees the first speeds as soon as they are known; the whole answer comes at the end."""
+        # It imports matplotlib: see _render.
+        from reports.renderers.terminal import first_table
+
+        for line in first_table(store.stored):
+            self._shown = True
+            console.plain(line)
 
     def _opened(self) -> RunStore:
         if self._store is None:

@@ -68,7 +68,8 @@ class StartRow(Row):
     its port takes a connection, `ready_s` until it says of itself that it is ready (None where it has no such word),
     `first_answer_s` until a real prediction was answered rightly, `warm_s` until its latency stays within 10 % of its
     steady state (None also where it did not settle while it was asked). `stop_s` is how long stopping it took. `problem`
-    says what went wrong, so that something is missing.
+    says what went wrong, so that something is missing. `repeat` counts fresh starts from 1; 0 is the one that the run needed
+    anyway, of which `first_answer_s` alone is known: until every endpoint had answered rightly.
     """
 
     backend: str

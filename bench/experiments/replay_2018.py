@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bench.contract.cells import Cell
+from bench.contract.console import MEASURING, Stopwatch
 from bench.contract.errors import BackendFailed, ExchangeError
 from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import Scenario
@@ -38,7 +39,7 @@ SYSTEMS = "systems-of-2018"
 """The set whose backends are replayed, each by its first endpoint of a protocol that the study knew."""
 
 PROTOCOLS = ("v1-json", "graphpipe")
-TIME_SHARE = 0.5  # of a cell's measuring time, for each step
+TIME_SHARE, LEAST_S = 1 / 6, 0.25  # of a cell's measuring time, for each step; the least is five blocks of the bootstrap
 _ROUND_S = 0.05  # stretches of a run without rounds, as blocks for the bootstrap
 
 
@@ -74,6 +75,12 @@ class StudyPlan:
     say: Callable[[str], None]
     emit: Callable[[Sequence[StudyRow]], None]
     taken: Sequence[StudyRow] = ()  # measured by the run that is resumed
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds that each step of each system is measured."""
+        return max(TIME_SHARE * self.settings.max_time_s, min(LEAST_S, self.settings.max_time_s))
 
 
 class StudyReplay:
@@ -108,7 +115,7 @@ class StudyReplay:
             self._idle.look(self._fleet.running)
         chosen = [study for study in self._plan.cells if study.cell.scenario == scenario]
         chosen = [study for study in chosen if study.cell.backend.name in self._fleet.running]
-        with pinned(self._plan.client_cpu), warnings.catch_warnings():
+        with self._plan.stopwatch.phase(MEASURING), pinned(self._plan.client_cpu), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the stock client, which is from 2018
             for step in StudyStep:  # step by step, and in each one system after the other in fixed order, as in 2018
                 of_step = [study for study in chosen if study.step is step]
@@ -125,7 +132,7 @@ class StudyReplay:
         """One system for its whole time, as 2018 measured; its answers are verified afterwards."""
         system, lane, transport = self._lane(study)
         most = 1 if self._plan.smoke else None
-        seconds = self._plan.settings.max_time_s * TIME_SHARE
+        seconds = self._plan.step_s
         try:
             with awake(lane.paused_server):
                 transport.connect()
@@ -156,7 +163,7 @@ class StudyReplay:
         lanes = {study.id: self._lane(study) for study in studies}
         if not lanes:
             return
-        settings = Settings(max_time_s=self._plan.settings.max_time_s * TIME_SHARE, seed=self._plan.settings.seed)
+        settings = Settings(max_time_s=self._plan.step_s, seed=self._plan.settings.seed)
         Campaign([lane for _, lane, _ in lanes.values()], settings, _silent).run()
         for study in studies:
             system, lane, transport = lanes[study.id]
@@ -172,7 +179,7 @@ class StudyReplay:
         else:
             transport = open_transport(system, endpoint)
         source = CyclingPayloads(payload_set.payloads, transport.prepare)
-        goals = Goals(self._plan.settings.max_time_s * TIME_SHARE)
+        goals = Goals(self._plan.step_s)
         paused_server = self._idle.paused_server(study.cell.backend.name)
         lane = Lane(Part.MEASURE, system, OneClient(transport), source, goals, paused_server=paused_server)
         return system, lane, transport

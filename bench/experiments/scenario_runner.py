@@ -12,6 +12,7 @@ from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
+from bench.contract.console import MEASURING, Stopwatch
 from bench.contract.interrupts import held_back
 from bench.contract.records import Record, Samples, Verdict
 from bench.contract.rows import GateOutcome, GateRow
@@ -80,6 +81,7 @@ class Plan:
     smoke: bool = False
     gate: float | None = None
     resume: Resume = field(default_factory=Resume)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 class Campaigns:
@@ -167,7 +169,8 @@ class Campaigns:
     def _pass_once(self, experiment: Experiment, scenario: Scenario, runs: Sequence[CellRun]) -> None:
         lanes = [run.measure for run in runs]
         random.Random(self._plan.settings.seed).shuffle(lanes)  # noqa: S311 - an order, not a secret
-        Campaign(lanes, self._plan.settings, self._plan.listener.progress(scenario.name)).pass_once()
+        with self._plan.stopwatch.phase(MEASURING):
+            Campaign(lanes, self._plan.settings, self._plan.listener.progress(scenario.name)).pass_once()
         self._book_all(runs, experiment.outcomes(runs, self._ended(interrupted=False)))
         self._tell_facts()  # where they disagreed is known now
 
@@ -185,7 +188,8 @@ class Campaigns:
         campaign = Campaign(lanes, settings, Checkpoints(own, listener.underway, listener.progress(name)))
         interrupted = True
         try:
-            campaign.run()
+            with self._plan.stopwatch.phase(MEASURING):
+                campaign.run()
             interrupted = False
         finally:
             # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.

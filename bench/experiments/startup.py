@@ -1,18 +1,20 @@
-"""Starts each selected server freshly, several times, while the others are up and idle; start_timing times one start.
+"""How long each server took to start for this run; or fresh starts, several times, while the others are up and idle.
 
-What can be done once and beforehand is done (image built, environment made, model exported), and the backend runs already, so
-that its files are in the page cache: this is the start of a further replica, not of the first one on a new machine. The
-backends take turns, round after round, so that a slow minute of the machine is not one backend's.
+The fleet times the first, start_timing each of the others. Of these, what can be done once and beforehand is done (image built,
+environment made, model exported), and the backend runs already, so that its files are in the page cache: this is the start of
+a further replica, not of the first one on a new machine. The backends take turns, round after round, so that a slow minute of
+the machine is not one backend's.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bench.contract.console import MEASURING, Stopwatch
 from bench.contract.errors import BackendFailed, BadInput
 from bench.contract.options import whole_number
 from bench.contract.rows import StartRow
@@ -24,21 +26,27 @@ from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
 MOST_STARTS = 100
+OWN = "own"
+"""--starts: no fresh starts; how long the servers took to start for this run."""
 _TRIES = 3  # of a start whose port was taken by another program
 
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """What the session asked for, and where results go as they come."""
+    """What the session asked for, and where results go as they come.
+
+    `starts` are fresh ones of each backend; None: the one that the run needs anyway.
+    """
 
     backends: Sequence[Backend]
-    starts: int
+    starts: int | None
     client_cpu: int
     strict: bool
     smoke: bool
     say: Callable[[str], None]
     emit: Callable[[Sequence[StartRow]], None]
     taken: Sequence[StartRow] = ()  # measured by the run that is resumed
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class StartUps:
         self._idle = idle or IdleWatch(plan.say)
         self._probe = Probe(factory, (1,))
         starts = Counter(row.backend for row in plan.taken)
-        self._rows = [row for row in plan.taken if starts[row.backend] >= plan.starts]
+        self._rows = [row for row in plan.taken if starts[row.backend] >= (plan.starts or 1)]
         self._done = False
 
     def result(self, backend: Backend) -> StartResult:
@@ -110,7 +118,12 @@ class StartUps:
         for name in names:
             if name not in left:
                 self._keep(StartRow(name, self._fleet.engine, 1, problem=self._fleet.absent[name].reason))
-        with pinned(self._plan.client_cpu):
+        if self._plan.starts is None:
+            for name in left:
+                first_answer_s = self._fleet.running[name].facts.start_s
+                self._keep(StartRow(name, self._fleet.engine, 0, first_answer_s=first_answer_s))
+            return
+        with self._plan.stopwatch.phase(MEASURING), pinned(self._plan.client_cpu):
             for repeat in range(1, self._plan.starts + 1):
                 for name in list(left):
                     row = self._start(name, repeat)
@@ -140,11 +153,14 @@ class StartUps:
         return row
 
 
-def starts_of(text: str | None) -> int:
-    """`3` -> 3; raises BadInput."""
+def starts_of(text: str | None) -> int | None:
+    """`3` -> 3, `own` -> None; raises BadInput."""
+    if text == OWN:
+        return None
     starts = whole_number(text or "", 0, MOST_STARTS)
     if starts is None:
         raise BadInput(
-            f"--starts {str(text)[:200]}: expected how often each backend is started, from 0 (not at all) to {MOST_STARTS}"
+            f"--starts {str(text)[:200]}: expected {OWN} (as this run needs them), or how often each backend is started beside "
+            f"the running one, from 0 to {MOST_STARTS}"
         )
     return starts

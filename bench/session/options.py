@@ -10,7 +10,7 @@ from bench.contract.options import OptionGroup, as_given, borrowed, option, swit
 from bench.contract.scenarios import DEFAULT_BATCH_SIZES, Arrival, Offer, Scenario, throughput_scenarios
 from bench.experiments.clients import CLIENTS
 from bench.experiments.open_loop import LOADS
-from bench.experiments.startup import starts_of
+from bench.experiments.startup import OWN, starts_of
 from bench.load.scheduler import Settings
 from bench.machine.host import client_cpu, priority_of
 from bench.session.load_options import ARRIVALS, arrivals_of, clients_of, limit_of, loads_of, soak_seconds
@@ -108,11 +108,11 @@ class MeasuringOptions(OptionGroup):
         help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
         repeated=False,
     )
-    starts: int = option(
+    starts: int | None = option(
         starts_of,
-        metavar="N",
-        default="3",
-        help="how often each backend is started for the start-up; 0: not",
+        metavar="own|N",
+        default=OWN,
+        help="start-up: own: of the starts that the run needs anyway; N: of so many fresh ones, step by step; 0: not",
         repeated=False,
     )
     soak: float = option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +37,7 @@ def scenarios_for(config: pytest.Config, asked: Scenario | Experiment) -> Sequen
 def started_backends(config: pytest.Config) -> list[Backend]:
     """The servers whose start-up is measured; who gates wants to know about the speed alone."""
     session = config.stash[SESSION]
-    if session.gate is not None or not MeasuringOptions.of(config).starts:
+    if session.gate is not None or MeasuringOptions.of(config).starts == 0:
         return []
     return [backend for backend in session.backends if backend.role is Role.SERVER]
 
@@ -93,6 +94,14 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
             if cell.backend.role is not Role.SERVER and needed and cell.id not in known:
                 chosen.append(cell)
     return chosen
+
+
+def load_unasked(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Load, which takes long, unless -m speaks of it or nothing else was selected."""
+    if "load" in re.findall(r"\w+", config.option.markexpr):
+        return []
+    load = [item for item in items if "load" in item.keywords and param_of(item) is not None]
+    return load if len(load) < sum(param_of(item) is not None for item in items) else []
 
 
 def turn_of(item: pytest.Item) -> int:

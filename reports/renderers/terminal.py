@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
+from reports.sections.cells.speed import tables_and_colours
 from reports.sections.section import TERMINAL, Block, Problems, Report, Tabular, Text
+from reports.store.store import StoredRun
 from reports.tables.clean_text import shortened
 from reports.tables.columns import Column
 from reports.tables.table import Table
@@ -27,6 +29,13 @@ def summary_lines(report: Report) -> Iterator[str]:
         for block in blocks:
             if isinstance(block, kind):
                 yield from _block(block)
+
+
+def first_table(stored: StoredRun) -> Iterator[str]:
+    """The first scenario's table, for who waits for the others; nothing where no speed was measured."""
+    tables, _ = tables_and_colours(stored.records)
+    for table in tables[:1]:
+        yield from _block(Tabular(table))
 
 
 def _block(block: Block) -> Iterator[str]:

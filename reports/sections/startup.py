@@ -24,6 +24,11 @@ NOTE = (
     "there (where that is itself more restless, within what it keeps); it is left out (–) where it did not settle in the "
     "second or so in which it was asked."
 )
+OWN_NOTE = (
+    "Seconds from the order to the first right answer of every endpoint, when this run started the server: once, beside those "
+    "before it. Images, environments and exports were made before, but files need not have been in the page cache. "
+    "--starts=3 times three fresh starts of each, step by step."
+)
 _LONGEST_PROBLEM = 400
 _FIELDS = {LAUNCH: "launch_s", PORT: "port_open_s", READY: "ready_s", ANSWER: "first_answer_s", WARM: "warm_s"}
 _COLUMNS = (
@@ -46,8 +51,9 @@ def section(stored: StoredRun) -> Section:
         return Section("startup", "Start-up")
     lines = timelines(rows)
     problems = tuple(_problem(row) for row in rows if row.problem)
+    fresh = any(row.repeat and row.launch_s is not None for row in rows)
     blocks = (
-        Text(NOTE, "intro", until=Lean.BACKGROUND),
+        Text(NOTE if fresh else OWN_NOTE, "intro", until=Lean.BACKGROUND),
         Picture("startup", "Start-up, step by step", partial(timeline_chart, tuple(lines.values()))),
         Tabular(start_table(rows, stored.run.backends)),
         *([Items(problems, shrinks=True)] if problems else []),
@@ -62,12 +68,13 @@ def timelines(rows: Sequence[StartRow]) -> dict[str, Timeline]:
 
 
 def start_table(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> Table:
-    """A row for each backend."""
+    """A row for each backend; a step that is known of none has no column."""
     by_backend = _by_backend(rows)
     came = list(timelines(rows))
     order = [*came, *sorted(name for name in by_backend if name not in came)]
     texts = [_texts(name, by_backend[name], backends.get(name, BackendFacts())) for name in order]
-    return text_table("Start-up", _COLUMNS, texts)
+    unknown = [column.key for place, column in enumerate(_COLUMNS) if all(row[place] == MISSING for row in texts)]
+    return text_table("Start-up", _COLUMNS, texts).without(*unknown)
 
 
 def _by_backend(rows: Sequence[StartRow]) -> dict[str, list[StartRow]]:
@@ -78,7 +85,7 @@ def _by_backend(rows: Sequence[StartRow]) -> dict[str, list[StartRow]]:
 
 
 def _problem(row: StartRow) -> str:
-    which = "" if row.launch_s is None else f", start {row.repeat}"
+    which = "" if row.launch_s is None or not row.repeat else f", start {row.repeat}"
     return f"{one_line(row.backend)}{which}: {cut(row.problem, _LONGEST_PROBLEM)}"
 
 
@@ -95,7 +102,7 @@ def _timeline(name: str, rows: Sequence[StartRow]) -> Timeline | None:
 
 
 def _texts(name: str, rows: Sequence[StartRow], facts: BackendFacts) -> tuple[str, ...]:
-    came, launched = (len(_known(rows, field)) for field in ("first_answer_s", "launch_s"))
+    came, launched = len(_known(rows, "first_answer_s")), sum(row.launch_s is not None or not row.repeat for row in rows)
     steps = (_spread(_known(rows, field), launched) for field in (*_FIELDS.values(), "stop_s"))
     return (
         one_line(name),

@@ -47,6 +47,25 @@ def test_benchmark_only_collects_the_benchmarks_and_no_test() -> None:
     assert "test_startup[null]" not in found
     assert "test_startup[reference]" not in found
     assert "tests/" not in found
+    assert "test_replay_2018[flask-rest-single" in found
+    assert "slo15ms" not in found, "load takes long"
+
+
+@pytest.mark.parametrize(
+    ("options", "load", "mission"),
+    [
+        (("-m", "load"), True, False),
+        (("-m", "load or not load"), True, True),
+        (("-m", "not replay"), False, True),
+        (("-k", "slo15ms"), True, False),
+        (("-k", "flask"), False, True),
+    ],
+)
+def test_load_is_measured_where_it_is_asked_for(options: tuple[str, ...], load: bool, mission: bool) -> None:
+    """By a word of -m, or by -k where nothing else has that name."""
+    found = run("--benchmark-only", "--collect-only", "-q", "--backend=flask", *options).stdout
+    assert ("test_slo[flask-rest-slo15ms]" in found) == load
+    assert ("test_throughput[flask-rest-single]" in found) == mission
 
 
 @pytest.mark.parametrize("option", ["--starts=0", "--gate=5%"])
@@ -92,8 +111,6 @@ def test_a_model_of_ones_own_is_asked_about_its_own_inputs(tmp_path: Path) -> No
             "--engine=process",
             "--benchmark-max-time=0.05",
             "--batch-sizes=1,8",
-            "-m",
-            "not load",
         ),
         *(f"--model={tmp_path / 'mine.onnx'}", f"--inputs={tmp_path / 'mine.npz'}", f"--report-dir={tmp_path / 'out'}"),
         XDG_CACHE_HOME=str(tmp_path / "cache"),

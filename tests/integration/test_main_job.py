@@ -43,7 +43,7 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
         "-k",
         "single",
         "-m",
-        "not replay and not load",
+        "not replay",
         f"--report-dir={out}",
         f"--benchmark-storage={tmp_path / 'storage'}",
     ]
@@ -128,7 +128,7 @@ def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
     (folder / "backend.toml").write_text(DROPPED_TOML)
     (folder / "server.py").write_text(DROPPED_SERVER)
     shutil.copy(ROOT / "fixtures" / "backends" / "fastapi" / "requirements.txt", folder)  # an environment that is there already
-    servebench(copy, "--backend=just-dropped", "--starts=1", "-m", "not load", f"--report-dir={tmp_path / 'out'}")
+    servebench(copy, "--backend=just-dropped", "--starts=1", f"--report-dir={tmp_path / 'out'}")
     cells = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())["cells"]
     dropped = {cell["scenario"]: cell for cell in cells if cell["backend"] == "dropped"}
     assert set(dropped) == {"accuracy", "single", "batch128"}

@@ -37,6 +37,8 @@ def test_measures(pytestconfig):
     record = a_record()
     hook.pytest_servebench_record(config=pytestconfig, record=record, samples=some_samples(record))
     hook.pytest_servebench_record(config=pytestconfig, record=unmeasured("tfs", "single"), samples=None)
+    hook.pytest_servebench_underway(config=pytestconfig, cells=())
+    print("campaigns go on")
     hook.pytest_servebench_run(config=pytestconfig, run=a_run(warnings=("grown",)))
 """
 
@@ -56,8 +58,8 @@ def run(session: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def test_session_with_records_leaves_results_and_reports(session: pytest.Pytester) -> None:
-    """Below the root directory, `latest` pointing at it; the terminal shows the table and says where the report lies."""
-    result = run(session)
+    """Below the root directory, `latest` pointing at it; the terminal shows the table at once and again at the end."""
+    result = run(session, "-s")
     assert result.ret == 0
     folder = session.path / "reports" / "out" / "latest"
     names = {path.name for path in folder.iterdir()}
@@ -65,7 +67,11 @@ def test_session_with_records_leaves_results_and_reports(session: pytest.Pyteste
     assert {path.suffix for path in (folder / "charts").iterdir()} == {".svg", ".png"}
     assert json.loads((folder / "results.json").read_text())["run"]["warnings"] == ["grown"]
     result.stdout.fnmatch_lines(
-        ["*= servebench =*", "*flask-rest*612*VALID*", "*tfs-rest*NOT_MEASURED*", "Report: *report.html"]
+        [
+            *("Single images", "*flask-rest*612*VALID*", "campaigns go on"),
+            *("*= servebench =*", "*flask-rest*612*VALID*", "*tfs-rest*NOT_MEASURED*", "Report: *report.html"),
+            "Time: *report * s, the rest * s",
+        ]
     )
     result.stdout.no_fnmatch_line("WARNING:*")
 

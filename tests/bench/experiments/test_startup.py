@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.errors import BackendFailed, BadInput, ConnectionLost
 from bench.contract.rows import StartRow
 from bench.contract.system import Absence, Instance, SystemUnderTest
@@ -103,13 +104,14 @@ class StartingFleet(ScriptedFleet):
 
 @contextlib.contextmanager
 def starting(
-    instance: ScriptedInstance, *, starts: int = 1, smoke: bool = False, absent: dict[str, Absence] | None = None
+    instance: ScriptedInstance, *, starts: int | None = 1, smoke: bool = False, absent: dict[str, Absence] | None = None
 ) -> Iterator[tuple[StartUps, list[Sequence[StartRow]]]]:
     """The starts of `a` and of absent ones; yields what was emitted as well."""
     emitted: list[Sequence[StartRow]] = []
     declared = backend("a")
     with serving(answering(lambda body: ok(right(asked(body))))) as endpoint:
         running = ScriptedSystem(declared, declared.endpoints[0].located(str(endpoint.host), endpoint.port))
+        running.facts = BackendFacts(start_s=0.5)
         fleet = StartingFleet(instance, running, absent or {})
         plan = StartPlan(
             backends=[declared, *(backend(name) for name in absent or {})],
@@ -206,6 +208,17 @@ def test_wrong_answers_while_it_gets_warm_are_a_problem() -> None:
         result.require_right()
 
 
+def test_the_start_that_the_run_needed_is_told_without_another() -> None:
+    """What the fleet timed; nothing is started again, and who could not be had says why."""
+    instance = ScriptedInstance()
+    with starting(instance, starts=None, absent={"b": Absence("no registry answers")}) as (startup, emitted):
+        result = startup.result(backend("a"))
+        assert result.duration_s == [0.5]
+        assert [row.problem for row in startup.result(backend("b")).rows] == ["no registry answers"]
+    assert instance.journal == []
+    assert [(row.backend, row.repeat) for row in emitted[-1]] == [("b", 1), ("a", 0)]
+
+
 def test_a_taken_port_is_another_try() -> None:
     """Another program was faster: that is no fault of the backend's; the row is that of the start that had its port."""
     instance = ScriptedInstance(ports_lost=2)
@@ -299,9 +312,9 @@ def test_what_others_take_of_the_machine_does_not_count() -> None:
     assert undisturbed_s([0.002] * 19 + [0.001]) == 0.002, "one alone is chance"
 
 
-@pytest.mark.parametrize(("text", "starts"), [("0", 0), ("3", 3), ("100", 100)])
-def test_number_of_starts(text: str, starts: int) -> None:
-    """A whole number, none to a hundred."""
+@pytest.mark.parametrize(("text", "starts"), [("0", 0), ("3", 3), ("100", 100), ("own", None)])
+def test_number_of_starts(text: str, starts: int | None) -> None:
+    """A whole number, none to a hundred; or no fresh ones."""
     assert starts_of(text) == starts
 
 
