@@ -28,7 +28,7 @@ from reports.store.store import RECORDS, RunStore, load_run
 from tests.bench.scripted import right, world
 from tests.fixtures.launching import an_engine
 from tests.fixtures.tiny import make_settings, make_tiny
-from tests.reports.records import a_stored_run
+from tests.reports.records import a_stored_run, filled, opened
 
 SINGLE = Scenario("single", batch_size=1)
 QUICK = Settings(max_time_s=0.2)
@@ -57,8 +57,7 @@ def test_a_disk_that_fills_up_midway_loses_no_record(tmp_path: Path, temporary: 
     place = tmp_path / "small"
     with tmpfs(place, "size=2m"):
         store = RunStore(place, stored.run, "bench-1")
-        first = store.folder
-        assert first is not None
+        first = opened(store)
         half = len(stored.records) // 2
         for record in stored.records[:half]:
             store.add(record, stored.samples.get(record.id))
@@ -71,9 +70,8 @@ def test_a_disk_that_fills_up_midway_loses_no_record(tmp_path: Path, temporary: 
     assert len(store.problems) == 1
     assert "No space left on device" in store.problems[0]
     assert str(store.folder) in store.problems[0]
-    assert store.folder is not None
-    assert store.folder.parent == temporary
-    assert load_run(store.folder).records == stored.records
+    assert opened(store).parent == temporary
+    assert load_run(opened(store)).records == stored.records
 
 
 def test_a_read_only_folder_is_told_and_all_is_kept_elsewhere(tmp_path: Path, temporary: Path) -> None:
@@ -81,30 +79,24 @@ def test_a_read_only_folder_is_told_and_all_is_kept_elsewhere(tmp_path: Path, te
     stored = a_stored_run()
     place = tmp_path / "refuses"
     with tmpfs(place, "size=256k,ro"):
-        store = RunStore(place, stored.run, "bench-1")
-        for record in stored.records:
-            store.add(record, stored.samples.get(record.id))
+        store = filled(place, stored)
         store.finish()
         assert list(place.iterdir()) == []
     assert len(store.problems) == 1
     assert "Read-only file system" in store.problems[0]
-    assert store.folder is not None
-    assert load_run(store.folder).records == stored.records
+    assert load_run(opened(store)).records == stored.records
 
 
 def test_a_torn_record_costs_itself_alone(tmp_path: Path) -> None:
     """Killed at any byte of the last line: all before it are read."""
     stored = a_stored_run()
-    store = RunStore(tmp_path, stored.run, "bench-1")
-    for record in stored.records:
-        store.add(record, stored.samples.get(record.id))
-    assert store.folder is not None
-    file = store.folder / RECORDS
+    folder = opened(filled(tmp_path, stored))
+    file = folder / RECORDS
     whole = file.read_bytes()
     begins = whole.rstrip(b"\n").rfind(b"\n") + 1
     for length in range(begins, len(whole), 97):
         file.write_bytes(whole[:length])
-        assert load_run(store.folder).records[: len(stored.records) - 1] == stored.records[:-1]
+        assert load_run(folder).records[: len(stored.records) - 1] == stored.records[:-1]
 
 
 def test_a_clock_that_jumps_changes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

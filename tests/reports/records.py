@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bench.contract.records import Record, Run, Samples, Verdict
 from bench.contract.rows import GateOutcome, GateRow, SoakRow, StartRow
 from bench.contract.scenarios import ACCURACY
 from reports.store.earlier_versions import title_of
-from reports.store.store import StoredRun
+from reports.store.store import RunStore, StoredRun
 from tests.reports.load_records import MADE, NULLS, a_load_record, many_under_load, under_load
 
 NASTY = "a|b <script>alert(\"1\")</script> & 'q' $x_1$ *b* `c` 🚀\nsecond\x00 line " + "very-long-" * 20
@@ -359,3 +360,24 @@ def a_stored_run(records: list[Record] | None = None, **changes: Any) -> StoredR
     records = every_verdict() if records is None else records
     samples = {record.id: some_samples(record) for record in records if record.exchanges and record.latency_p50_s}
     return StoredRun(a_run(**changes), tuple(records), samples)
+
+
+def filled(parent: Path, stored: StoredRun) -> RunStore:
+    """A store with everything added and nothing finished."""
+    store = RunStore(parent, stored.run, "bench-1")
+    for record in stored.records:
+        store.add(record, stored.samples.get(record.id))
+    return store
+
+
+def opened(store: RunStore) -> Path:
+    """Its folder, which exists."""
+    assert store.folder is not None
+    return store.folder
+
+
+def finished(parent: Path, stored: StoredRun) -> Path:
+    """The folder of a run that has ended."""
+    store = filled(parent, stored)
+    store.finish()
+    return opened(store)

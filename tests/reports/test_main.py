@@ -8,7 +8,7 @@ import pytest
 
 from reports.__main__ import main
 from reports.store.store import RunStore, load_run
-from tests.reports.records import a_record, a_stored_run, unmeasured
+from tests.reports.records import a_record, a_stored_run, filled, opened, unmeasured
 
 RECORDS = [a_record(), unmeasured("tfs", "single")]
 
@@ -16,23 +16,13 @@ RECORDS = [a_record(), unmeasured("tfs", "single")]
 @pytest.fixture
 def store(tmp_path: Path) -> RunStore:
     """A run that was killed after its last cell."""
-    stored = a_stored_run(RECORDS)
-    made = RunStore(tmp_path / "out", stored.run, "bench-1")
-    for record in stored.records:
-        made.add(record, stored.samples.get(record.id))
-    return made
-
-
-def folder_of(store: RunStore) -> Path:
-    """Where it lies."""
-    assert store.folder is not None
-    return store.folder
+    return filled(tmp_path / "out", a_stored_run(RECORDS))
 
 
 def test_old_run_is_rendered_again_to_the_same_bytes(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     """Results stay untouched; the path of the page is printed."""
     store.finish()
-    folder = folder_of(store)
+    folder = opened(store)
     before = (folder / "results.json").read_bytes()
     assert main([str(folder)]) == 0
     pages = [(folder / name).read_bytes() for name in ("report.html", "report.md")]
@@ -44,7 +34,7 @@ def test_old_run_is_rendered_again_to_the_same_bytes(store: RunStore, capsys: py
 
 def test_killed_run_is_completed_and_says_that_it_did_not_end(store: RunStore) -> None:
     """results.json, CSV and samples are added; the second rendering still says it."""
-    folder = folder_of(store)
+    folder = opened(store)
     for _ in range(2):
         assert main([str(folder)]) == 0
         assert "did not end" in (folder / "report.html").read_text()
@@ -67,8 +57,8 @@ def test_bad_folder_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_folder_that_cannot_be_written_ends_in_one_line(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 3 and what to do."""
     store.finish()
-    (folder_of(store) / "charts").write_text("a file where a folder must go")
-    assert main([str(folder_of(store))]) == 3
+    (opened(store) / "charts").write_text("a file where a folder must go")
+    assert main([str(opened(store))]) == 3
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -16,10 +16,10 @@ from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections.report import build_report
 from reports.sections.section import Details, Pairs
-from reports.store.store import RunStore, load_run
+from reports.store.store import load_run
 from tests.fixtures.tiny import CPU, make_model, make_settings, make_tiny, probe
 from tests.reports.blocks import section_of, tables_of
-from tests.reports.records import a_record, a_run
+from tests.reports.records import a_record, a_stored_run, finished
 
 WHEEL = "tinydep-1.0-py3-none-any.whl"
 
@@ -54,11 +54,7 @@ def test_the_reports_show_what_was_installed(facts: BackendFacts, tmp_path: Path
     assert facts.versions is not None
     assert facts.versions["tinydep"] == "1.0"
     assert facts.other == {}
-    store = RunStore(tmp_path / "out", a_run(backends={"tiny": facts}), "bench-1")
-    store.add(a_record(backend="tiny"), None)
-    store.finish()
-    assert store.folder is not None
-    stored = load_run(store.folder)
+    stored = load_run(finished(tmp_path / "out", a_stored_run([a_record(backend="tiny")], backends={"tiny": facts})))
     assert stored.run.backends == {"tiny": facts}
     report = build_report(stored)
     (table,) = tables_of(section_of(report, "footprint"))

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from reports.renderers.files import write_reports
-from reports.store.store import RunStore, StoredRun
+from reports.store.store import StoredRun
 from tests.reports.pages import Page, markdown_tables
-from tests.reports.records import a_stored_run, both_kinds
+from tests.reports.records import a_stored_run, both_kinds, finished
 
 SHOWN = {
     "Images/s": ("images_per_s", 1),
@@ -43,13 +43,9 @@ def folder_under_load(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rendered(stored: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Through the store, as a session does it."""
-    store = RunStore(tmp_path_factory.mktemp("out"), stored.run, "bench-1")
-    for record in stored.records:
-        store.add(record, stored.samples.get(record.id))
-    store.finish()
-    assert store.folder is not None
-    write_reports(store.folder, store.stored)
-    return store.folder
+    folder = finished(tmp_path_factory.mktemp("out"), stored)
+    write_reports(folder, stored)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from reports.__main__ import main
 from reports.across_runs.comparison import BETTER, CANNOT_TELL, WORSE, compare
 from reports.renderers.html import render_page
 from reports.renderers.markdown import render_comparison
-from reports.store.store import RunStore, StoredRun
+from reports.store.store import StoredRun
 from tests.reports.blocks import rows_of
 from tests.reports.pages import Page, markdown_tables
-from tests.reports.records import NASTY, a_record, a_run, a_stored_run, unmeasured
+from tests.reports.records import NASTY, a_record, a_run, a_stored_run, finished, unmeasured
 
 
 def cell(backend: str, speed: float, spread: float = 0.01, **changes: Any) -> Record:
@@ -122,12 +122,7 @@ def test_command_line_compares_two_folders(tmp_path: Path, capsys: pytest.Captur
     """The pages lie with the second run; a pair that cannot be compared ends in one line."""
     folders = []
     for name, run in (("one", a_run()), ("two", a_run()), ("other", replace(a_run(), model={"sha256": "00"}))):
-        store = RunStore(tmp_path / name, run, "bench-1")
-        for record in [cell("flask", 100), *instruments()]:
-            store.add(record, None)
-        store.finish()
-        assert store.folder is not None
-        folders.append(store.folder)
+        folders.append(finished(tmp_path / name, StoredRun(run, (cell("flask", 100), *instruments()), {})))
     assert main([str(folders[0]), str(folders[1])]) == 0
     assert (folders[1] / "comparison.html").is_file()
     assert (folders[1] / "comparison.md").is_file()

@@ -13,22 +13,18 @@ from bench.contract.errors import BadInput
 from reports.__main__ import main
 from reports.across_runs.history import history_of, read_runs
 from reports.renderers.html import render_page
-from reports.store.store import RunStore
+from reports.store.store import StoredRun
 from tests.reports.pages import Page
-from tests.reports.records import NASTY, a_record, a_run, unmeasured
+from tests.reports.records import NASTY, a_record, a_run, finished, unmeasured
 
 
 def kept(folder: Path, day: int, speed: float, **changes: Any) -> Path:
     """A finished run of that day."""
     environment = {**a_run().environment, "commit": f"abc{day:04}"}
     run = replace(a_run(), id=f"run-{day}", started_utc=f"2026-11-{day:02}T08:00:00+00:00", environment=environment)
-    store = RunStore(folder, replace(run, **changes), "bench-1")
-    store.add(a_record(images_per_s=speed, images_per_s_low=speed * 0.9, images_per_s_high=speed * 1.1), None)
-    store.add(a_record(backend=NASTY), None)
-    store.add(unmeasured("tfs", "single"), None)
-    store.finish()
-    assert store.folder is not None
-    return store.folder
+    record = a_record(images_per_s=speed, images_per_s_low=speed * 0.9, images_per_s_high=speed * 1.1)
+    records = (record, a_record(backend=NASTY), unmeasured("tfs", "single"))
+    return finished(folder, StoredRun(replace(run, **changes), records, {}))
 
 
 def test_cells_stand_by_date_and_commit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import jsonschema
-import pytest
-
-from bench.contract.errors import BadInput
 from bench.contract.rows import StudyRow, StudyStep
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections import replay_2018
 from reports.sections.report import build_report
-from reports.store import documents
 from tests.reports.blocks import rows_of, tables_of, texts_of
-from tests.reports.records import NASTY, a_record, a_run, a_stored_run
-from tests.reports.store.test_documents import schema  # noqa: F401 - a fixture
+from tests.reports.records import NASTY, a_stored_run
 
 FACTORS = {StudyStep.AS_IN_2018: 1.0, StudyStep.KEPT_CONNECTION: 1.5, StudyStep.PREPARED: 3.0, StudyStep.WARMED_UP: 3.0}
 
@@ -94,14 +88,3 @@ def test_both_reports_show_it_and_survive_nasty_names() -> None:
     shown = build_report(a_stored_run())
     assert "flaw by flaw" not in render_markdown(shown, {}) + render_html(shown, {})
     assert not re.search(r"\{\{|\{%", page)
-
-
-def test_rows_survive_the_results_file_and_fit_its_schema(schema: dict[str, object]) -> None:  # noqa: F811
-    """Written, read back, the same; a row that was edited by hand is refused by name."""
-    run = a_run(study=tuple(rows(flask=100.0)))
-    document = documents.results_document(run, [a_record()])
-    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
-    assert documents.run_from_document(document, "results.json").study == run.study
-    document["run"]["study"][0]["step"] = "sideways"
-    with pytest.raises(BadInput, match=r"results\.json is damaged"):
-        documents.run_from_document(document, "results.json")

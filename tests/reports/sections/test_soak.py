@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-import jsonschema
-import pytest
-
-from bench.contract.errors import BadInput
 from bench.contract.rows import SoakRow
 from reports.charts.canvas import Chart
 from reports.renderers.files import draw_charts
@@ -15,10 +11,8 @@ from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
 from reports.sections.report import build_report
 from reports.sections.soak import section, sentences, soak_table
-from reports.store import documents
 from tests.reports.blocks import rows_of, texts_of
-from tests.reports.records import NASTY, a_record, a_run, a_stored_run, some_soak
-from tests.reports.store.test_documents import schema  # noqa: F401 - a fixture
+from tests.reports.records import NASTY, a_stored_run, some_soak
 
 
 def drawn(rows: tuple[SoakRow, ...]) -> dict[str, Chart]:
@@ -66,13 +60,3 @@ def test_only_a_soak_has_such_a_section() -> None:
     assert "Grew: flask (files)." in page
     assert "26 → 34" in markdown
     assert "![Memory held, lap after lap](charts/m.svg)" in markdown
-
-
-def test_laps_survive_the_results_file_and_fit_its_schema(schema: dict[str, object]) -> None:  # noqa: F811
-    """Written, read back, the same; a row that was edited by hand is refused by name."""
-    document = documents.results_document(a_run(soak=some_soak()), [a_record()])
-    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
-    assert documents.run_from_document(document, "results.json").soak == some_soak()
-    document["run"]["soak"][0]["sideways"] = 1
-    with pytest.raises(BadInput, match=r"results\.json is damaged"):
-        documents.run_from_document(document, "results.json")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-import jsonschema
 import pytest
 
 from bench.contract.backend_facts import BackendFacts
-from bench.contract.errors import BadInput
 from bench.contract.records import Record, Verdict
 from bench.contract.rows import StartRow
 from reports.charts.startup import ANSWER, PORT, READY, WARM, timeline_chart
@@ -18,11 +16,9 @@ from reports.renderers.markdown import render_markdown
 from reports.sections.cells.cost import KINDS, NOT_MEASURED, cost_table
 from reports.sections.report import build_report
 from reports.sections.startup import section, start_table, timelines
-from reports.store import documents
 from reports.tables.names import of_kinds
 from tests.reports.blocks import rows_of, texts_of
-from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, some_starts, unmeasured
-from tests.reports.store.test_documents import schema  # noqa: F401 - a fixture
+from tests.reports.records import NASTY, a_record, a_stored_run, every_verdict, some_starts, unmeasured
 
 
 def texts(rows: tuple[StartRow, ...], **backends: BackendFacts) -> dict[str, dict[str, str]]:
@@ -148,14 +144,3 @@ def test_a_median_of_fewer_starts_than_there_were_says_so() -> None:
     ]
     (texts,) = rows_of(start_table(rows, {}))
     assert texts[-2:] == ("1.00", "2.00, 1 of 3")
-
-
-def test_starts_survive_the_results_file_and_fit_its_schema(schema: dict[str, object]) -> None:  # noqa: F811
-    """Written, read back, the same; a row that was edited by hand is refused by name."""
-    run = a_run()
-    document = documents.results_document(run, [a_record(energy_j_per_image=0.01)])
-    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
-    assert documents.run_from_document(document, "results.json").startup == some_starts()
-    document["run"]["startup"][0]["sideways"] = 1
-    with pytest.raises(BadInput, match=r"results\.json is damaged"):
-        documents.run_from_document(document, "results.json")

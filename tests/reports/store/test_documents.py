@@ -19,10 +19,11 @@ import pytest
 
 from bench.contract.errors import BadInput
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Verdict
+from bench.contract.rows import StudyRow, StudyStep
 from reports.__main__ import main
 from reports.store import documents
 from reports.store.store import load_run
-from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, many
+from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, many, some_gate, some_soak, some_starts
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,6 +96,25 @@ def test_a_field_that_does_not_fit_is_told_in_one_line(field: str, value: object
     said = str(refused.value)
     assert said.startswith(f"results.json, cell 1 is not a cell of schema version {SCHEMA_VERSION}: {told}")
     assert said.isprintable()
+
+
+ROWS = {
+    "study": (StudyRow("a", "rest", "v1-json", "single", 1, "process", StudyStep.PREPARED, "c", 1.0, 0.9, 1.1, 9, 1.0),),
+    "startup": some_starts(),
+    "soak": some_soak(),
+    "gate": some_gate(),
+}
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_rows_beside_the_cells_survive_the_file_and_fit_its_schema(schema: dict[str, Any], key: str) -> None:
+    """Written, read back, the same; a row that was edited by hand is refused by name."""
+    document = json.loads(documents.json_bytes(documents.results_document(a_run(**{key: ROWS[key]}), [a_record()])))
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    assert getattr(documents.run_from_document(document, "results.json"), key) == ROWS[key]
+    document["run"][key][0]["sideways"] = 1
+    with pytest.raises(BadInput, match=rf"results\.json is damaged.*run\.{key}\[0\]\.sideways is unknown"):
+        documents.run_from_document(document, "results.json")
 
 
 def test_a_place_deep_in_a_run_is_named() -> None:

@@ -25,7 +25,7 @@ from reports.store.store import (
     resolve_latest,
     write_atomic,
 )
-from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, some_samples
+from tests.reports.records import NASTY, a_record, a_run, a_stored_run, filled, finished, opened, some_samples
 
 
 @pytest.fixture
@@ -35,20 +35,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
-
-
-def filled(parent: Path, stored: StoredRun) -> RunStore:
-    """A store with everything added and nothing finished."""
-    store = RunStore(parent, stored.run, "bench-1")
-    for record in stored.records:
-        store.add(record, stored.samples.get(record.id))
-    return store
-
-
-def opened(store: RunStore) -> Path:
-    """Its folder, which exists."""
-    assert store.folder is not None
-    return store.folder
 
 
 def assert_same(found: StoredRun, expected: StoredRun) -> None:
@@ -74,10 +60,14 @@ def test_finished_run_is_read_back_whole(tmp_path: Path) -> None:
 
 def test_folder_holds_what_the_documentation_names(tmp_path: Path) -> None:
     """After the end: results and records; no parts, no temporary files."""
-    store = filled(tmp_path, a_stored_run())
-    store.finish()
-    names = {path.name for path in opened(store).iterdir()}
-    assert names == {"run.json", "records.jsonl", "results.json", "results.csv", "samples.npz"}
+    folder = finished(tmp_path, a_stored_run())
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json",
+        "records.jsonl",
+        "results.json",
+        "results.csv",
+        "samples.npz",
+    }
 
 
 def test_killed_run_loses_nothing_measured(tmp_path: Path) -> None:
@@ -101,12 +91,11 @@ def test_torn_last_line_is_left_out_and_reported(tmp_path: Path) -> None:
 
 def test_unreadable_samples_cost_only_the_distributions(tmp_path: Path) -> None:
     """A truncated samples.npz is noted; records stay."""
-    store = filled(tmp_path, a_stored_run())
-    store.finish()
-    samples = opened(store) / "samples.npz"
+    folder = finished(tmp_path, a_stored_run())
+    samples = folder / "samples.npz"
     samples.write_bytes(samples.read_bytes()[:100])
-    found = load_run(opened(store))
-    assert len(found.records) == len(store.stored.records)
+    found = load_run(folder)
+    assert len(found.records) == len(a_stored_run().records)
     assert "samples.npz" in found.notes[0]
 
 
@@ -192,9 +181,8 @@ def test_folder_name_sorts_by_time_and_holds_no_path() -> None:
 def test_latest_is_a_link_to_the_newest_finished_run(tmp_path: Path) -> None:
     """Each end moves it."""
     for _ in range(2):
-        store = filled(tmp_path, a_stored_run([a_record()]))
-        store.finish()
-    assert (tmp_path / "latest").resolve() == opened(store).resolve()
+        folder = finished(tmp_path, a_stored_run([a_record()]))
+    assert (tmp_path / "latest").resolve() == folder.resolve()
     assert load_run(tmp_path / "latest").records == (a_record(),)
 
 
@@ -205,10 +193,9 @@ def test_latest_is_a_file_where_links_cannot_be_had(tmp_path: Path, monkeypatch:
         raise OSError("no links here")
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
-    store = filled(tmp_path, a_stored_run([a_record()]))
-    store.finish()
-    assert (tmp_path / "latest").read_text().strip() == opened(store).name
-    assert resolve_latest(tmp_path / "latest") == opened(store)
+    folder = finished(tmp_path, a_stored_run([a_record()]))
+    assert (tmp_path / "latest").read_text().strip() == folder.name
+    assert resolve_latest(tmp_path / "latest") == folder
     assert load_run(tmp_path / "latest").records == (a_record(),)
 
 
@@ -288,12 +275,6 @@ def test_pointing_latest_twice_at_the_same_run_is_no_error(tmp_path: Path) -> No
     assert (tmp_path / "latest").resolve() == tmp_path / "run"
 
 
-def _results(folder: Path) -> Path:
-    store = filled(folder, a_stored_run([a_record()]))
-    store.finish()
-    return opened(store) / "results.json"
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -311,7 +292,7 @@ def test_results_that_cannot_be_understood_are_refused_by_name(
     tmp_path: Path, change: dict[str, object], expected: str
 ) -> None:
     """Another schema version, or a damaged file: the message names the file and what is wrong with it."""
-    path = _results(tmp_path)
+    path = finished(tmp_path, a_stored_run([a_record()])) / "results.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BadInput, match=expected) as raised:
         load_run(path.parent)
@@ -347,23 +328,15 @@ def test_nasty_names_survive_the_round_trip(tmp_path: Path) -> None:
 
 def test_run_without_cells_is_a_run(tmp_path: Path) -> None:
     """Zero cells are written and read."""
-    store = RunStore(tmp_path, a_run(), "bench-1")
-    store.finish()
-    assert load_run(opened(store)).records == ()
-
-
-def test_every_verdict_is_in_the_made_up_run() -> None:
-    """The other tests rely on it."""
-    assert {record.verdict for record in every_verdict()} == set(Verdict)
+    assert load_run(finished(tmp_path, a_stored_run([]))).records == ()
 
 
 def test_the_newest_run_is_named_latest_whether_it_ended_or_not(tmp_path: Path) -> None:
     """Unlike the link of that name; a path is taken from where it was typed."""
-    ended = filled(tmp_path / "out", a_stored_run([a_record()]))
-    ended.finish()
+    ended = finished(tmp_path / "out", a_stored_run([a_record()]))
     killed = RunStore(tmp_path / "out", a_run(started_utc="2026-11-23T00:00:00+00:00"), "bench-1")
     assert named_run("latest", tmp_path, tmp_path / "out") == killed.folder
-    assert named_run("out/latest", tmp_path, tmp_path / "elsewhere").resolve() == opened(ended)
+    assert named_run("out/latest", tmp_path, tmp_path / "elsewhere").resolve() == ended
     assert named_run(str(killed.folder), tmp_path / "x", tmp_path) == killed.folder
     with pytest.raises(BadInput, match="latest: expected a run in"):
         named_run("latest", tmp_path, tmp_path / "none")
