@@ -22,8 +22,6 @@ from bench.contract.scenarios import Scenario
 from bench.load.scheduler import Settings
 from fixtures.engines.process.process import ProcessEngine
 from fixtures.engines.venv import PIP_RETRIES
-from fixtures.specs.manifest import load_spec
-from fixtures.specs.spec import BackendSpec
 from reports.store.store import RECORDS, RunStore, load_run
 from tests.bench.scripted import right, world
 from tests.fixtures.launching import an_engine
@@ -32,6 +30,7 @@ from tests.reports.records import a_stored_run, filled, opened
 
 SINGLE = Scenario("single", batch_size=1)
 QUICK = Settings(max_time_s=0.2)
+NEEDS = "servebench-no-such-package==1\n"
 
 
 @contextmanager
@@ -138,7 +137,7 @@ def test_a_package_index_that_refuses_is_a_reason(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PIP_RETRIES", "0")
     engine = ProcessEngine(make_settings(tmp_path / "cache", print))
     with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*servebench-no-such-package.*check its requirements"):
-        engine.prepare(make_needy(tmp_path))
+        engine.prepare(make_tiny(tmp_path, requirements=NEEDS))
     assert not list((tmp_path / "cache").rglob(".complete"))
     engine.close()
 
@@ -149,7 +148,7 @@ def test_a_package_index_that_hangs_is_a_reason(tmp_path: Path, monkeypatch: pyt
         use_index(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/simple", timeout_s=0.1)
         engine = ProcessEngine(make_settings(tmp_path / "cache", print))
         with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*Read timed out.*servebench-no-such-package"):
-            engine.prepare(make_needy(tmp_path))
+            engine.prepare(make_tiny(tmp_path, requirements=NEEDS))
         assert not list((tmp_path / "cache").rglob(".complete"))
         engine.close()
         silent.setblocking(False)
@@ -169,7 +168,7 @@ def test_a_package_index_that_hangs_ends_a_build(
         use_index(monkeypatch, f"http://{gateway}:{silent.getsockname()[1]}/simple", timeout_s=0.1)
         monkeypatch.setenv("PIP_TRUSTED_HOST", gateway)
         with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*Read timed out.*servebench-no-such-package"):
-            engine.prepare(make_needy(tmp_path))
+            engine.prepare(make_tiny(tmp_path, requirements=NEEDS))
         silent.setblocking(False)
         assert len(list(waiting(silent))) == 1 + PIP_RETRIES
 
@@ -180,15 +179,6 @@ def use_index(monkeypatch: pytest.MonkeyPatch, url: str, timeout_s: float) -> No
         monkeypatch.delenv(name)
     for name, value in {"INDEX_URL": url, "DEFAULT_TIMEOUT": str(timeout_s), "CONFIG_FILE": os.devnull}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-
-
-def make_needy(root: Path) -> BackendSpec:
-    """A backend that needs a package."""
-    spec = make_tiny(root)
-    (spec.folder / "requirements.txt").write_text("servebench-no-such-package==1\n")
-    manifest = spec.folder / "backend.toml"
-    manifest.write_text(manifest.read_text().replace("[process]", '[process]\nrequirements = "requirements.txt"'))
-    return load_spec(manifest)
 
 
 def waiting(listener: socket.socket) -> Iterator[None]:

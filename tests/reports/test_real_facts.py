@@ -10,7 +10,6 @@ import pytest
 from bench.contract.backend_facts import BackendFacts
 from fixtures.engines.process.process import ProcessEngine
 from fixtures.fleet.fleet import LocalFleet
-from fixtures.specs.manifest import load_spec
 from fixtures.specs.spec import BackendSpec
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
@@ -26,17 +25,14 @@ WHEEL = "tinydep-1.0-py3-none-any.whl"
 
 def with_a_package(root: Path) -> BackendSpec:
     """The tiny backend, with one package to install, which needs no index."""
-    folder = make_tiny(root).folder
+    spec = make_tiny(root, requirements=f"./{WHEEL}\n")
     info = "tinydep-1.0.dist-info"
-    with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
+    with zipfile.ZipFile(spec.folder / WHEEL, "w") as wheel:
         wheel.writestr("tinydep.py", "")
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinydep\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-    (folder / "requirements.txt").write_text(f"./{WHEEL}\n")
-    manifest = folder / "backend.toml"
-    manifest.write_text(manifest.read_text().replace("[process]\n", '[process]\nrequirements = "requirements.txt"\n'))
-    return load_spec(manifest)
+    return spec
 
 
 @pytest.fixture
