@@ -20,7 +20,7 @@ from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
 from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
-from bench.machine.host import pinned
+from bench.machine.priority import undisturbed
 from bench.protocols import codec
 from bench.session.options import MeasuringOptions
 from bench.session.progress import ProgressLine
@@ -105,7 +105,8 @@ def test_selfcheck(bench: Bench, pytestconfig: pytest.Config) -> None:
     """Print the noise floor; fails only if something could not be measured."""
     say = Console(pytestconfig).line
     seconds = bench.settings.max_time_s
-    with pinned(MeasuringOptions.of(pytestconfig).client_cpu):
+    options = MeasuringOptions.of(pytestconfig)
+    with undisturbed(options.client_cpu, options.client_priority.beside(options.client_cpu, bench.fleet.server_cpus)):
         say(f"self-check on {PAIR_ENDPOINT}, single images, {seconds:g} s a cell, {PAIR_TRIALS} trials")
         for line in _pair_report(bench):
             say(line)

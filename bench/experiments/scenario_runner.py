@@ -27,6 +27,7 @@ from bench.experiments.resume import Resume
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch
+from bench.machine.priority import Priority, undisturbed
 from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 
@@ -73,7 +74,7 @@ class Plan:
     cells: Sequence[Cell]
     settings: Settings
     client_cpu: int
-    client_priority: int
+    client_priority: Priority
     ratio_to: RatioTo
     again: Callable[[Cell], str]
     listener: Listener = field(default_factory=Listener)
@@ -122,7 +123,7 @@ class Campaigns:
         runs = [experiment.run_of(cell, builder, self._plan.again(cell)) for cell in present]
         if not runs:
             return
-        with pinned(self._plan.client_cpu, self._plan.client_priority):
+        with pinned(self._plan.client_cpu):
             if self._plan.smoke:
                 self._smoke(runs)
             elif not experiment.timed:
@@ -188,7 +189,7 @@ class Campaigns:
         campaign = Campaign(lanes, settings, Checkpoints(own, listener.underway, listener.progress(name)))
         interrupted = True
         try:
-            with self._plan.stopwatch.phase(MEASURING):
+            with self._plan.stopwatch.phase(MEASURING), undisturbed(self._plan.client_cpu, self._priority()):
                 campaign.run()
             interrupted = False
         finally:
@@ -203,6 +204,9 @@ class Campaigns:
             f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"
         )
+
+    def _priority(self) -> Priority:
+        return self._plan.client_priority.beside(self._plan.client_cpu, self._fleet.server_cpus)
 
     def _book_measured(self, experiment: Experiment, runs: Sequence[CellRun], interrupted: bool) -> None:
         resume = self._plan.resume

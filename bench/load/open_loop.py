@@ -29,6 +29,7 @@ LATE_ABOVE = 0.01
 _SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
 _WAKE_EARLY_S = 0.002
 _GREET_S = 1.0
+_OPENING_S = 0.1  # before the schedule: to open one takes as long as many fast requests, and those would queue up meanwhile
 _PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
 
 
@@ -62,8 +63,8 @@ def run_schedule(
 ) -> Slice:
     """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
-    `connections` are open from the start, and never more than `most` (None: all that there are). Latency counts from the
-    scheduled send, so it includes any wait for a connection.
+    `connections` are open from the start, and as many more as can be opened in a moment, but never more than `most` (None:
+    all that there are). Latency counts from the scheduled send, so it includes any wait for a connection.
     Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
     Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
     """
@@ -105,8 +106,7 @@ class _OpenLoop:
     def to_the_end(self, connections: int) -> None:
         """Follow the schedule, then wait for the answers under way."""
         pool, due = self._pool, self._due
-        self._idle = list(pool.gather(connections))
-        self._greet()
+        self._open(connections)
         give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
         self._start = perf_counter() + _SPIN_S
         number = 0
@@ -118,17 +118,27 @@ class _OpenLoop:
             left_s = due[number] - now if number < len(due) else give_up_s - now
             pool.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
 
-    def _greet(self) -> None:
-        """One untimed request on every new connection: a server may give a thread to a client that says nothing yet."""
+    def _open(self, connections: int) -> None:
+        """So many connections, and within _OPENING_S as many more as there may be."""
+        opened = list(self._pool.gather(connections))
         for connection in sorted(self._pool.fresh):
-            index, request = next(self._requests)
+            self._greet(connection)
+        stop_at = perf_counter() + _OPENING_S
+        while perf_counter() < stop_at and (another := self._pool.grow(self._most)) is not None:
+            self._greet(another)
+            opened.append(another)
+        self._idle = opened[::-1]
 
-            def keep(_: int, body: bytes, index: int = index) -> None:
-                self.outcome.answers.append((index, body))
+    def _greet(self, connection: int) -> None:
+        """One untimed request on a new connection: a server may give a thread to a client that says nothing yet."""
+        index, request = next(self._requests)
 
-            self._pool.start(connection, request)
-            while self._pool.busy:
-                self._pool.take(_GREET_S, keep)
+        def keep(_: int, body: bytes) -> None:
+            self.outcome.answers.append((index, body))
+
+        self._pool.start(connection, request)
+        while self._pool.busy:
+            self._pool.take(_GREET_S, keep)
 
     def _send_due(self, number: int) -> tuple[int, float]:
         """Send all that is due, before any answer is read; returns the next one's number, and the time."""

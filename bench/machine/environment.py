@@ -14,12 +14,13 @@ from typing import Any
 import psutil
 
 from bench.machine.code_digest import commit, digests
+from bench.machine.priority import Priority, may_lock_memory
 
 _PACKAGES = ("numpy", "onnxruntime", "pytest", "pytest-benchmark", "requests", "docker", "hpack", "orjson")
 _BUSY_LOAD = 0.5  # runnable tasks a CPU before we start
 
 
-def environment(client_cpu: int, client_priority: int, server_cpus: Sequence[int]) -> Mapping[str, Any]:
+def environment(client_cpu: int, client_priority: Priority, server_cpus: Sequence[int]) -> Mapping[str, Any]:
     """Facts about this machine, JSON-able; what cannot be read is None."""
     return {
         "host": socket.gethostname(),
@@ -34,7 +35,8 @@ def environment(client_cpu: int, client_priority: int, server_cpus: Sequence[int
         "hypervisor": "hypervisor" in (_read("/proc/cpuinfo") or ""),
         "load_1m_at_start": os.getloadavg()[0],
         "client_cpu": client_cpu,
-        "client_niceness": client_priority,
+        "client_priority": str(client_priority.beside(client_cpu, server_cpus)),
+        "client_memory_locked": may_lock_memory(),
         "server_cpus": list(server_cpus),
         "commit": commit(),
         "sources": dict(digests()),

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contract.errors import BadInput
 from bench.contract.options import whole_number
-
-_BEST, _BETTER, _WORST = -20, -10, 19
-_NICENESS = re.compile(r"-?[0-9]{1,2}")
 
 
 def usable_cpus() -> list[int]:
@@ -33,51 +28,14 @@ def client_cpu(wanted: str | None) -> int:
     return cpu
 
 
-def priority_of(wanted: str | None) -> int:
-    """Niceness of the client while it measures: `auto` is the best that this user may have, `normal` changes nothing.
-
-    Raises BadInput where it is neither, nor a number that this user may have.
-    """
-    normal = os.getpriority(os.PRIO_PROCESS, 0)
-    if wanted == "normal":
-        return normal
-    if wanted in (None, "auto"):
-        return next((niceness for niceness in (_BEST, _BETTER) if niceness < normal and _may_have(niceness)), normal)
-    number = int(wanted) if wanted is not None and _NICENESS.fullmatch(wanted) else None
-    if number is None or not _BEST <= number <= _WORST:
-        raise BadInput(f"--client-priority {str(wanted)[:200]}: expected auto, normal, or a niceness from {_BEST} to {_WORST}")
-    if not _may_have(number):
-        raise BadInput(f"--client-priority {number}: this user may not have that niceness; give auto, or one from {normal} on")
-    return number
-
-
-def _may_have(niceness: int) -> bool:
-    """Tried in a thread of its own, which takes it along when it ends."""
-    outcome: list[bool] = []
-
-    def attempt() -> None:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, niceness)  # of this thread alone, on Linux
-            outcome.append(True)
-
-    thread = threading.Thread(target=attempt)
-    thread.start()
-    thread.join()
-    return bool(outcome)
-
-
 @contextlib.contextmanager
-def pinned(cpu: int, niceness: int | None = None) -> Iterator[None]:
-    """Run the calling thread (and threads it starts) on one CPU, and with that niceness."""
-    before, normal = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
+def pinned(cpu: int) -> Iterator[None]:
+    """Run the calling thread (and threads it starts) on one CPU."""
+    before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
     try:
-        if niceness is not None and niceness != normal:
-            os.setpriority(os.PRIO_PROCESS, 0, niceness)
         yield
     finally:
-        if niceness is not None and niceness != normal:
-            os.setpriority(os.PRIO_PROCESS, 0, normal)
         os.sched_setaffinity(0, before)
 
 

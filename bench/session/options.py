@@ -12,7 +12,8 @@ from bench.experiments.clients import CLIENTS
 from bench.experiments.open_loop import LOADS
 from bench.experiments.startup import OWN, starts_of
 from bench.load.scheduler import Settings
-from bench.machine.host import client_cpu, priority_of
+from bench.machine.host import client_cpu
+from bench.machine.priority import Priority, priority_of
 from bench.session.load_options import ARRIVALS, arrivals_of, clients_of, limit_of, loads_of, soak_seconds
 
 _MOST_S = 24 * 3600
@@ -52,11 +53,12 @@ class MeasuringOptions(OptionGroup):
     """
 
     client_cpu: int = option(client_cpu, metavar="N", help="CPU that the client is pinned to; the last usable one if not given")
-    client_priority: int = option(
+    client_priority: Priority = option(
         priority_of,
-        metavar="auto|normal|N",
+        metavar="auto|normal|realtime|N",
         default="auto",
-        help="niceness of the client while it measures; auto: the best that this user may have",
+        help="how the kernel prefers the client while it measures, N is a niceness; auto: the best that this user may have, "
+        "where no server shares its CPU",
     )
     ratio_to: str | None = option(
         as_given,  # until the backends are known

@@ -24,6 +24,7 @@ from bench.experiments.checkpoint import Cells
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Settings
+from bench.machine.priority import Priority
 from bench.protocols.raw_float32 import CODEC
 from tests.bench.sockets import answering, ok, serving
 
@@ -228,7 +229,7 @@ def plan_of(
         cells=cells,
         settings=settings,
         client_cpu=0,
-        client_priority=0,
+        client_priority=Priority(0),
         ratio_to=RatioTo(None),
         again=lambda cell: f"pytest -k {cell.id}",
         listener=Ears(emit),

@@ -29,6 +29,7 @@ from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Progress, Settings
+from bench.machine.priority import Priority
 from bench.protocols import codec
 from bench.protocols._inference_pb2 import ModelInferResponse
 from bench.transports.connect import open_transport
@@ -127,7 +128,7 @@ class House:
             cells=cells,
             settings=Settings(max_time_s=MEASURING_S),
             client_cpu=max(os.sched_getaffinity(0)),
-            client_priority=0,
+            client_priority=Priority(0),
             ratio_to=RatioTo(None),
             again=lambda cell: f"pytest -k {cell.id}",
             listener=Watching(),

@@ -16,6 +16,7 @@ import pytest
 from bench.contract.errors import ConnectionLost
 from bench.contract.scenarios import Arrival
 from bench.contract.wire import Endpoint, Payload
+from bench.load import open_loop as open_loop_module
 from bench.load.closed_loop import Slice, run_slice
 from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import Schedule, run_schedule, schedule
@@ -87,6 +88,23 @@ def test_no_more_connections_than_allowed_are_opened(most: int) -> None:
     assert peak.clients <= most
     assert len(done.duration_s) == done.scheduled > 100
     assert max(done.duration_s) > 10 * SERVICE_S
+
+
+@pytest.mark.parametrize(("opening_s", "opened"), [(60.0, 3), (0.0, 1)])
+def test_connections_are_open_before_the_schedule_begins(
+    monkeypatch: pytest.MonkeyPatch, opening_s: float, opened: int
+) -> None:
+    """As many as there is time for: opened on schedule, each would make those that are due meanwhile wait."""
+    monkeypatch.setattr(open_loop_module, "_OPENING_S", opening_s)
+    with one_worker() as endpoint:
+        transports = [Counted(endpoint) for _ in range(4)]
+        pool = ConnectionPool(transports)
+        nothing_due = Schedule(np.empty(0), 0.0, 0.0)
+        done = run_schedule(pool, source_for(transports[0]).requests(0), nothing_due, connections=1, most=3)
+        pool.close()
+    assert done.error is None
+    assert sum(transport.opened for transport in transports) == opened
+    assert len(done.answers) == opened, "each was greeted"
 
 
 def noise_s(done: Slice) -> float:

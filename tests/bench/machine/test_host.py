@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from bench.contract.errors import BadInput
-from bench.machine.host import EnergyClock, pinned, priority_of
+from bench.machine.host import EnergyClock
 
 
 def domain(root: Path, name: str, label: str, energy_uj: int, range_uj: int = 1_000_000) -> Path:
@@ -55,22 +53,3 @@ def test_what_cannot_be_read_is_not_measured(tmp_path: Path, missing: str) -> No
     clock = EnergyClock(tmp_path)
     assert clock.now() is None
     clock.close()
-
-
-def test_a_client_takes_the_priority_that_it_may_have_and_gives_it_back() -> None:
-    """Raised while it measures, for this thread alone; a thread that it starts outside has the usual one."""
-    usual = os.getpriority(os.PRIO_PROCESS, 0)
-    wanted = priority_of("auto")
-    assert wanted <= usual
-    with pinned(min(os.sched_getaffinity(0)), wanted):
-        assert os.getpriority(os.PRIO_PROCESS, 0) == wanted
-    assert os.getpriority(os.PRIO_PROCESS, 0) == usual
-    assert priority_of("normal") == usual
-    assert priority_of(str(min(usual + 1, 19))) == min(usual + 1, 19)
-
-
-@pytest.mark.parametrize("wanted", ["high", "-21", "20", "1.5", "", "--5"])
-def test_no_priority_is_refused(wanted: str) -> None:
-    """One sentence that says what there is."""
-    with pytest.raises(BadInput, match=f"--client-priority {wanted}: expected auto, normal, or a niceness from -20 to 19"):
-        priority_of(wanted)

@@ -1,0 +1,93 @@
+"""What the client takes while it measures, and gives back."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from bench.contract.errors import BadInput
+from bench.machine import priority
+from bench.machine.priority import Priority, may_lock_memory, priority_of, undisturbed
+
+CPU = min(os.sched_getaffinity(0))
+
+
+def taken() -> dict[str, object]:
+    """What the calling thread has now."""
+    locked = re.search(r"VmLck:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return {
+        "cpus": os.sched_getaffinity(0),
+        "policy": os.sched_getscheduler(0),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+        "locked": locked is not None and int(locked[1]) > 0,
+    }
+
+
+@pytest.mark.parametrize("wanted", ["auto", "normal", "19"])
+def test_a_client_takes_what_it_may_have_and_gives_it_back(wanted: str) -> None:
+    """Pinned, preferred and locked while it measures, this thread alone; also where the measuring fails."""
+    before, chosen = taken(), priority_of(wanted)
+    seen = []
+
+    def measure() -> None:
+        with undisturbed(CPU, chosen):
+            seen.append(taken())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        measure()
+    policy = os.SCHED_FIFO if chosen.realtime else os.SCHED_OTHER
+    niceness = before["niceness"] if chosen.realtime else chosen.niceness
+    assert seen == [{"cpus": {CPU}, "policy": policy, "niceness": niceness, "locked": may_lock_memory()}]
+    if os.geteuid():
+        before["niceness"] = taken()["niceness"]  # a niceness once given away is not had again
+    assert taken() == before
+
+
+def test_another_thread_keeps_its_own() -> None:
+    """Of what is taken: the rest of the process goes on as ever."""
+    seen, begin, look = [], threading.Event(), threading.Event()
+
+    def other() -> None:
+        begin.set()
+        look.wait()
+        seen.append((os.sched_getscheduler(0), os.sched_getaffinity(0)))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    begin.wait()
+    with undisturbed(CPU, priority_of("auto")):
+        look.set()
+        thread.join()
+    assert seen == [(os.SCHED_OTHER, os.sched_getaffinity(0))]
+
+
+def test_a_client_that_shares_its_cpu_with_servers_is_not_preferred() -> None:
+    """Waiting for its turn it would keep them from theirs; who asks for a priority by name gets it all the same."""
+    usual = Priority(os.getpriority(os.PRIO_PROCESS, 0))
+    assert priority_of("auto").beside(1, [0]) == priority_of("auto")
+    assert priority_of("auto").beside(1, [0, 1]) == usual
+    assert priority_of("19").beside(1, [0, 1]) == Priority(19)
+
+
+@pytest.mark.parametrize("allowed", ["real time", "niceness -10", ""])
+def test_auto_is_the_best_that_a_user_may_have(monkeypatch: pytest.MonkeyPatch, allowed: str) -> None:
+    """Real time, else the best niceness, else what everybody has; what is asked by name and not allowed is refused."""
+    monkeypatch.setattr(priority, "_may_have", lambda each: str(each) == allowed)
+    usual = Priority(os.getpriority(os.PRIO_PROCESS, 0))
+    assert str(priority_of("auto")) == (allowed or str(usual))
+    if allowed != "real time":
+        with pytest.raises(BadInput, match="--client-priority realtime: this user may not have that priority; give auto, or a"):
+            priority_of("realtime")
+
+
+@pytest.mark.parametrize("wanted", ["high", "-21", "20", "1.5", "", "--5"])
+def test_no_priority_is_refused(wanted: str) -> None:
+    """One sentence that says what there is."""
+    expected = "expected auto, normal, realtime, or a niceness from -20 to 19"
+    with pytest.raises(BadInput, match=f"--client-priority {wanted}: {expected}"):
+        priority_of(wanted)
