@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from pytest_benchmark.session import PerformanceRegression
 
 from bench.analysis.gate import gate_lines
 from bench.analysis.standings import checked_ratio_to
@@ -26,6 +28,7 @@ from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.experiments.startup import StartPlan, StartUps
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.benchmark_bridge import Replay, ReplayClock
+from bench.session.foreign_options import check_foreign_options, check_groups
 from bench.session.listener import ReportsListener
 from bench.session.options import MeasuringOptions
 from bench.session.selection import (
@@ -45,6 +48,7 @@ from bench.session.selection import (
 from bench.session.state import SESSION, Session, emit_beside, emit_record, emit_run, run_of
 from bench.verification.payloads import PayloadFactory
 
+_BENCH = Path(__file__).parent
 _CLOCK = pytest.StashKey[ReplayClock]()
 
 
@@ -74,12 +78,16 @@ def pytest_configure(config: pytest.Config) -> None:
         # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
         config.option.benchmark_only = False
     try:
+        check_foreign_options(config)
         options = MeasuringOptions.parse(config)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
+    inside = config.invocation_params.dir.is_relative_to(_BENCH.parent)
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         # No path on the command line: the benchmarks if they are asked for, else the suite's own tests.
-        config.args = [str(config.rootpath / ("bench" if only or disable else "tests"))]
+        config.args = [str(_BENCH if only or disable else _BENCH.with_name("tests"))]
+    elif config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR and inside and (only or disable):
+        config.args = [str(_BENCH)]
     stopwatch_of(config)
     now = datetime.now(UTC)
     config.stash[SESSION] = Session(
@@ -147,22 +155,60 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.benchmark(timer=clock.now, group=group_of(param)))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what pytest-benchmark could not group at the end."""
+    try:
+        check_groups(session.config, [item for item in session.items if param_of(item) is not None])
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption."""
+    known = session.config.stash[SESSION]
     with held_back() as held:
+        session.config.hook.pytest_servebench_end(config=session.config)
         yield
     if held.number is not None:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
+    elif known.others_failed is not None and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = known.others_failed
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """What the gate says, cell by cell."""
+# Outside of pytest-benchmark's, which saves and compares, and inside of the terminal's, which would sum nothing up.
+@pytest.hookimpl(wrapper=True, specname="pytest_sessionfinish")
+def pytest_others_finish(session: pytest.Session) -> Generator[None]:
+    """Another plugin that fails now is a line and an exit code, not the end of the summary."""
+    with _survived(session.config):
+        yield
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+    """What the gate says, cell by cell, and what others have to say."""
     rows = config.stash[SESSION].gate_rows
     if rows:
         terminalreporter.section("servebench gate")
         for line in gate_lines(rows):
             terminalreporter.write_line(line)
+    with _survived(config):
+        yield
+
+
+@contextmanager
+def _survived(config: pytest.Config) -> Iterator[None]:
+    """Say what another plugin raises, and remember the exit code that it makes of a session that had none."""
+    try:
+        yield
+    except Exception as error:  # whatever it is: all that was measured is written by now
+        known = config.stash[SESSION]
+        if isinstance(error, PerformanceRegression):  # pytest-benchmark has named the cells
+            known.others_failed = pytest.ExitCode.TESTS_FAILED
+            Console(config).line("--benchmark-compare-fail: slower than the saved run by more than it allows")
+        else:
+            known.others_failed = known.others_failed or pytest.ExitCode.INTERNAL_ERROR
+            Console(config).line(f"WARNING: another plugin failed at the end: {type(error).__name__}: {error}")
 
 
 @pytest.fixture

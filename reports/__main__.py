@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.contract.errors import BadInput
-from bench.contract.options import given_path
+from bench.contract.options import given_path, may_be_read
 from reports.across_runs.comparison import compare
 from reports.across_runs.history import history_of, read_runs
 from reports.renderers.files import CHARTS, HTML, write_charts, write_reports
@@ -57,7 +57,8 @@ def _act(run: str, second: str | None) -> Path:
 
 
 def _run(given: str) -> Path:
-    return resolve_latest(given_path("RUN", given, Path()))
+    with may_be_read(f"RUN {given}"):
+        return resolve_latest(given_path("RUN", given, Path()))
 
 
 def _again(folder: Path) -> Path:

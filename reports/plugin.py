@@ -6,7 +6,7 @@ Nothing here raises out of a hook: a full disk or a mistake in a chart must not 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,7 @@ class Reporter:
         self._store: RunStore | None = None
         self._problems: list[str] = []
         self._shown = False
+        self._told = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_earlier(self, config: pytest.Config) -> EarlierRun | None:
@@ -112,10 +113,10 @@ class Reporter:
         if not cells and store is not None and not self._shown:
             self._guard("The first table could not be shown", lambda: self._show_first(store, Console(config)))
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_servebench_end(self, config: pytest.Config) -> None:
         """Results first, then what is made of them."""
-        with stopwatch_of(session.config).phase(REPORT):
+        with stopwatch_of(config).phase(REPORT):
             self._finish()
 
     def _finish(self) -> None:
@@ -128,18 +129,36 @@ class Reporter:
             again = f"The results are safe; render them again with: python -m reports {folder}"
             self._guard(f"The report could not be rendered. {again}", lambda: _render(store, folder))
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        """The answer, below pytest-benchmark's own tables."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+        """The answer, below pytest-benchmark's own tables, and also where that raises."""
+        try:
+            yield
+        finally:
+            self._sum_up(terminalreporter, config)
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Where nothing was summed up (--no-summary, a plugin that failed) at least say where the results are."""
+        if self._store is not None and not self._told:
+            for line in (*_places(self._store), *self._warnings()):
+                Console(config).line(line)
+
+    def _sum_up(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         store = self._store
         if store is None and not self._problems:
             return
+        self._told = True
         terminalreporter.section("servebench")
         if store is not None:
             self._guard("The summary could not be made", lambda: _summarise(store, terminalreporter))
-            terminalreporter.write_line(f"Time:    {stopwatch_of(config).told()}")
-        for problem in (*(store.problems if store is not None else ()), *self._problems):
-            terminalreporter.write_line(f"WARNING: {problem}", yellow=True)
+            for line in ("", *_places(store), f"Time:    {stopwatch_of(config).told()}"):
+                terminalreporter.write_line(line)
+        for warning in self._warnings():
+            terminalreporter.write_line(warning, yellow=True)
+
+    def _warnings(self) -> list[str]:
+        problems = (*(self._store.problems if self._store is not None else ()), *self._problems)
+        return [f"WARNING: {problem}" for problem in problems]
 
     def _show_first(self, store: RunStore, console: Console) -> None:
         """Whoever waits sees the first speeds as soon as they are known; the whole answer comes at the end."""
@@ -172,14 +191,16 @@ def _render(store: RunStore, folder: Path) -> None:
 
 def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
     # They name the charts, and so import matplotlib: see _render.
-    from reports.renderers.files import HTML
     from reports.renderers.terminal import summary_lines
     from reports.sections.report import build_report
 
     for line in summary_lines(build_report(store.stored)):
         terminalreporter.write_line(line)
-    if store.folder is not None:
-        terminalreporter.write_line("")
-        if (store.folder / HTML).exists():
-            terminalreporter.write_line(f"Report:  {store.folder / HTML}")
-        terminalreporter.write_line(f"Results: {store.folder / 'results.json'}")
+
+
+def _places(store: RunStore) -> list[str]:
+    """Where what was measured lies."""
+    if store.folder is None:
+        return []
+    report, results = store.folder / "report.html", store.folder / "results.json"
+    return [f"Report:  {report}", f"Results: {results}"] if report.exists() else [f"Results: {results}"]

@@ -20,7 +20,12 @@ _SHARED = pytest.StashKey[Path]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Take from the environment that this is a worker, so that a pytest which a test starts does not take itself for one."""
+    """The suite's own tests are strict about warnings; a session that measures is not: there a warning must cost nothing.
+
+    And take from the environment that this is a worker, so that a pytest which a test starts does not take itself for one.
+    """
+    if not (config.getoption("benchmark_only") or config.getoption("benchmark_disable")):
+        config.addinivalue_line("filterwarnings", "error")
     variables = [os.environ.pop(name, None) for name in list(os.environ) if name.startswith("PYTEST_XDIST_")]
     if variables:
         config.stash[_SHARED] = Path(config.getoption("basetemp")).parent

@@ -39,3 +39,8 @@ def pytest_servebench_record(config: pytest.Config, record: Record, samples: Sam
 @pytest.hookspec
 def pytest_servebench_underway(config: pytest.Config, cells: Sequence[tuple[Record, Samples]]) -> None:
     """A campaign's cells as they stand, should the session be killed: they replace those of the last call; none at its end."""
+
+
+@pytest.hookspec
+def pytest_servebench_end(config: pytest.Config) -> None:
+    """Nothing more is measured: what is to be kept is written now, before another plugin's end of the session can go wrong."""

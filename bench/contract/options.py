@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -250,6 +251,17 @@ def given_path(flag: str, value: str, typed_in: Path) -> Path:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput(f"{flag} {value[:200]}: expected a path, seen what cannot be one: {why}") from error
     return path
+
+
+@contextmanager
+def may_be_read(what: str) -> Iterator[None]:
+    """Raise BadInput, which begins with `what`, where this user may not look."""
+    try:
+        yield
+    except PermissionError as error:
+        raise BadInput(
+            f"{what}: expected what this user may read, seen {error.strerror}: {error.filename}; change its mode or give a copy"
+        ) from error
 
 
 def key_of(flag: str) -> str:

@@ -46,6 +46,7 @@ class Session:
     gate_rows: Sequence[GateRow] = ()
     scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
     resume: Resume = field(default_factory=Resume)
+    others_failed: pytest.ExitCode | None = None  # another plugin did, at the end
 
 
 SESSION = pytest.StashKey[Session]()

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.contract.errors import BadInput
+from bench.contract.options import may_be_read
 from bench.contract.records import Record
 from bench.contract.system import Role
 from reports.charts.canvas import GRID, NARROW, WIDE, Chart, Dashes, Group, chart_of, style
@@ -51,14 +52,11 @@ def read_runs(folder: Path) -> tuple[list[StoredRun], list[str]]:
     """All runs in a folder, oldest first; what cannot be read is named. Raises BadInput where there is none."""
     runs, skipped = [], []
     for path in sorted(folder.glob("*/")) if folder.is_dir() else []:
-        if (
-            path.name == LATEST
-            or path.is_symlink()
-            or (not any(path.glob("run*.json")) and not (path / "results.json").is_file())
-        ):
-            continue
         try:
-            runs.append(load_run(path))
+            with may_be_read(str(path)):
+                is_run = any(path.glob("run*.json")) or (path / "results.json").is_file()
+            if is_run and path.name != LATEST and not path.is_symlink():
+                runs.append(load_run(path))
         except BadInput as error:
             skipped.append(one_line(str(error)))
     if not runs:

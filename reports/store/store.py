@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.errors import BadInput
-from bench.contract.options import given_path
+from bench.contract.options import given_path, may_be_read
 from bench.contract.records import Record, Run, Samples
 from reports.store import documents
 from reports.store.folder_lock import Hold
@@ -213,10 +213,11 @@ def named_run(name: str, typed_in: Path, parent: Path) -> Path:
 
     Unlike the link of that name, it may be one that did not end. Raises BadInput if there is none.
     """
-    if name != LATEST or (typed_in / name).exists():
-        return resolve_latest(given_path("--resume", name, typed_in))
-    # A run's folder begins with its time. The link `latest` is one of them under another name.
-    runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
+    with may_be_read(f"--resume {name}"):
+        if name != LATEST or (typed_in / name).exists():
+            return resolve_latest(given_path("--resume", name, typed_in))
+        # A run's folder begins with its time. The link `latest` is one of them under another name.
+        runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
     if not runs:
         raise BadInput(f"{LATEST}: expected a run in {parent}, seen none. Give a run's folder, or its --report-dir as well.")
     return max(runs, key=lambda each: each.name)
@@ -224,7 +225,11 @@ def named_run(name: str, typed_in: Path, parent: Path) -> Path:
 
 def load_run(folder: Path) -> StoredRun:
     """Read a run back: results.json, or run.json and records.jsonl of a run that did not end; raises BadInput."""
-    folder = resolve_latest(folder)
+    with may_be_read(str(folder)):
+        return _loaded(resolve_latest(folder))
+
+
+def _loaded(folder: Path) -> StoredRun:
     if (folder / RESULTS).is_file():
         document = _read_json(folder / RESULTS)
         run = documents.run_from_document(document, str(folder / RESULTS))
@@ -296,6 +301,8 @@ def _bounded(path: Path) -> bytes:
 def _read_json(path: Path) -> Any:
     try:
         return documents.parsed(_bounded(path))
+    except PermissionError:
+        raise  # as what it is
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}. Give a run whose files are as they were written.") from None
 
@@ -305,6 +312,8 @@ def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
     records, torn = [], []
     try:
         lines = _bounded(path).splitlines() if path.is_file() else []
+    except PermissionError:
+        raise
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error}. Give a run whose files are as they were written.") from None
     for number, line in enumerate(lines, start=1):

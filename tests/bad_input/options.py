@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 from tests.bad_input.case import NOT_FILES, USAGE, Case, file, folder
 
@@ -67,6 +69,17 @@ REMEDIES = {
     "--gate": "5%",
 }
 """By option, what each refusal says of what it takes."""
+
+
+MAY = "expected what this user may read"
+
+
+def closed(here: Path, name: str) -> None:
+    """A file that may not be read, or in a folder of the name `shut` that may not be entered."""
+    file(name, "x")(here)
+    (here / name).chmod(0)
+    if (here / "shut").is_dir():
+        (here / "shut").chmod(0)
 
 
 def cases() -> Iterator[Case]:
@@ -139,6 +152,16 @@ def _paths() -> Iterator[Case]:
         words = ("EMNIST_ARCHIVE", seen, "expected")
         yield Case(f"EMNIST_ARCHIVE: {name}", "pytest", ("--benchmark-only",), words, write=write, environment=environment)
         yield Case(f"--resume: {name}", "pytest", ("--benchmark-only", f"--resume={path}"), ("expected", seen), write=write)
+    for flag in ("--emnist", "--model", "--inputs"):
+        shut = partial(closed, name="shut/bad")
+        yield Case(f"{flag}: in a shut folder", "pytest", ("--benchmark-only", f"{flag}=shut/bad"), (flag, MAY), write=shut)
+        shut = partial(closed, name="bad")
+        yield Case(f"{flag}: shut", "pytest", ("--benchmark-only", f"{flag}=bad"), (flag, "bad", MAY), write=shut)
+    shut = partial(closed, name="shut/results.json")
+    for name in ("shut", "shut/run"):
+        yield Case(f"--resume: {name}", "pytest", ("--benchmark-only", f"--resume={name}"), (name, MAY), write=shut)
+        told = (f"--baseline {name}", MAY)
+        yield Case(f"--baseline: {name}", "pytest", (f"--baseline={name}", "--gate=5%"), told, write=shut)
     yield Case("--resume: no run yet", "pytest", ("--benchmark-only", "--resume=latest", "--report-dir={here}"), ("latest",))
     for name in ("name too long", "path too long", "unknown home"):
         arguments = (f"--report-dir={NOT_FILES[name][0]}",)

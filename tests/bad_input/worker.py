@@ -43,6 +43,13 @@ def pytest_main(arguments: Sequence[str]) -> int:
     return int(pytest.main([*PLUGINS, *IMPORTED, *arguments]))
 
 
+def session_main(arguments: Sequence[str]) -> int:
+    """pytest as it is called; a conftest.py in the folder names the plugins, as the project's does."""
+    import pytest
+
+    return int(pytest.main([*IMPORTED, *arguments]))
+
+
 def backends_main(arguments: Sequence[str]) -> int:
     """pytest, with the backends of `root/backends` in the place of the project's."""
     from fixtures import plugin
@@ -69,6 +76,7 @@ def web_main(arguments: Sequence[str]) -> int:
 
 PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "pytest": pytest_main,
+    "session": session_main,
     "backends": backends_main,
     "reports": reports_main,
     "web": web_main,
@@ -113,6 +121,7 @@ def main() -> None:
     import fixtures.model.load
     import fixtures.plugin
     import reports.__main__  # noqa: F401 - each job would import these
+    import tests.reports.records  # noqa: F401 - each job would import these
 
     fixtures.model.load.FIRST_ANSWER_S = 1.0  # half a minute in earnest
     with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stdout(Quiet()), contextlib.redirect_stderr(Quiet()):

@@ -19,6 +19,9 @@ pytest_plugins = ["reports.plugin"]
 
 def pytest_addhooks(pluginmanager):
     pluginmanager.add_hookspecs(bench.contract.hooks)
+
+def pytest_sessionfinish(session):
+    session.config.hook.pytest_servebench_end(config=session.config)
 """
 BROKEN_RENDERING = """
 import reports.renderers.files
