@@ -1,4 +1,7 @@
-"""The measuring side's pytest plugin: options, what is collected, the `campaign` fixture, the bridge to pytest-benchmark."""
+"""The measuring side's pytest plugin: options, what is collected, the `campaign` fixture, the bridge to pytest-benchmark.
+
+pytest finds hooks and fixtures in this one module; what they do lies in `bench/session/`.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ same, for its base is measured again beside the missing cells, as are the ceilin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,15 +21,9 @@ from bench.contract.scenarios import Scenario
 from bench.contract.system import Role
 from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
+from bench.experiments.run_differences import difference, differences
 
-_MACHINE = (
-    *("host", "system", "kernel", "machine", "cpu", "cpus_usable", "governor", "turbo_off", "hypervisor"),
-    *("client_cpu", "server_cpus", "python", "packages"),
-)
-_MEMORY = "memory_bytes"
-_MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
 _INSTALLED = ("image", "image_digest", "versions", "hashes")
-_SHOWN = 60
 _EARLIER = "Of an earlier run: "
 
 RatioTo = Callable[[Sequence[Cell]], Cell | None]
@@ -183,7 +176,7 @@ class Resume:
         if not any(kept.record.backend == name for kept in self._kept.values()):
             return []
         then, now = self.facts.get(name, BackendFacts()).as_dict(), facts.as_dict()
-        lines = [_line(what, then[what], now[what]) for what in _INSTALLED if what in then and what in now]
+        lines = [difference(what, then[what], now[what]) for what in _INSTALLED if what in then and what in now]
         differing = "; ".join(filter(None, lines))
         words = "its cells taken over were measured with another installation than those of this session"
         return [f"{name}: {words} ({differing}). Measure it anew."] if differing else []
@@ -228,24 +221,6 @@ class Resume:
         return f"{record.backend}-{record.endpoint} {then:,.0f} images/s then, {now:,.0f} now ({100 * (now / then - 1):+.1f} %)"
 
 
-def differences(then: Run, now: Run, free: Collection[str] = ()) -> list[str]:
-    """What keeps the cells of two runs from standing in one table, a line each; `free` are options that may differ."""
-    found = [_line(name, then.environment.get(name), now.environment.get(name)) for name in _MACHINE if name in now.environment]
-    if _MEMORY in now.environment:
-        found.append(_memory_line(then.environment.get(_MEMORY), now.environment[_MEMORY]))
-    found += [
-        _line(f"code: the files in {name}/", f"{str(_sources(then).get(name))[:12]}, commit {then.environment.get('commit')}",
-              f"{digest[:12]}, commit {now.environment.get('commit')}")
-        for name, digest in _sources(now).items() if _sources(then).get(name) != digest
-    ]  # fmt: skip
-    found += [_line(f"model: {name}", then.model.get(name), now.model.get(name)) for name in ("sha256",)]
-    found += [_line(f"dataset: {name}", then.dataset.get(name), now.dataset.get(name)) for name in ("sha256",)]
-    found.append(_line("engine", then.engine, now.engine))
-    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in free]
-    found += [_line(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
-    return [line for line in found if line]
-
-
 def _kept(earlier: EarlierRun) -> dict[str, _Kept]:
     """By id, the cells that were measured to their end and whose durations are there."""
     found = {}
@@ -255,28 +230,6 @@ def _kept(earlier: EarlierRun) -> dict[str, _Kept]:
         if ended and samples is not None and len(samples.duration_s) and record.role != Role.TWIN:
             found[record.id] = _Kept(replace(record, taken_from=record.taken_from or earlier.run.id), samples)
     return found
-
-
-def _sources(run: Run) -> Mapping[str, str]:
-    known = run.environment.get("sources")
-    return known if isinstance(known, Mapping) else {}
-
-
-def _line(what: str, then: object, now: object) -> str:
-    """Compared as JSON: what was read back from a file has lists where there were tuples."""
-    before, after = (json.dumps(value, sort_keys=True, default=str) for value in (then, now))
-    return "" if before == after else f"{what}: {_cut(before)} then, {_cut(after)} now"
-
-
-def _memory_line(then: object, now: object) -> str:
-    """Memory of about the same size is the same machine's; another size is not: caches, limits and swapping depend on it."""
-    if isinstance(then, int) and isinstance(now, int) and 100 * abs(then - now) <= _MEMORY_PERCENT * max(then, now):
-        return ""
-    return _line(_MEMORY, then, now)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _compared(record: Record) -> bool:

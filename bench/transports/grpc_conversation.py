@@ -1,6 +1,7 @@
 """One connection of gRPC's as a conversation: frames in, frames out, one call at a time; it has no socket and no clock.
 
-Whoever drives it sends what is in `out`, receives into `room()` and tells `read` how much came.
+Whoever drives it sends what is in `out`, receives into `room()` and tells `read` how much came. It is one class, and so one
+module: its frames share windows, header table and the state of the call.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Nothing here knows what the bytes mean. What `exchange` does is all that the clo
 answer needs, and finding where the answer ends.
 
 One reading of answers serves both ways of driving it: `exchange` waits in the kernel, `start` and `advance` never wait, so
-that an event loop can keep many connections going. What is left to read is told by a generator that asks for bytes.
+that an event loop can keep many connections going. What is left to read is told by a generator that asks for bytes. All of
+that reading is one module: its fast paths and the full parser must find the same end of an answer.
 """
 
 from __future__ import annotations

@@ -1,15 +1,12 @@
-"""The file formats of a run: what results.json, run.json, records.jsonl, results.csv and samples.npz hold, byte for byte.
+"""The file formats of a run: what results.json, run.json, records.jsonl and results.csv hold, byte for byte.
 
 Knows no folder and no life cycle; that is store.py's.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import fields
 from functools import cache
@@ -17,45 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.errors import BadInput
-from bench.contract.records import SCHEMA_VERSION, Record, Run, Samples, Verdict
+from bench.contract.records import SCHEMA_VERSION, Record, Run, Verdict
 from bench.contract.rows import GateRow, SoakRow, StartRow, StudyRow
-from bench.contract.tensors import claimed_array
 from reports.store.earlier_versions import as_of_today
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
 
 READABLE = range(1, SCHEMA_VERSION + 1)
-RUN_KEYS = (
-    "id",
-    "started_utc",
-    "command",
-    "engine",
-    "options",
-    "backends",
-    "warnings",
-    "study",
-    "confusion",
-    "disagreements",
-    "gate",
-    "startup",
-    "soak",
-)
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What reading a file of samples raises that was cut, edited or made by somebody else."""
+BESIDE = ("environment", "dataset", "model")
+"""What of a run stands at the top of its document; all else is in `run`."""
 
+RUN_KEYS = tuple(each.name for each in fields(Run) if each.name not in BESIDE)
 _SCHEMA = Path(__file__).with_name("schema.json")
 _MOST = 2**63
 _SHOWN = 60
 _DEEPEST = 40
 _MOST_FIGURE = 1e15
 _RATES = ("images_per_s", "ratio", "leader_ratio")
-_MOST_SAMPLES_BYTES = 4_000_000_000
 RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
@@ -116,7 +96,7 @@ def run_document(run: Run) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "run": head,
-        **{key: known[key] for key in ("environment", "dataset", "model")},
+        **{key: known[key] for key in BESIDE},
     }
 
 
@@ -141,7 +121,7 @@ def run_from_document(document: Any, source: str) -> Run:
     head = document["run"]
     return Run(
         **{key: head[key] for key in ("id", "started_utc", "command", "engine", "options")},
-        **{key: document[key] for key in ("environment", "dataset", "model")},
+        **{key: document[key] for key in BESIDE},
         backends={name: BackendFacts.from_dict(facts) for name, facts in head["backends"].items()},
         warnings=tuple(head["warnings"]),
         study=tuple(StudyRow.from_dict(row) for row in head.get("study", ())),
@@ -260,47 +240,3 @@ def csv_bytes(records: Sequence[Record]) -> bytes:
     # dtype=object keeps a whole number whole where another row has none (pandas would make it 1.0).
     table = pd.DataFrame(rows, columns=list(RECORD_KEYS), dtype=object)
     return table.to_csv(index=False, lineterminator="\n").encode()
-
-
-def npz_bytes(samples: Mapping[str, Samples]) -> bytes:
-    """samples.npz: `<cell id>/duration_s` and `<cell id>/round_index` of every cell that has samples."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for cell, of_cell in samples.items():
-            _add_array(archive, f"{plain(cell)}/duration_s", np.asarray(of_cell.duration_s, dtype=np.float64))
-            _add_array(archive, f"{plain(cell)}/round_index", np.asarray(of_cell.round_index, dtype=np.int64))
-    return buffer.getvalue()
-
-
-def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
-    member = zipfile.ZipInfo(f"{name}.npy")  # its fixed date keeps the file the same for the same samples; np.savez's does not
-    member.compress_type = zipfile.ZIP_DEFLATED
-    with archive.open(member, "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-def samples_from_npz(content: bytes) -> dict[str, Samples]:
-    """The inverse of `npz_bytes`; raises one of UNREADABLE on anything else, and inflates no more than a run may hold."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        cells = [name.removesuffix("/duration_s") for name in members if name.endswith("/duration_s")]
-        if sum(info.file_size for info in members.values()) > _MOST_SAMPLES_BYTES:
-            raise ValueError(f"its content is larger than {_MOST_SAMPLES_BYTES:,} bytes")
-        return {cell: _samples(archive, members[f"{cell}/duration_s"], members[f"{cell}/round_index"]) for cell in cells}
-
-
-def _samples(archive: zipfile.ZipFile, duration_s: zipfile.ZipInfo, round_index: zipfile.ZipInfo) -> Samples:
-    durations, rounds = (_array(archive, *each) for each in ((duration_s, np.float64), (round_index, np.int64)))
-    if durations.shape != rounds.shape or not (np.isfinite(durations) & (durations > 0)).all() or (rounds < 0).any():
-        raise ValueError(f"{duration_s.filename} and {round_index.filename} are not durations and the rounds that they are of")
-    return Samples(durations, rounds)
-
-
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: type[np.generic]) -> npt.NDArray[Any]:
-    """One array; what its head says is held against the member's size before memory is taken for it."""
-    with archive.open(member) as file:
-        shape, dtype = claimed_array(file, member.file_size)
-        if dtype != kind or len(shape) != 1:
-            raise ValueError(f"{member.filename} is {dtype} {list(shape)}")
-        content = file.read(shape[0] * dtype.itemsize)
-    return np.frombuffer(content, dtype=kind, count=shape[0]).copy()

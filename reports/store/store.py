@@ -2,6 +2,8 @@
 
 Measuring goes on whatever happens to the folder: what cannot be written there goes to a temporary folder, and
 `problems` says so. Nothing here raises OSError to its caller, save `load_run`, which says what is wrong by BadInput.
+
+Writing and reading are one module, for each of the folder's files is named, written and read here and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 from bench.contract.errors import BadInput
 from bench.contract.options import given_path, may_be_read
 from bench.contract.records import Record, Run, Samples
-from reports.store import documents
+from reports.store import documents, samples_file
 from reports.store.folder_lock import Hold
 
 RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
@@ -143,7 +145,7 @@ class RunStore:
     def _append(self, folder: Path, part: int, record: Record, samples: Samples | None) -> None:
         if samples is not None:
             (folder / SAMPLE_PARTS).mkdir(exist_ok=True)
-            content = documents.npz_bytes({record.id: samples})
+            content = samples_file.npz_bytes({record.id: samples})
             write_atomic(folder / SAMPLE_PARTS / f"{part:06}.npz", content)
         with (folder / RECORDS).open("ab") as file:
             file.write(documents.record_line(record))
@@ -178,7 +180,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 def complete(folder: Path, stored: StoredRun) -> None:
     """Write what a finished run has beyond run.json and records.jsonl; raises OSError."""
     write_atomic(folder / RESULTS, documents.json_bytes(documents.results_document(stored.run, stored.records)))
-    write_atomic(folder / SAMPLES, documents.npz_bytes(stored.samples))
+    write_atomic(folder / SAMPLES, samples_file.npz_bytes(stored.samples))
     write_atomic(folder / CSV, documents.csv_bytes(stored.records))
 
 
@@ -267,7 +269,7 @@ def _write_underway(folder: Path, cells: Mapping[str, tuple[Record, Samples]]) -
         for name in (UNDERWAY, UNDERWAY_SAMPLES):
             (folder / name).unlink(missing_ok=True)
         return
-    write_atomic(folder / UNDERWAY_SAMPLES, documents.npz_bytes({cell: samples for cell, (_, samples) in cells.items()}))
+    write_atomic(folder / UNDERWAY_SAMPLES, samples_file.npz_bytes({cell: samples for cell, (_, samples) in cells.items()}))
     write_atomic(folder / UNDERWAY, b"".join(documents.record_line(record) for record, _ in cells.values()))
 
 
@@ -336,7 +338,7 @@ def _read_samples(folder: Path) -> tuple[dict[str, Samples], list[str]]:
     whole = [path for path in (folder / UNDERWAY_SAMPLES, folder / SAMPLES) if path.is_file()]
     for path in (*whole, *sorted((folder / SAMPLE_PARTS).glob("*.npz"))):
         try:
-            samples.update(documents.samples_from_npz(_bounded(path)))
-        except documents.UNREADABLE as error:
+            samples.update(samples_file.samples_from_npz(_bounded(path)))
+        except samples_file.UNREADABLE as error:
             notes.append(f"{path.name} cannot be read ({error}): latency distributions of its cells are missing.")
     return samples, notes

@@ -22,7 +22,7 @@ from reports.renderers.html import render_html
 from reports.renderers.markdown import render_comparison, render_markdown
 from reports.renderers.terminal import summary_lines
 from reports.sections.report import build_report
-from reports.store import documents
+from reports.store import documents, samples_file
 from reports.store.store import StoredRun, load_run
 from tests.bad_input.results import a_document, bad_samples
 from tests.fixtures.specs.test_spec import FULL
@@ -155,13 +155,13 @@ def test_bad_samples_cost_the_distributions_only(tmp_path: Path, content: bytes)
 @given(data=st.data())
 def test_samples_with_flipped_bytes_are_read_or_noted(data: st.DataObject) -> None:
     """Never anything but the errors that the reader expects."""
-    good = documents.npz_bytes({"c": Samples(np.array([1.0, 2.0, 3.0]), np.arange(3))})
+    good = samples_file.npz_bytes({"c": Samples(np.array([1.0, 2.0, 3.0]), np.arange(3))})
     content = bytearray(good)
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
-        found = documents.samples_from_npz(bytes(content))
-    except documents.UNREADABLE:
+        found = samples_file.samples_from_npz(bytes(content))
+    except samples_file.UNREADABLE:
         return
     for samples in found.values():
         assert samples.duration_s.shape == samples.round_index.shape

@@ -19,7 +19,8 @@ from bench.contract.records import EarlierRun, Record, Run, Samples, Verdict
 from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import ACCURACY, Scenario
 from bench.contract.system import Absence
-from bench.experiments.resume import Resume, differences
+from bench.experiments.resume import Resume
+from bench.experiments.run_differences import differences
 from bench.load.scheduler import Settings
 from tests.bench.scripted import Records, ScriptedSystem, measuring, right, scripted
 

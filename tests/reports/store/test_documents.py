@@ -21,7 +21,7 @@ from bench.contract.errors import BadInput
 from bench.contract.records import SCHEMA_VERSION, Record, Run, Verdict
 from bench.contract.rows import StudyRow, StudyStep
 from reports.__main__ import main
-from reports.store import documents
+from reports.store import documents, samples_file
 from reports.store.store import load_run
 from tests.reports.records import NASTY, a_record, a_run, a_stored_run, every_verdict, many, some_gate, some_soak, some_starts
 
@@ -183,8 +183,8 @@ def test_csv_of_no_cell_has_its_header() -> None:
 def test_samples_are_plain_arrays_by_cell() -> None:
     """As documented: two arrays a cell, readable without pickle, the same bytes for the same samples."""
     stored = a_stored_run()
-    content = documents.npz_bytes(stored.samples)
-    assert content == documents.npz_bytes(stored.samples)
+    content = samples_file.npz_bytes(stored.samples)
+    assert content == samples_file.npz_bytes(stored.samples)
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         for cell, samples in stored.samples.items():
             assert archive[f"{cell}/duration_s"].dtype == np.float64

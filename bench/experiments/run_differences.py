@@ -1,0 +1,56 @@
+"""What two runs were measured on, held against each other: machine, code, model, dataset, engine, options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+
+from bench.contract.records import Run
+
+_MACHINE = (
+    *("host", "system", "kernel", "machine", "cpu", "cpus_usable", "governor", "turbo_off", "hypervisor"),
+    *("client_cpu", "server_cpus", "python", "packages"),
+)
+_MEMORY = "memory_bytes"
+_MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
+_SHOWN = 60
+
+
+def differences(then: Run, now: Run, free: Collection[str] = ()) -> list[str]:
+    """What keeps the cells of two runs from standing in one table, a line each; `free` are options that may differ."""
+    before, after = then.environment, now.environment
+    found = [difference(name, before.get(name), after[name]) for name in _MACHINE if name in after]
+    found += [_memory_difference(before.get(_MEMORY), after[_MEMORY])] if _MEMORY in after else []
+    for name, digest in _sources(now).items():
+        old = _sources(then).get(name)
+        if old != digest:
+            code = (f"{str(old)[:12]}, commit {before.get('commit')}", f"{digest[:12]}, commit {after.get('commit')}")
+            found.append(difference(f"code: the files in {name}/", *code))
+    found.append(difference("model: sha256", then.model.get("sha256"), now.model.get("sha256")))
+    found.append(difference("dataset: sha256", then.dataset.get("sha256"), now.dataset.get("sha256")))
+    found.append(difference("engine", then.engine, now.engine))
+    options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in free]
+    found += [difference(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
+    return [line for line in found if line]
+
+
+def _sources(run: Run) -> Mapping[str, str]:
+    known = run.environment.get("sources")
+    return known if isinstance(known, Mapping) else {}
+
+
+def difference(what: str, then: object, now: object) -> str:
+    """Empty where both are the same, as JSON: what was read back from a file has lists where there were tuples."""
+    before, after = (json.dumps(value, sort_keys=True, default=str) for value in (then, now))
+    return "" if before == after else f"{what}: {_cut(before)} then, {_cut(after)} now"
+
+
+def _memory_difference(then: object, now: object) -> str:
+    """Memory of about the same size is the same machine's; another size is not: caches, limits and swapping depend on it."""
+    if isinstance(then, int) and isinstance(now, int) and 100 * abs(then - now) <= _MEMORY_PERCENT * max(then, now):
+        return ""
+    return difference(_MEMORY, then, now)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
