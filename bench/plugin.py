@@ -30,6 +30,7 @@ from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.experiments.startup import StartPlan, StartUps
 from bench.machine.idle_cpu import IdleWatch
+from bench.session.attached import look_at_attached
 from bench.session.benchmark_bridge import Replay, ReplayClock
 from bench.session.foreign_options import check_foreign_options, check_groups
 from bench.session.listener import ReportsListener
@@ -250,10 +251,19 @@ def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model:
 
 @pytest.fixture(scope="session")
 def campaign(
-    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+    request: pytest.FixtureRequest,
+    fleet: Fleet,
+    emnist: Dataset,
+    model: Model,
+    idle: IdleWatch,
+    resume: Resume,
 ) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[SESSION]
+    try:
+        session.facts.update(look_at_attached(session.backends))
+    except BadInput as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     return Campaigns(
         Plan(
             cells=selected_cells(request.session.items, config),
@@ -268,6 +278,7 @@ def campaign(
             gate=session.gate,
             resume=resume,
             stopwatch=stopwatch_of(config),
+            may_load=MeasuringOptions.of(config).may_load,
         ),
         fleet,
         emnist,

@@ -151,6 +151,7 @@ def _plan(config: pytest.Config) -> Plan:
         again=lambda cell: again(config, cell),
         listener=_Lap(console.line),  # each lap has its own
         strict=True,
+        may_load=MeasuringOptions.of(config).may_load,
     )
 
 

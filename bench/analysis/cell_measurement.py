@@ -91,6 +91,12 @@ class LaneMeasurement:
         """The raw durations."""
         return Samples(duration_s=self.duration_s, round_index=self.round_index)
 
+    @property
+    def client_share(self) -> float | None:
+        """The part of its slices in which the client itself computed; None without a slice."""
+        seconds = sum(result.seconds for result in self.slices)
+        return sum(result.client_share * result.seconds for result in self.slices) / seconds if seconds else None
+
     def per_image(self, batch_size: int, spent: Callable[[SliceResult], float | None]) -> float | None:
         """What the slices spent on one image, of those slices in which that could be read; None where it never could."""
         readable = [(amount, result.answered) for result in self.slices if (amount := spent(result)) is not None]

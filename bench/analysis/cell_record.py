@@ -206,6 +206,7 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         max_abs_diff=max_abs_diff if max_abs_diff is not None and math.isfinite(max_abs_diff) else None,
         answers_verified=measurement.exchanges.answers,
         ceiling_fraction=evidence.ceiling_fraction if evidence is not None else None,
+        client_share=measurement.measure.client_share,
         same_sample_speedup=same_sample.value if same_sample is not None else None,
         same_sample_speedup_low=same_sample.low if same_sample is not None else None,
         encode_s=answers.encode_s if answers is not None else None,

@@ -45,6 +45,7 @@ def records_of(
             same_sample_speedup=_same_sample_speedup(measurement, speeds),
             same_sample_medians=_same_sample_medians(measurement),
             ceiling_fraction=_fraction(measurement, ceiling, speeds) if ceiling is not None else None,
+            client_share=measurement.measure.client_share if measurement.cell.is_far else None,
             halves_ratio=speeds.halves(measurement.measure),
             runnable_threads=_runnable_threads(measurement, foreign_wait),
             clients=measurement.cell.scenario.concurrency,
@@ -98,7 +99,7 @@ def _speed(measurement: CellMeasurement, seed: int) -> Speed | None:
 def _ceiling_of(measurement: CellMeasurement, others: Sequence[CellMeasurement]) -> CellMeasurement | None:
     """Null's cell of the same protocol and scenario, if this one is a server's and null was measured."""
     cell = measurement.cell
-    if cell.backend.role is not Role.SERVER:
+    if cell.backend.role is not Role.SERVER or cell.is_far:
         return None
     return next(
         (

@@ -9,6 +9,7 @@ from bench.load.open_loop import LATE_S
 from bench.statistics import Interval
 
 CLIENT_BOUND_ABOVE = 0.7  # of the ceiling
+CLIENT_SHARE_ABOVE = 0.5  # of the exchanges, where nothing on this machine is the ceiling
 CACHED_ABOVE = 1.1  # times faster on one repeated image than on images never seen
 _SURE = 3.29 / 1.96  # from the half-width of an interval of 95 % to that of 99.9 %, as logarithms
 UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, however narrow the interval
@@ -55,8 +56,10 @@ class Evidence:
 
     `same_sample_speedup` is the speed on one repeated image over that on images never seen, of the same rounds;
     `same_sample_medians` the ratio of the medians of their durations, the other way round. `ceiling_fraction` is the speed
-    over null's, `halves_ratio` the speed of the second half of the campaign over that of the first. `runnable_threads` is
-    the mean number of the server's threads that wanted a CPU while `clients` sent requests, on `server_cpus` CPUs;
+    over null's, None of a server that null cannot stand for: then `client_share`, the part of the exchanges in which the
+    client itself computed, decides. `halves_ratio` is the speed of the second half of the campaign over that of the first.
+    `runnable_threads` is the mean number of the server's threads that wanted a CPU while `clients` sent requests, on
+    `server_cpus` CPUs;
     `throttled` the periods in which its cgroup was throttled. `interrupted`: the run ended before the cell's goals.
     """
 
@@ -65,6 +68,7 @@ class Evidence:
     same_sample_speedup: Interval | None = None
     same_sample_medians: float | None = None
     ceiling_fraction: float | None = None
+    client_share: float | None = None
     halves_ratio: Interval | None = None
     runnable_threads: float | None = None
     clients: int = 1
@@ -142,6 +146,12 @@ def _client_bound(evidence: Evidence) -> str:
     fraction = evidence.ceiling_fraction
     if evidence.schedule.windows:
         return _behind_schedule(evidence.schedule)
+    share = evidence.client_share
+    if share is not None and share > CLIENT_SHARE_ABOVE:
+        return (
+            f"the client itself computed in {share:.0%} of the time of its exchanges (believed up to {CLIENT_SHARE_ABOVE:.0%}; "
+            "null, on this machine, is no ceiling for a server elsewhere): the client is what was measured"
+        )
     if fraction is None or fraction <= CLIENT_BOUND_ABOVE:
         return ""
     return (

@@ -52,6 +52,11 @@ class BackendFacts:
     command: tuple[str, ...] | None = None
     """The command that its backend.toml has, placeholders not filled in; empty: the image's own."""
 
+    # Of a server that runs already and is not ours: asked by the measuring side before it measures.
+    attached: Mapping[str, Mapping[str, Any]] | None = None
+    """Endpoint -> its `url`, the floor of the path to it (`connect_s`, and `round_trip_s` of the health route `health`), and
+    what it says of its model (`model`, `versions`, `platform`, `state`, `inputs`, `outputs`), as far as it says anything."""
+
     # The process engine.
     venv: str | None = None
     """Name of its virtual environment's folder in the cache."""

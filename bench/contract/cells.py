@@ -18,6 +18,11 @@ class Cell:
     scenario: Scenario
 
     @property
+    def is_far(self) -> bool:
+        """Whether a network may lie between its server, which runs already, and this client."""
+        return self.backend.attached and not self.endpoint.is_near
+
+    @property
     def id(self) -> str:
         """`<backend>-<endpoint>-<scenario>`."""
         return f"{self.endpoint.id}-{self.scenario.name}"

@@ -12,7 +12,7 @@ measures a cell again, `run.options` in results.json and what --resume compares 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,11 +31,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One option as it was declared; made by `option`, `path_option`, `switch` and `borrowed`.
+    """One option as it was declared; made by `option`, `path_option`, `list_option`, `switch` and `borrowed`.
 
-    `parse` takes the text that holds (None: none, or an empty one) and raises BadInput. `repeated`: the command that measures
-    a cell again has it. `written_as` is its key in `run.options` of results.json, empty: it is not written; what is written
-    must be the same for --resume, unless it `may_differ`.
+    `parse` takes the text that holds (None: none, or an empty one), of a list all texts, and raises BadInput. `repeated`: the
+    command that measures a cell again has it. `written_as` is its key in `run.options` of results.json, empty: it is not
+    written; what is written must be the same for --resume, unless it `may_differ`.
     """
 
     help: str
@@ -47,6 +47,7 @@ class Declared:
     may_differ: bool = False
     flag: str = ""
     is_switch: bool = False
+    is_list: bool = False
     is_borrowed: bool = False
 
     def add_to(self, parser: pytest.Parser) -> None:
@@ -59,6 +60,13 @@ class Declared:
             help_text = f"{shown} (ini: {key})"
             group.addoption(self.flag, dest=_dest_of(self.flag), action="store_true", default=None, help=help_text)
             parser.addini(key, help=self.help, type="bool", default=False)
+            return
+        if self.is_list:
+            help_text = f"{shown}; may be repeated (ini: {key}, one a line)"
+            group.addoption(
+                self.flag, dest=_dest_of(self.flag), metavar=self.metavar, action="append", default=None, help=help_text
+            )
+            parser.addini(key, help=self.help, type="linelist", default=[])
             return
         default = f"; default: {self.default.replace('%', '%%')}" if self.default is not None else ""
         help_text = f"{shown} (ini: {key}{default})"
@@ -82,13 +90,15 @@ class Declared:
         except (TypeError, ValueError) as error:
             raise BadInput(f"{self.flag} {str(given)[:200]}: {error}") from error
 
-    def argument(self, config: pytest.Config) -> str | None:
-        """How it is given on a command line to hold as it does now; None where it need not be."""
+    def arguments(self, config: pytest.Config) -> list[str]:
+        """How it is given on a command line to hold as it does now; none where it need not be."""
         value = self.given(config)
         if value is None or (self.is_borrowed and str(value) == self.default):
-            return None
+            return []
         # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
-        return self.flag if self.is_switch else f"{self.flag}={f'{value:.15g}' if isinstance(value, float) else value}"
+        if self.is_list:
+            return [f"{self.flag}={each}" for each in value]
+        return [self.flag if self.is_switch else f"{self.flag}={f'{value:.15g}' if isinstance(value, float) else value}"]
 
     def _from_ini(self, config: pytest.Config) -> Any:
         key = key_of(self.flag)
@@ -133,6 +143,21 @@ def path_option(
     return cast(
         T, field(metadata={_METADATA: Declared(help=help, parse=parse, metavar=metavar, default=default, repeated=repeated)})
     )
+
+
+def list_option(
+    parse: Callable[[Sequence[str], pytest.Config], T], *, metavar: str, help: str, written_as: str = "", repeated: bool = True
+) -> T:
+    """A field for an option that may be given several times; its parser gets all that was given."""
+    declared = Declared(
+        help=help,
+        parse=lambda texts, config: parse(texts or (), config),
+        metavar=metavar,
+        repeated=repeated,
+        written_as=written_as,
+        is_list=True,
+    )
+    return cast(T, field(metadata={_METADATA: declared}))
 
 
 def switch(*, help: str, repeated: bool = True, written_as: str = "", may_differ: bool = False) -> bool:
@@ -214,8 +239,9 @@ def value_of(config: pytest.Config, name: str) -> Any:
 
 def repeated_arguments(config: pytest.Config, instead: Mapping[str, str]) -> list[str]:
     """The words of a command line with which the session's options hold again; `instead`: flag -> value that holds there."""
-    words = [declared.argument(config) for _, declared, _ in _all(config) if declared.repeated and declared.flag not in instead]
-    return [*(word for word in words if word is not None), *(f"{flag}={value}" for flag, value in instead.items())]
+    said = [declared for _, declared, _ in _all(config) if declared.repeated and declared.flag not in instead]
+    words = [word for declared in said for word in declared.arguments(config)]
+    return [*words, *(f"{flag}={value}" for flag, value in instead.items())]
 
 
 def written_options(config: pytest.Config) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class Record:
     batch_size: int
     """Images in one request."""
     engine: str | None
-    """docker, process or in-process; null if the backend never ran."""
+    """docker, process, attached (it ran already) or in-process; null if the backend never ran."""
     verdict: Verdict
     """May this cell be believed; see Verdicts."""
     reason: str = ""
@@ -307,6 +307,9 @@ class Record:
     """Answers, one a request, that were decoded and compared with the reference."""
     ceiling_fraction: float | None = None
     """Speed as a share of what null reaches with the same protocol and batch."""
+    client_share: float | None = None
+    """Share of the time of its exchanges in which the client itself computed. Where the server is not on this machine it says
+    in place of ceiling_fraction whether the client was the bottleneck."""
     same_sample_speedup: float | None = None
     """Speed with one request repeated over speed with changing ones."""
     same_sample_speedup_low: float | None = None

@@ -39,6 +39,8 @@ class Backend:
     `runtime`: what computes, such as `onnxruntime`. `endpoints`: not located. `sets`: the sets of `--backend` that it is in.
     `copy_of`: the server that this is a further start of, for the gate; `baseline`: it is another checkout's. `variant_of`: the
     backend that this is another setting of; `differs`: what differs, in words. Texts are empty where they do not apply.
+    `attached`: it runs already and is not ours: it is asked, and neither started nor looked into. `given_as`: how --backend
+    names it, where that is not its name.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Backend:
     baseline: bool = False
     variant_of: str = ""
     differs: str = ""
+    attached: bool = False
+    given_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class SystemUnderTest(Protocol):
 
     @property
     def engine(self) -> str:
-        """`docker`, `process` or `in-process`."""
+        """`docker`, `process`, `attached` or `in-process`."""
         ...
 
     @property
@@ -96,7 +100,10 @@ class SystemUnderTest(Protocol):
         ...
 
     def usage(self) -> Usage | None:
-        """Counters now; None where they cannot be read (a remote engine). Cheap: read around every slice."""
+        """Counters now; None where they cannot be read (a remote engine, a server that is not ours).
+
+        Cheap: read around every slice.
+        """
         ...
 
     def peak_memory_bytes(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -39,9 +40,17 @@ class Access:
         return text
 
 
+SERVED_AS = "emnist"
+"""What our servers call the model, whichever it is: it stands in their paths."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One protocol of one backend; `host` and the real `port` are known once the backend runs."""
+    """One protocol of one backend; `host` and the real `port` are known once the backend runs.
+
+    `model` is what the server calls the model where a request names it in its body. `url` is what a person gave for it, of a
+    backend that runs already; else empty.
+    """
 
     backend: str
     name: str
@@ -49,7 +58,17 @@ class Endpoint:
     path: str = "/"
     port: int = 0
     host: str | None = None
+    model: str = SERVED_AS
+    url: str = ""
     access: Access = field(default_factory=Access)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether its host is this machine's loopback; a name that only resolves to it is not."""
+        try:
+            return ipaddress.ip_address(self.host or "").is_loopback
+        except ValueError:
+            return (self.host or "localhost").lower() == "localhost"
 
     @property
     def authority(self) -> str:

@@ -86,6 +86,8 @@ class Experiment(ABC):
     """Its records keep all latencies as a histogram, which can be merged and drawn."""
     soaked: ClassVar[bool] = False
     """Each lap of a soak has its cells."""
+    loads: ClassVar[bool] = False
+    """It loads a server with more than one request at once: a host that is not this machine must be allowed for it."""
 
     @abstractmethod
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
@@ -128,6 +130,7 @@ class UnderLoad(Experiment):
     together = True
     with_gate = False
     histogram = True
+    loads = True
     roles = frozenset({Role.SERVER, Role.CEILING})  # the reference has no wire that more than one could use
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS
 from bench.contract.system import Fleet
+from bench.contract.wire import Transport
 from bench.load.connection_pool import ConnectionPool
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import LoadPattern, OneClient
@@ -20,6 +22,9 @@ from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
 from bench.protocols import codec
 from bench.transports.connect import open_connection, open_transport
 from bench.verification.payloads import PayloadFactory, PayloadSet
+
+MOST_EXCHANGES = 100_000
+"""Of one connection to a server that is not ours, whatever the measuring time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class LaneBuilder:
         self._fleet = fleet
         self._idle = idle
         self._pools: dict[str, ConnectionPool] = {}
+        self._kept: dict[str, Transport[Any]] = {}
         self._shared: dict[tuple[str, int, int], Shared] = {}
 
     def payload_set(self, cell: Cell, *, wrap: bool = True) -> PayloadSet:
@@ -60,9 +66,14 @@ class LaneBuilder:
         share: float = 1.0,
         slices: int = 1,
     ) -> Lane:
-        """One kept connection of its own, one exchange after the other, for `share` of a cell's measuring time."""
+        """One kept connection, one exchange after the other, for `share` of a cell's measuring time.
+
+        It is the lane's own; of a server that is not ours, one for all lanes of the endpoint.
+        """
         system = self._fleet.running[cell.backend.name]
-        transport = open_transport(system, system.endpoints[cell.endpoint.name])
+        transport = self._kept.get(cell.endpoint.id) or open_transport(system, system.endpoints[cell.endpoint.name])
+        if cell.backend.attached:
+            self._kept[cell.endpoint.id] = transport
         paused_server = self._idle.paused_server(cell.backend.name)
         least = LEAST_SLICES if paused_server is not None and part is Part.MEASURE else slices
         return Lane(
@@ -70,7 +81,11 @@ class LaneBuilder:
             system=system,
             pattern=OneClient(transport),
             source=source(transport.prepare),
-            goals=Goals(measured_s=share * self.settings.max_time_s, slices=least),
+            goals=Goals(
+                measured_s=share * self.settings.max_time_s,
+                slices=least,
+                most=MOST_EXCHANGES if cell.backend.attached else None,
+            ),
             endpoint=cell.endpoint.id,
             paused_server=paused_server,
         )

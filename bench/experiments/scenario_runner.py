@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.analysis.cell_measurement import CellRun
@@ -68,6 +68,7 @@ class Plan:
 
     `settings` are its times where a cell has its whole time; `ratio_to` picks the cell that speeds are compared with. With
     `smoke` each cell is asked once, and nothing is recorded; with `strict` a cell that could not be had fails its test.
+    `may_load` are the hosts, this machine aside, that may be loaded with more than one request at once.
     `again` is the command that measures a cell again. `gate` is the regression that is allowed, a fraction; None: no gate.
     """
 
@@ -83,6 +84,7 @@ class Plan:
     gate: float | None = None
     resume: Resume = field(default_factory=Resume)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    may_load: Collection[str] = ()
 
 
 class Campaigns:
@@ -113,11 +115,18 @@ class Campaigns:
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._tell_facts()
+        experiment = experiment_of(scenario)
+        may_load = self._plan.may_load
+        spared = {cell.id for cell in cells if experiment.loads and cell.is_far and cell.endpoint.host not in may_load}
         for cell in cells:
             if cell.backend.name in self._fleet.absent:
-                self._book_absent(cell)
-        present = [cell for cell in cells if cell.backend.name in self._fleet.running]
-        experiment = experiment_of(scenario)
+                absence = self._fleet.absent[cell.backend.name]
+                self._book_blank(cell, Verdict.FAILED if absence.failed else Verdict.NOT_MEASURED, absence.reason)
+            elif cell.id in spared:
+                host = cell.endpoint.host
+                why = f"{host} is not this machine, and others may need it: load on it needs --may-load {host}"
+                self._book_blank(cell, Verdict.NOT_MEASURED, why)
+        present = [cell for cell in cells if cell.backend.name in self._fleet.running and cell.id not in spared]
         settings = experiment.settings(self._plan.settings)
         builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
         runs = [experiment.run_of(cell, builder, self._plan.again(cell)) for cell in present]
@@ -134,11 +143,8 @@ class Campaigns:
     def _tell_facts(self) -> None:
         self._plan.listener.facts(self._idle.facts_of(self._fleet.running))
 
-    def _book_absent(self, cell: Cell) -> None:
-        absence = self._fleet.absent[cell.backend.name]
-        verdict = Verdict.FAILED if absence.failed else Verdict.NOT_MEASURED
-        again = self._plan.again(cell)
-        record = blank_record(cell, engine=None, verdict=verdict, reason=absence.reason, again=again)
+    def _book_blank(self, cell: Cell, verdict: Verdict, reason: str) -> None:
+        record = blank_record(cell, engine=None, verdict=verdict, reason=reason, again=self._plan.again(cell))
         self._book(cell, record, None, ())
 
     def _book(

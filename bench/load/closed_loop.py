@@ -31,6 +31,7 @@ class Slice:
     `error` is what ended the slice early. Of an open loop, `scheduled` requests were due within the window, `lag_s`
     [scheduled] is how late each left the client, and `peak_per_s` the server's peak measured just before, in requests.
     `repeated` windows were late, and are to be measured again: nothing of them counts but their answers.
+    `client_share` is the part of the slice in which this client itself computed, 0 where nobody looked.
     """
 
     duration_s: list[float] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Slice:
     lag_s: list[float] = field(default_factory=list)
     peak_per_s: float | None = None
     repeated: int = 0
+    client_share: float = 0.0
 
 
 @contextlib.contextmanager

@@ -35,12 +35,14 @@ class Part(StrEnum):
 class Goals:
     """When a lane is done: after `measured_s` seconds in exchanges and at least `slices` slices.
 
-    `exchanges` timed exchanges are waited for as well, but no longer than three times `measured_s`.
+    `exchanges` timed exchanges are waited for as well, but no longer than three times `measured_s`. With `most` of them it
+    is done, whatever else is not reached.
     """
 
     measured_s: float
     slices: int = 1
     exchanges: int = 0
+    most: int | None = None
 
 
 @dataclass(slots=True)

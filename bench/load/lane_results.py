@@ -20,7 +20,8 @@ class SliceResult:
     `exchanges` and `seconds` are as in `Slice`. `pace_s` is the slice's speed: the median seconds of an exchange of one
     client, the seconds for each answer of several. `cpu_s` and `wait_s` are seconds that the server's threads ran and waited
     for a CPU, `throttled` the periods in which its cgroup was throttled; `steal_s` and `energy_j` are the host's. None where
-    it cannot be read. `scheduled`, `timed` and `peak_per_s` are an open loop's, see `Slice`; `late`: its sends were.
+    it cannot be read. `client_share` is as in `Slice`. `scheduled`, `timed` and `peak_per_s` are an open loop's, see `Slice`;
+    `late`: its sends were.
     """
 
     round_index: int
@@ -38,6 +39,7 @@ class SliceResult:
     peak_per_s: float | None = None
     energy_j: float | None = None
     late: bool = False
+    client_share: float = 0.0
 
 
 @dataclass(slots=True)
@@ -95,6 +97,7 @@ class LaneResults:
                 peak_per_s=done.peak_per_s,
                 energy_j=energy_j,
                 late=not kept_schedule(done.lag_s),
+                client_share=done.client_share,
             )
         )
         if after is not None:

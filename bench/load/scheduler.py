@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import perf_counter, thread_time
 
 from bench.contract.errors import BackendFailed
 from bench.load.closed_loop import Slice
@@ -184,10 +184,12 @@ class Campaign:
             with awake(lane.paused_server):
                 failure = lane.settle(requests)
                 steal_before, joules_before, before = steal.now(), energy.now(), system.usage()
+                started, own_s = perf_counter(), thread_time()
                 if failure is None:
                     done = pattern.run(requests, slice_s=slice_s, typical_s=typical_s, warm_up_request=warm_up_request)
                 else:
                     done = Slice(error=failure)
+                done.client_share = (thread_time() - own_s) / (perf_counter() - started)
                 after, joules_after, steal_after = system.usage(), energy.now(), steal.now()
         except BackendFailed as error:
             lane.retire_uncontrolled(error)
@@ -204,6 +206,8 @@ class Campaign:
         count, measured_s = len(results.duration_s), results.measured_s
         if lane.pattern.done is not None:
             return lane.pattern.done
+        if goals.most is not None and count >= goals.most:
+            return True
         if len(results.slices) < goals.slices:
             return False
         if lane.part is not Part.MEASURE:

@@ -116,11 +116,11 @@ class IdleWatch:
         self._paused: dict[str, PausedServer] = {}
 
     def look(self, running: Mapping[str, SystemUnderTest]) -> None:
-        """Measure the servers that were not running before; no requests may be sent meanwhile."""
+        """Measure the servers of ours that were not running before; no requests may be sent meanwhile."""
         new = {
             name: system
             for name, system in running.items()
-            if name not in self._fractions and system.backend.role is Role.SERVER
+            if name not in self._fractions and system.backend.role is Role.SERVER and not system.backend.attached
         }
         if not new:
             return

@@ -51,6 +51,13 @@ def limit_of(text: str | None) -> float | None:
     return limit_s
 
 
+def checked_host(text: str) -> str:
+    """`models.example` as it stands in a URL, without scheme and port; raises BadInput."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", text):
+        raise BadInput(f"--may-load {text}: expected a host alone, as it stands in the URL, like models.example")
+    return text.lower()
+
+
 def _offer(word: str, loads: str | None) -> Offer:
     found = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?)(%|/s)", word, re.ASCII)
     value = float(found[1]) if found else 0.0

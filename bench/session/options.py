@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.analysis.gate import threshold_of
 from bench.contract.errors import BadInput
-from bench.contract.options import OptionGroup, as_given, borrowed, option, switch, whole_number
+from bench.contract.options import OptionGroup, as_given, borrowed, list_option, option, switch, whole_number
 from bench.contract.scenarios import DEFAULT_BATCH_SIZES, Arrival, Offer, Scenario, throughput_scenarios
 from bench.experiments.clients import CLIENTS
 from bench.experiments.open_loop import LOADS
@@ -14,7 +14,7 @@ from bench.experiments.startup import OWN, starts_of
 from bench.load.scheduler import Settings
 from bench.machine.host import client_cpu
 from bench.machine.priority import Priority, priority_of
-from bench.session.load_options import ARRIVALS, arrivals_of, clients_of, limit_of, loads_of, soak_seconds
+from bench.session.load_options import ARRIVALS, arrivals_of, checked_host, clients_of, limit_of, loads_of, soak_seconds
 
 _MOST_S = 24 * 3600
 _MOST_ROUNDS = 1_000_000_000
@@ -116,6 +116,12 @@ class MeasuringOptions(OptionGroup):
         default=OWN,
         help="start-up: own: of the starts that the run needs anyway; N: of so many fresh ones, step by step; 0: not",
         repeated=False,
+    )
+    may_load: tuple[str, ...] = list_option(
+        lambda texts, _: tuple(map(checked_host, texts)),
+        metavar="HOST",
+        help="a host other than this machine that may be loaded: several clients, open loops, the search for a limit",
+        written_as="may_load",
     )
     soak: float = option(
         soak_seconds,

@@ -35,11 +35,11 @@ def scenarios_for(config: pytest.Config, asked: Scenario | Experiment) -> Sequen
 
 
 def started_backends(config: pytest.Config) -> list[Backend]:
-    """The servers whose start-up is measured; who gates wants to know about the speed alone."""
+    """The servers that are ours to start, whose start-up is measured; who gates wants to know about the speed alone."""
     session = config.stash[SESSION]
     if session.gate is not None or MeasuringOptions.of(config).starts == 0:
         return []
-    return [backend for backend in session.backends if backend.role is Role.SERVER]
+    return [backend for backend in session.backends if backend.role is Role.SERVER and not backend.attached]
 
 
 def check_protocols(backends: Sequence[Backend]) -> None:
@@ -126,4 +126,5 @@ def again(config: pytest.Config, cell: Cell) -> str:
     """The command that measures this cell again, as this session did."""
     scene = repeated_arguments(config, experiment_of(cell.scenario).rerun_options(cell.scenario))
     # With brackets the name of one cell is no part of another's: single is part of single-as-in-2018.
-    return shlex.join(["pytest", "--benchmark-only", f"--backend={cell.backend.name}", "-k", f"[{param_id(cell)}]", *scene])
+    name = cell.backend.given_as or cell.backend.name
+    return shlex.join(["pytest", "--benchmark-only", f"--backend={name}", "-k", f"[{param_id(cell)}]", *scene])

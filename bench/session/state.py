@@ -62,7 +62,7 @@ def emit_run(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[SESSION]
     for backend in session.backends:  # also those that could not be had
-        session.facts.setdefault(backend.name, declared_facts(backend))
+        session.facts[backend.name] = declared_facts(backend).merged(session.facts.get(backend.name, BackendFacts()))
     for name, newer in facts.items():
         session.facts[name] = session.facts.get(name, BackendFacts()).merged(newer)
     config.hook.pytest_servebench_run(config=config, run=run_of(config, fleet, dataset, model))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Sequence
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout
 from bench.contract.wire import Endpoint, Payload
@@ -32,20 +33,24 @@ class GrpcTransport(KeptSocket):
     def prepare(self, payload: Payload) -> GrpcRequest:
         """The header block of the call, and its message with its prefix."""
         path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
+        return self.prepare_call(path, payload.body, payload.headers)
+
+    def prepare_call(self, method: str, message: bytes, headers: Sequence[tuple[str, str]] = ()) -> GrpcRequest:
+        """A call of any method of the same server."""
         fields = [
             (b":method", b"POST"),
             (b":scheme", b"https" if self._endpoint.access.tls else b"http"),
-            (b":path", path.encode("ascii")),
+            (b":path", method.encode("ascii")),
             (b":authority", self._endpoint.authority.encode("ascii")),
             (b"te", b"trailers"),
             (b"content-type", b"application/grpc"),
             (b"user-agent", b"servebench"),
             *(
                 (name.lower().encode("ascii"), value.encode("ascii"))
-                for name, value in (*payload.headers, *self._endpoint.access.headers)
+                for name, value in (*headers, *self._endpoint.access.headers)
             ),
         ]
-        return GrpcRequest(header_block(fields), PREFIX.pack(0, len(payload.body)) + payload.body)
+        return GrpcRequest(header_block(fields), PREFIX.pack(0, len(message)) + message)
 
     def connect(self) -> None:
         """Open a new connection and exchange settings, so that a call finds the peer's; raises ConnectionLost."""

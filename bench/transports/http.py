@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout, MalformedAnswer, TurnedAway
 from bench.contract.wire import Endpoint, Payload
@@ -63,14 +63,18 @@ class HttpTransport(KeptSocket):
     def prepare(self, payload: Payload) -> bytes:
         """Head and body in one bytes object, so that they leave in one write."""
         path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
-        lines = [
-            f"POST {path} HTTP/1.1",
-            f"Host: {self._endpoint.authority}",
-            f"Content-Type: {payload.content_type}",
-            f"Content-Length: {len(payload.body)}",
-            *(f"{name}: {value}" for name, value in (*payload.headers, *self._endpoint.access.headers)),
-        ]
-        request = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + payload.body
+        own = {"Content-Type": payload.content_type, "Content-Length": str(len(payload.body))}
+        return self._request("POST", path, {**own, **dict(payload.headers)}, payload.body)
+
+    def prepare_get(self, path: str) -> bytes:
+        """What asks for a page of the same server, to be exchanged as any request."""
+        return self._request("GET", path, {}, b"")
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The secrets that go with each request are in it."""
+        sent = {"Host": self._endpoint.authority, **headers, **dict(self._endpoint.access.headers)}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+        request = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
         return Unprinted(request) if self._endpoint.access.headers else request
 
     def connect(self) -> None:

@@ -29,7 +29,7 @@ class Probe:
             self.ask(system, endpoint)
 
     def ask(self, system: SystemUnderTest, endpoint: Endpoint) -> None:
-        """Return if this endpoint answered rightly; raises ExchangeError otherwise."""
+        """Return if this endpoint answered rightly, of an attached one if it answered; raises ExchangeError otherwise."""
         payload_set = self._factory.payload_set(codec(endpoint.protocol), 1)
         if system.backend.role is Role.CEILING:
             self._prime(endpoint)
@@ -39,6 +39,8 @@ class Probe:
             body = transport.exchange(transport.prepare(payload_set.payloads[0]))
         finally:
             transport.close()
+        if system.backend.attached:
+            return  # whether it is right shows when it is measured: there is no start to wait for
         if system.backend.role is not Role.CEILING:
             self._factory.verifier(payload_set.codec, payload_set.payloads, payload_set.expected).check(Answer(0, body))
         elif body != canned_answer(payload_set):

@@ -20,7 +20,7 @@ from reports.sections import (
     startup,
     variants,
 )
-from reports.sections.cells import accuracy, cost, latency, request_parts, speed, steadiness
+from reports.sections.cells import accuracy, attached, cost, latency, request_parts, speed, steadiness
 from reports.sections.load import glance, under_load
 from reports.sections.section import Report, Section
 from reports.store.store import StoredRun
@@ -32,6 +32,7 @@ SECTIONS: tuple[Callable[[StoredRun], Section], ...] = (
     caveats.section,
     gate.section,
     speed.section,
+    attached.section,
     under_load.section,
     latency.section,
     request_parts.section,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.contract.records import Record
 from bench.contract.scenarios import THROUGHPUT_SCENARIOS
 from bench.contract.system import Role
+from reports.sections.cells.attached import ENGINE, NOT_OURS
 from reports.sections.section import Lean, Section, Tabular, Text
 from reports.store.store import StoredRun
 from reports.tables.columns import Column
@@ -75,7 +76,7 @@ def _texts(name: str, cells: dict[str, Record], scenarios: Sequence[str], record
         name,
         *(_for_many(record, record.server_cpu_s_per_image if record is not None else None) for record in of_name),
         *(_for_many(record, record.energy_j_per_image if record is not None else None) for record in of_name),
-        size(max(peaks)) if peaks else NOT_MEASURED,
+        size(max(peaks)) if peaks else _unknown(next(iter(cells.values()))),
     )
 
 
@@ -83,4 +84,8 @@ def _for_many(record: Record | None, per_image: float | None) -> str:
     """Nobody needs to know what a wrong answer costs."""
     if record is not None and record.verdict.fails_test:
         return record.verdict.instead
-    return NOT_MEASURED if per_image is None else number(per_image * _IMAGES)
+    return _unknown(record) if per_image is None else number(per_image * _IMAGES)
+
+
+def _unknown(record: Record | None) -> str:
+    return NOT_OURS if record is not None and record.engine == ENGINE else NOT_MEASURED

@@ -20,6 +20,7 @@ WHOLE = BackendFacts(
     server_cpus=(0, 1),
     env={"A": "1"},
     command=("serve",),
+    attached={"rest": {"url": "https://h/", "connect_s": 0.001}},
     venv="v",
     image="i:1",
     image_id="sha256:0",

@@ -88,6 +88,8 @@ def test_what_was_given_is_repeated_and_written(tmp_path: Path) -> None:
         "--benchmark-max-time=0.25",
         "--engine=process",
         "--batch-sizes=1,8",
+        "--may-load=one.example",
+        "--may-load=two.example",
     ]
     code, output = session(tmp_path, *given, "--benchmark-precision=0.05", "--clients=1,2", "--starts=1", "--strict-backends")
     assert code == 0, output
@@ -104,6 +106,8 @@ def test_what_was_given_is_repeated_and_written(tmp_path: Path) -> None:
         "confidence": 0.99,
         "allow_egress": True,
         "colour": "blue",
+        "url": [],
+        "may_load": ["one.example", "two.example"],
     }
     assert free == ["strict"]
 

@@ -1,0 +1,160 @@
+"""What can be known of an endpoint that runs already, before it is measured: the path's floor, and what it says of its model.
+
+Few requests, one connection. Nothing here judges.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import orjson
+
+from bench.contract.errors import ErrorStatus, ExchangeError, MalformedAnswer, TurnedAway
+from bench.contract.wire import Endpoint, MultiplexedTransport
+from bench.transports.connect import open_connection
+from bench.transports.grpc import GrpcTransport
+from bench.transports.http import HttpTransport
+
+_CONNECTS = 3
+_ROUND_TRIPS = 5
+_LONGEST_TEXT = 200
+_V2_MODEL = re.compile(r"(?P<model>(?P<root>.*/v2)/models/.+)/infer")
+_V1_MODEL = re.compile(r"(?P<model>.*/v1/models/[^/:]+(?:/versions/[^/:]+)?):\w+")
+_SERVER_LIVE = "/inference.GRPCInferenceService/ServerLive"
+
+Facts = dict[str, Any]
+
+
+def endpoint_facts(endpoint: Endpoint) -> Facts:
+    """See `BackendFacts.attached`; raises ExchangeError where it cannot be reached, or wants no requests."""
+    transport = open_connection(endpoint)
+    try:
+        facts: Facts = {"url": endpoint.url, "connect_s": _connect_s(transport)}
+        if isinstance(transport, HttpTransport):
+            facts |= _over_http(transport, endpoint)
+        elif isinstance(transport, GrpcTransport):
+            facts |= _over_grpc(transport)
+        return _shown(facts, endpoint)
+    finally:
+        transport.close()
+
+
+def _connect_s(transport: MultiplexedTransport[Any]) -> float:
+    """Median seconds until a connection can be used: TCP, TLS and, of gRPC, the greeting."""
+    seconds = []
+    for _ in range(_CONNECTS):
+        start = perf_counter()
+        transport.connect()
+        seconds.append(perf_counter() - start)
+    return median(seconds)
+
+
+def _over_http(transport: HttpTransport, endpoint: Endpoint) -> Facts:
+    path = endpoint.path.partition("?")[0]
+    if found := _V2_MODEL.fullmatch(path):
+        health = f"{found['root']}/health/ready"
+        said = _v2_model(_asked(transport, transport.prepare_get(found["model"])))
+    elif found := _V1_MODEL.fullmatch(path):
+        health = found["model"]
+        said = _v1_status(_asked(transport, transport.prepare_get(health)))
+        said |= _v1_signature(_asked(transport, transport.prepare_get(f"{health}/metadata")))
+    else:
+        health, said = path, {}
+    return {"health": f"GET {health}", "round_trip_s": _round_trip_s(transport, transport.prepare_get(health)), **said}
+
+
+def _over_grpc(transport: GrpcTransport) -> Facts:
+    return {"health": _SERVER_LIVE, "round_trip_s": _round_trip_s(transport, transport.prepare_call(_SERVER_LIVE, b""))}
+
+
+def _round_trip_s(transport: MultiplexedTransport[Any], request: Any) -> float | None:
+    """Median seconds of an answer to it, whatever it says: a route that is not there is refused as far away as one that is."""
+    seconds = []
+    for _ in range(_ROUND_TRIPS):
+        transport.ensure_connected()
+        start = perf_counter()
+        try:
+            transport.exchange(request)
+        except TurnedAway:
+            raise
+        except ErrorStatus:
+            pass
+        except ExchangeError:
+            return None
+        seconds.append(perf_counter() - start)
+    return median(seconds)
+
+
+def _asked(transport: HttpTransport, request: bytes) -> Mapping[str, Any]:
+    """The JSON object of a page; an empty one where there is no such page, or it holds something else."""
+    transport.ensure_connected()
+    try:
+        said = orjson.loads(transport.exchange(request))
+    except TurnedAway:
+        raise
+    except (ErrorStatus, MalformedAnswer, orjson.JSONDecodeError):
+        return {}
+    return said if isinstance(said, Mapping) else {}
+
+
+def _v2_model(said: Mapping[str, Any]) -> Facts:
+    kept = {"model": said.get("name"), "versions": said.get("versions"), "platform": said.get("platform")}
+    return {**kept, **{side: _tensors(said.get(side)) for side in ("inputs", "outputs")}}
+
+
+def _tensors(listed: object) -> list[str] | None:
+    """`images FP32 [-1, 784]` for each."""
+    if not isinstance(listed, list) or not all(isinstance(each, Mapping) for each in listed):
+        return None
+    return [f"{each.get('name')} {each.get('datatype')} {each.get('shape')}" for each in listed]
+
+
+def _v1_status(said: Mapping[str, Any]) -> Facts:
+    states = said.get("model_version_status")
+    if not isinstance(states, list) or not all(isinstance(each, Mapping) for each in states):
+        return {}
+    return {
+        "versions": [str(each.get("version")) for each in states],
+        "state": ", ".join(f"{each.get('version')}: {each.get('state')}" for each in states),
+    }
+
+
+def _v1_signature(said: Mapping[str, Any]) -> Facts:
+    """Of TensorFlow Serving's metadata the signature that is served where a request names none."""
+    spec = said.get("model_spec")
+    place: Any = said
+    for key in ("metadata", "signature_def", "signature_def", "serving_default"):
+        place = place.get(key) if isinstance(place, Mapping) else None
+    if not isinstance(place, Mapping):
+        return {}
+    facts: Facts = {side: _defined(place.get(side)) for side in ("inputs", "outputs")}
+    return {"model": spec.get("name"), **facts} if isinstance(spec, Mapping) else facts
+
+
+def _defined(tensors: object) -> list[str] | None:
+    if not isinstance(tensors, Mapping):
+        return None
+    found = []
+    for name, each in sorted(tensors.items()):
+        if not isinstance(each, Mapping):
+            return None
+        shape = each.get("tensor_shape")
+        lengths = shape.get("dim") if isinstance(shape, Mapping) else None
+        sizes = [length.get("size") for length in lengths if isinstance(length, Mapping)] if isinstance(lengths, list) else "?"
+        found.append(f"{name} {each.get('dtype')} [{', '.join(map(str, sizes))}]")
+    return found
+
+
+def _shown(facts: Facts, endpoint: Endpoint) -> Facts:
+    """Without what was not said; foreign words cut, and without secrets."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, list):
+            return [clean(str(each)) for each in value]
+        return endpoint.access.redacted(value)[:_LONGEST_TEXT] if isinstance(value, str) else value
+
+    return {name: clean(value) for name, value in facts.items() if value is not None}
