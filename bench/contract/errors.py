@@ -9,7 +9,8 @@ ServebenchError
     │   └── UntrustedCertificate   over TLS: nobody who is trusted vouches for the server
     ├── ExchangeTimeout    no complete answer within the deadline
     ├── ErrorStatus        an answer that says that it is an error
-    │   └── TurnedAway     it asks to come back later, and is not asked again
+    │   ├── TurnedAway     it asks to come back later, and is not asked again
+    │   └── RequestRefused it says that this request is wrong, whenever it is asked
     └── MalformedAnswer    bytes that are not the protocol's
 """
 
@@ -33,7 +34,9 @@ class BackendFailed(ServebenchError):
 
 
 class ExchangeError(ServebenchError):
-    """One exchange went wrong."""
+    """One exchange went wrong; `endpoint` is the name of the one that was asked, where a probe asks several."""
+
+    endpoint = ""
 
 
 class ConnectionLost(ExchangeError):
@@ -54,6 +57,10 @@ class ErrorStatus(ExchangeError):
 
 class TurnedAway(ErrorStatus):
     """The server wants fewer requests (429, or 503 with Retry-After): asking on would be bad manners."""
+
+
+class RequestRefused(ErrorStatus):
+    """The server says that this request is wrong (a 4xx, INVALID_ARGUMENT): no waiting makes it right."""
 
 
 class MalformedAnswer(ExchangeError):

@@ -12,12 +12,13 @@ import socket
 import time
 from collections.abc import Sequence
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout
+from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout
 from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
 from bench.transports.grpc_conversation import PREFIX, CallFailed, Conversation, GrpcRequest
 from bench.transports.http2 import header_block
 from bench.transports.kept_socket import Connection, KeptSocket
+from bench.transports.refusals import error_status
 
 
 class GrpcTransport(KeptSocket):
@@ -123,7 +124,7 @@ class GrpcTransport(KeptSocket):
         """What went wrong, in our words; but for a status of gRPC's the connection carries no further call."""
         if isinstance(error, CallFailed):
             self.spent = self._peer.over or bool(self._peer.rest)  # it answered before it had read the whole message
-            return ErrorStatus(self._endpoint.access.redacted(str(error)))
+            return error_status(error.status, self._endpoint.access.redacted(str(error)))
         return super()._spent_by(error)
 
     def _taken(self) -> bytes:

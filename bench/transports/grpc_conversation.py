@@ -26,7 +26,7 @@ from bench.transports.http2 import (
     frame,
     frame_head,
 )
-from bench.transports.refusals import credentials_wanted, turned_away
+from bench.transports.refusals import credentials_wanted, error_status, turned_away
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _BUFFER_BYTES = 256 * 1024
@@ -62,7 +62,11 @@ class GrpcRequest:
 
 
 class CallFailed(ErrorStatus):
-    """A status of gRPC's, or a reset: it ends the call, and the connection carries on."""
+    """A status of gRPC's, or a reset: it ends the call, and the connection carries on; `status` is its name, if it has one."""
+
+    def __init__(self, text: str, status: str = "") -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Conversation:
@@ -195,7 +199,7 @@ class Conversation:
                 words = f"HTTP status {status or 'missing'}, expected 200"
                 if away := turned_away(status, fields.get("retry-after", "")):
                     raise TurnedAway(f"{self._who}: {away}; {words}")
-                raise ErrorStatus(f"{self._who}: {words}{credentials_wanted(status)}")
+                raise error_status(status, f"{self._who}: {words}{credentials_wanted(status)}")
             if encoding != "identity":
                 raise MalformedAnswer(f"{self._who}: a compressed answer ({encoding[:40]}), expected it as it is")
         if ends:
@@ -226,7 +230,7 @@ class Conversation:
             raise ExchangeTimeout(text)
         if name == "UNAVAILABLE":
             raise ConnectionLost(text)
-        raise CallFailed(text) if known else MalformedAnswer(text)
+        raise CallFailed(text, name) if known else MalformedAnswer(text)
 
     def taken(self) -> bytes:
         """The answer's message, handed over once it is whole."""

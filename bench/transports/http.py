@@ -15,11 +15,11 @@ import socket
 import time
 from collections.abc import Generator, Mapping
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, ExchangeTimeout, MalformedAnswer, TurnedAway
+from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout, MalformedAnswer, TurnedAway
 from bench.contract.wire import Endpoint, Payload
 from bench.transports import DEADLINE_S
 from bench.transports.kept_socket import Connection, KeptSocket, Unprinted
-from bench.transports.refusals import credentials_wanted, turned_away
+from bench.transports.refusals import credentials_wanted, error_status, turned_away
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
@@ -213,7 +213,7 @@ class HttpTransport(KeptSocket):
             found = head.partition(_RETRY_AFTER)[2].partition(b"\r\n")[0].decode("ascii", "replace").strip()
             if away := turned_away(str(status), found):
                 raise TurnedAway(f"{self._who()}: {away}; {words}")
-            raise ErrorStatus(f"{self._who()}: {words}{credentials_wanted(str(status))}")
+            raise error_status(str(status), f"{self._who()}: {words}{credentials_wanted(str(status))}")
         return body
 
     def _status(self, head: bytearray) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import requests
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, MalformedAnswer
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, MalformedAnswer
 from bench.contract.system import Role, SystemUnderTest
 from bench.contract.wire import Answer, Endpoint
 from bench.protocols import codec
@@ -26,7 +26,11 @@ class Probe:
     def __call__(self, system: SystemUnderTest) -> None:
         """Return if every endpoint answered rightly; raises ExchangeError otherwise."""
         for endpoint in system.endpoints.values():
-            self.ask(system, endpoint)
+            try:
+                self.ask(system, endpoint)
+            except ExchangeError as error:
+                error.endpoint = endpoint.name
+                raise
 
     def ask(self, system: SystemUnderTest, endpoint: Endpoint) -> None:
         """Return if this endpoint answered rightly, of an attached one if it answered; raises ExchangeError otherwise."""

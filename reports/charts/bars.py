@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from bench.contract.records import Record
 from reports.charts.canvas import INK, MUTED, Group, Layout, axes, canvas, write
-from reports.tables.clean_text import cut, one_line, shortened
+from reports.tables.clean_text import ends, one_line, shortened
 from reports.tables.names import endpoint_name
 from reports.tables.numbers import number, with_interval
 
@@ -119,9 +119,9 @@ def _draw_reason(frame: _Frame, record: Record, y: float) -> None:
     _write_name(frame, record, y)
     if frame.layout.beside:
         room = int((frame.layout.width_px - frame.left) / _CHAR) - 1
-        write(frame.figure, frame.left + 6, _TOP + y + 12, cut(reason, room), MUTED)
+        write(frame.figure, frame.left + 6, _TOP + y + 12, ends(reason, room), MUTED)
     else:
-        write(frame.figure, 0, _TOP + y + 28, cut(reason, int(frame.layout.width_px / _CHAR)), MUTED)
+        write(frame.figure, 0, _TOP + y + 28, ends(reason, int(frame.layout.width_px / _CHAR)), MUTED)
 
 
 def _draw_bar(frame: _Frame, record: Record, speed: float, colour: str, y: float) -> None:

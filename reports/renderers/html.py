@@ -17,7 +17,7 @@ from reports.across_runs.comparison import Comparison
 from reports.across_runs.history import History
 from reports.charts.canvas import Chart
 from reports.sections.section import PAGE, Block, Picture, Report, Section, Tabular, walk
-from reports.tables.clean_text import cut, one_line
+from reports.tables.clean_text import ends, one_line
 from reports.tables.table import Row, Table
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -93,7 +93,7 @@ def _values(*texts: str) -> str:
 
 def _why(row: Row) -> str:
     """The reason in short, for a table; its whole text stands in a section of its own."""
-    return cut(row.record.reason, _REASON_WIDTH)
+    return ends(row.record.reason, _REASON_WIDTH)
 
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

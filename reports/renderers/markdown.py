@@ -25,7 +25,7 @@ from reports.sections.section import (
     Tabular,
     Text,
 )
-from reports.tables.clean_text import cut, one_line, shortened
+from reports.tables.clean_text import cut, ends, one_line, shortened
 from reports.tables.columns import Column
 from reports.tables.table import Row, Table
 
@@ -149,7 +149,7 @@ class _Writer:
                     yield from self.block(inner, levels)
 
     def problem(self, problem: Problem) -> str:
-        cells, reason = cut(", ".join(problem.cells), _LONGEST_REASON), cut(problem.reason, self.reason_width)
+        cells, reason = cut(", ".join(problem.cells), _LONGEST_REASON), ends(problem.reason, self.reason_width)
         return f"- **{escape(problem.verdict)}** {escape(cells)}: {escape(reason)}"
 
     def table(self, table: Table) -> Iterator[str]:

@@ -11,12 +11,12 @@ from tabulate import tabulate
 from reports.sections.cells.speed import tables_and_colours
 from reports.sections.section import TERMINAL, Block, Problems, Report, Tabular, Text
 from reports.store.store import StoredRun
-from reports.tables.clean_text import shortened
+from reports.tables.clean_text import ends, shortened
 from reports.tables.columns import Column
 from reports.tables.table import Table
 
 WIDTH = 100
-_LONGEST_REASON = 300
+_LONGEST_REASON = 600
 
 
 def summary_lines(report: Report) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _block(block: Block) -> Iterator[str]:
             yield ""
         case Problems(problems):
             for problem in problems:
-                cells, reason = ", ".join(problem.cells), shortened(problem.reason, _LONGEST_REASON)
+                cells, reason = ", ".join(problem.cells), ends(problem.reason, _LONGEST_REASON)
                 yield from _wrapped(f"{problem.verdict}: {cells}: {reason}")
         case Text(text):
             yield from _wrapped(text)

@@ -11,7 +11,7 @@ from bench.contract.rows import StartRow
 from reports.charts.startup import ANSWER, LAUNCH, PORT, READY, WARM, Timeline, timeline_chart
 from reports.sections.section import Items, Lean, Picture, Section, Tabular, Text
 from reports.store.store import StoredRun
-from reports.tables.clean_text import cut, one_line
+from reports.tables.clean_text import ends, one_line
 from reports.tables.columns import Column
 from reports.tables.numbers import MISSING, seconds, size
 from reports.tables.table import Table, text_table
@@ -86,7 +86,7 @@ def _by_backend(rows: Sequence[StartRow]) -> dict[str, list[StartRow]]:
 
 def _problem(row: StartRow) -> str:
     which = "" if row.launch_s is None or not row.repeat else f", start {row.repeat}"
-    return f"{one_line(row.backend)}{which}: {cut(row.problem, _LONGEST_PROBLEM)}"
+    return f"{one_line(row.backend)}{which}: {ends(row.problem, _LONGEST_PROBLEM)}"
 
 
 def _known(rows: Sequence[StartRow], field: str) -> list[float]:

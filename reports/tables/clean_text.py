@@ -31,6 +31,13 @@ def shortened(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
 
 
+def ends(text: str, width: int) -> str:
+    """At most `width` characters of a reason: its beginning says what, its end, of which more is kept, why."""
+    text = one_line(text)
+    head = width // 3
+    return text if len(text) <= width else f"{text[:head].rstrip()} … {text[len(text) - (width - head - 3) :].lstrip()}"
+
+
 def cut(text: str, width: int) -> str:
     """At most `width` characters of prose; the end gives way."""
     text = one_line(text)

@@ -86,8 +86,8 @@ def test_faults_at_the_start_are_their_own(tmp_path: Path, settings: EngineSetti
         record, samples = rows[fault]
         assert record.verdict is Verdict.FAILED
         gone = r"ended [\d.]+ s after its start" if fault == "killed" else rf"gave no prediction within {READY_S:g} s"
-        words = rf"(?s){fault} {gone}.*last error: .*log's end:.*faulty server: {fault} from request 0"
-        assert re.search(words, record.reason), record.reason
+        for words in (f"^{fault} {gone}", "last error: ", f"log's end:.*faulty server: {fault} from request 0"):
+            assert re.search(f"(?s){words}", record.reason), record.reason
         assert samples is None
         assert record.exchanges == 0
     assert_unharmed(rows)

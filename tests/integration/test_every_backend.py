@@ -265,7 +265,7 @@ def test_its_refusal_to_start_is_its_own(house: House, name: str, harm: str, tmp
     assert_only_failure(records, name, bystander)
     for record in of(records, name):
         assert record.exchanges == 0
-        log = record.reason.partition("log's end:")[2].partition("hint:")[0]
+        log = record.reason.partition("log's end:")[2].partition("last error:")[0]
         assert log.strip() not in ("", "(nothing)"), record.reason
         assert "gave no prediction within" in record.reason or "after its start" in record.reason
 
