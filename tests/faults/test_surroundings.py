@@ -20,8 +20,8 @@ from bench.contract.errors import BackendUnavailable
 from bench.contract.records import Record, Samples
 from bench.contract.scenarios import Scenario
 from bench.load.scheduler import Settings
+from fixtures.engines.pip_settings import RETRIES
 from fixtures.engines.process.process import ProcessEngine
-from fixtures.engines.venv import PIP_RETRIES
 from reports.store.store import RECORDS, RunStore, load_run
 from tests.bench.scripted import right, world
 from tests.fixtures.launching import an_engine
@@ -132,7 +132,7 @@ def test_no_duration_is_taken_from_a_clock_that_can_be_set() -> None:
 
 
 def test_a_package_index_that_refuses_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens at its address: NOT_MEASURED with pip's words, and neither a half-made environment nor a process stays."""
+    """Nobody listens at its address: NOT_MEASURED with its words; neither a half-made environment nor a process stays."""
     use_index(monkeypatch, "http://127.0.0.1:9/simple", timeout_s=1)
     monkeypatch.setenv("PIP_RETRIES", "0")
     engine = ProcessEngine(make_settings(tmp_path / "cache", print))
@@ -143,16 +143,16 @@ def test_a_package_index_that_refuses_is_a_reason(tmp_path: Path, monkeypatch: p
 
 
 def test_a_package_index_that_hangs_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes connections and never answers: NOT_MEASURED after three of pip's time-outs, with its words."""
+    """It takes connections and never answers: NOT_MEASURED after three time-outs, with the installer's words."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         use_index(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/simple", timeout_s=0.1)
         engine = ProcessEngine(make_settings(tmp_path / "cache", print))
-        with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*Read timed out.*servebench-no-such-package"):
+        with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*servebench-no-such-package.*timed out"):
             engine.prepare(make_tiny(tmp_path, requirements=NEEDS))
         assert not list((tmp_path / "cache").rglob(".complete"))
         engine.close()
         silent.setblocking(False)
-        assert len(list(waiting(silent))) == 1 + PIP_RETRIES
+        assert len(list(waiting(silent))) == 1 + RETRIES
 
 
 @pytest.mark.docker
@@ -170,15 +170,17 @@ def test_a_package_index_that_hangs_ends_a_build(
         with pytest.raises(BackendUnavailable, match=r"(?s)could not be built.*Read timed out.*servebench-no-such-package"):
             engine.prepare(make_tiny(tmp_path, requirements=NEEDS))
         silent.setblocking(False)
-        assert len(list(waiting(silent))) == 1 + PIP_RETRIES
+        assert len(list(waiting(silent))) == 1 + RETRIES
 
 
 def use_index(monkeypatch: pytest.MonkeyPatch, url: str, timeout_s: float) -> None:
-    """Have pip ask there and nowhere else, with no settings of this machine."""
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
+    """Have uv and pip ask there and nowhere else, with no settings of this machine."""
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
     for name, value in {"INDEX_URL": url, "DEFAULT_TIMEOUT": str(timeout_s), "CONFIG_FILE": os.devnull}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
+    for name, value in {"DEFAULT_INDEX": url, "HTTP_TIMEOUT": "1", "HTTP_RETRIES": str(RETRIES)}.items():
+        monkeypatch.setenv(f"UV_{name}", value)
 
 
 def waiting(listener: socket.socket) -> Iterator[None]:
