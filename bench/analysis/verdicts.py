@@ -23,6 +23,7 @@ class Exchanges:
 
     `timed` counts those behind its figures. `errors` failed, the first with `first_error`; `retired` is why a lane took no
     further part, empty if none did. Of the `answers` verified `wrong` were wrong; `first_wrong` says how the first one was.
+    `unverified` is why nobody knows whether they are right, empty where they were held against what is.
     """
 
     timed: int = 0
@@ -32,6 +33,7 @@ class Exchanges:
     answers: int = 0
     wrong: int = 0
     first_wrong: str = ""
+    unverified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.CLIENT_BOUND: _client_bound(evidence),
         Verdict.SATURATED: _saturated(evidence),
         Verdict.NOT_MEASURED: _not_measured(evidence),
+        Verdict.NOT_VERIFIED: evidence.exchanges.unverified,
         Verdict.UNSTABLE: _unstable(evidence),
     }
     holding = [verdict for verdict, reason in reason_of.items() if reason]

@@ -85,6 +85,12 @@ class Verdict(StrEnum):
         "UNSTABLE",
         Policy("It changed while it was measured, by more than the machine's own drift.", mark="~", ranked=True, steady=False),
     )
+    NOT_VERIFIED = (
+        "NOT_VERIFIED",
+        Policy(
+            "It answered, and nobody knows whether rightly: there was no model and no expected answers.", mark="?", ranked=True
+        ),
+    )
     SATURATED = (
         "SATURATED",
         Policy(

@@ -36,7 +36,6 @@ VALUES: dict[str, dict[str, str]] = {
         "unknown": "flusk",
         "commas": ",,",
         "blank": " ",
-        "path": "../flask",
         "pattern": "fl*",
         "markup": "<b>flask</b>",
         "many": ",".join(["x"] * 2000),
@@ -92,11 +91,47 @@ def cases() -> Iterator[Case]:
             if value.strip() and "\0" not in value and len(value) < 3000:
                 ini = file("pytest.ini", f"[pytest]\n{flag.lstrip('-').replace('-', '_')} = {value}\n")
                 yield Case(f"ini {flag}: {name}", "pytest", extra, words, write=ini)
+    yield from _attached()
     yield from _flags()
     yield from _benchmark()
     yield from _baseline()
     yield from _paths()
     yield from _environment()
+
+
+def _attached() -> Iterator[Case]:
+    """Servers that run already, what goes along to reach them, and folders elsewhere."""
+    urls = {
+        "no url": ("mine", "NAME=PROTOCOL@URL"),
+        "name": ("Mine=v1-json@http://127.0.0.1:1/x", "lower case letters"),
+        "scheme": ("mine=v1-json@ftp://127.0.0.1/x", "http, https, grpc, grpcs"),
+        "scheme of the protocol": ("mine=v2-grpc@https://127.0.0.1/x", "grpc or grpcs"),
+        "protocol": ("mine=v9-json@http://127.0.0.1:1/x", "v1-json, v2-binary, v2-grpc, v2-json"),
+        "no model": ("mine=v2-json@http://127.0.0.1:1/x", "/v2/models/"),
+        "port": ("mine=v1-json@http://127.0.0.1:99999/x", "Port out of range"),
+        "password": ("mine=v1-json@http://me:hunter22@127.0.0.1:1/x", "--header"),
+    }
+    for name, (value, words) in urls.items():
+        yield Case(f"--url: {name}", "pytest", (f"--url={value}",), (words,))
+    nobody = "--url=mine=v1-json@http://127.0.0.1:1/x"
+    yield Case(
+        "--url: twice", "pytest", (nobody, "--url=mine=v1-json@http://127.0.0.1:2/x"), ("--url", "'mine' was given twice")
+    )
+    yield Case("ini --url", "pytest", (), ("--url nonsense",), write=file("pytest.ini", "[pytest]\nurl = nonsense\n"))
+    headers = {
+        "not set": ("X-Key=ENV:NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE is not set"),
+        "no file": ("X-Key=FILE:missing", "cannot be read"),
+        "value itself": ("X-Key=hunter22", "the value itself never stands there"),
+        "ours": ("Host=ENV:PATH", "this client's own"),
+        "no such server": ("other:X-Key=ENV:PATH", "those are: mine"),
+    }
+    for name, (value, words) in headers.items():
+        yield Case(f"--header: {name}", "pytest", (nobody, f"--header={value}"), ("--header", words))
+    ca = file("ca.pem", "no certificate")
+    yield Case("--ca: no certificate", "pytest", (nobody, "--ca=ca.pem"), ("--ca", "certificates in PEM"), write=ca)
+    yield Case("--ca: missing", "pytest", (nobody, "--ca=nowhere.pem"), ("--ca nowhere.pem", "expected a file"))
+    yield Case("--may-load: url", "pytest", ("--may-load=http://h/",), ("--may-load http://h/", "a host alone"))
+    yield Case("--backend: no folder", "pytest", ("--backend=../flask",), ("--backend ../flask", "backend.toml"))
 
 
 def _flags() -> Iterator[Case]:
