@@ -112,14 +112,14 @@ def pytest_servebench_scenarios(config: pytest.Config) -> Sequence[Scenario]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Ask which backends are selected; a name that is none of theirs ends the session in one line."""
     config = session.config
-    known = config.stash[SESSION]
-    known.backends = config.hook.pytest_servebench_backends(config=config) or ()
+    state = config.stash[SESSION]
+    state.backends = config.hook.pytest_servebench_backends(config=config) or ()
     try:
-        check_protocols(known.backends)
-        known.ratio_to = checked_ratio_to(MeasuringOptions.of(config).ratio_to, known.backends)
-        if config.getoption("benchmark_only") or known.smoke:
-            known.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
-            known.resume.check_kind(smoke=known.smoke, gated=known.gate is not None)
+        check_protocols(state.backends)
+        state.ratio_to = checked_ratio_to(MeasuringOptions.of(config).ratio_to, state.backends)
+        if config.getoption("benchmark_only") or state.smoke:
+            state.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
+            state.resume.check_kind(smoke=state.smoke, gated=state.gate is not None)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -170,14 +170,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption."""
-    known = session.config.stash[SESSION]
+    state = session.config.stash[SESSION]
     with held_back() as held:
         session.config.hook.pytest_servebench_end(config=session.config)
         yield
     if held.number is not None:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
-    elif known.others_failed is not None and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        session.exitstatus = known.others_failed
+    elif state.others_failed is not None and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = state.others_failed
 
 
 # Outside of pytest-benchmark's, which saves and compares, and inside of the terminal's, which would sum nothing up.
@@ -206,12 +206,12 @@ def _survived(config: pytest.Config) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever it is: all that was measured is written by now
-        known = config.stash[SESSION]
+        state = config.stash[SESSION]
         if isinstance(error, PerformanceRegression):  # pytest-benchmark has named the cells
-            known.others_failed = pytest.ExitCode.TESTS_FAILED
+            state.others_failed = pytest.ExitCode.TESTS_FAILED
             Console(config).line("--benchmark-compare-fail: slower than the saved run by more than it allows")
         else:
-            known.others_failed = known.others_failed or pytest.ExitCode.INTERNAL_ERROR
+            state.others_failed = state.others_failed or pytest.ExitCode.INTERNAL_ERROR
             Console(config).line(f"WARNING: another plugin failed at the end: {type(error).__name__}: {error}")
 
 

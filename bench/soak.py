@@ -128,15 +128,15 @@ class Soak:
 
     def problems(self) -> list[str]:
         """What grew, and what was not measured or not right, in which lap."""
-        found = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
+        problems = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
         for holder, rows in by_holder(self.rows).items():
-            found += [
+            problems += [
                 f"{holder}: {growth.quantity} grew from {growth.early:,.0f} to {growth.late:,.0f} within "
                 f"{growth.span_s:,.0f} s; expected at most {growth.allowed:,.0f} more"
                 for growth in growths(*readings(rows, ALLOWED)).values()
                 if not growth.is_flat
             ]
-        return found
+        return problems
 
 
 def _plan(config: pytest.Config) -> Plan:

@@ -96,8 +96,8 @@ def table(specs: Iterable[BackendSpec], sizes: Mapping[str, Size]) -> str:
 
 def _variants(spec: BackendSpec, specs: Iterable[BackendSpec]) -> list[str]:
     """What the backend's variants differ in."""
-    found = (each.backend for each in specs if each.backend.variant_of == spec.name)
-    return [f"**`{backend.name}`**: {backend.differs}" for backend in found]
+    variants = (each.backend for each in specs if each.backend.variant_of == spec.name)
+    return [f"**`{backend.name}`**: {backend.differs}" for backend in variants]
 
 
 def _row(spec: BackendSpec, size: Size | None, variants: list[str]) -> tuple[str, ...]:

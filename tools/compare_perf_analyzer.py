@@ -79,10 +79,10 @@ def _triton() -> Iterator[dict[str, Endpoint]]:
 @contextmanager
 def _libraries() -> Iterator[str]:
     """A folder with libcudart.so.12, out of the environment of the triton backend."""
-    found = sorted(cache_root().glob("venvs/*/lib/python*/site-packages/nvidia_pytriton.libs/libcudart*"))
+    libraries = sorted(cache_root().glob("venvs/*/lib/python*/site-packages/nvidia_pytriton.libs/libcudart*"))
     with tempfile.TemporaryDirectory(prefix="servebench-libraries-") as folder:
-        if found:
-            Path(folder, "libcudart.so.12").symlink_to(found[0])
+        if libraries:
+            Path(folder, "libcudart.so.12").symlink_to(libraries[0])
         yield folder
 
 

@@ -95,10 +95,10 @@ def _wrk(port: int, size: int, turn_s: int) -> float:
             check=True,
             timeout=turn_s + 30,
         ).stdout
-    found = re.search(r"Requests/sec:\s*([0-9.]+)", output)
-    if found is None or "Non-2xx" in output:
+    match = re.search(r"Requests/sec:\s*([0-9.]+)", output)
+    if match is None or "Non-2xx" in output:
         raise RuntimeError(f"compare_wrk: expected wrk to print its rate and only 2xx answers, seen:\n{output}")
-    return float(found.group(1))
+    return float(match.group(1))
 
 
 if __name__ == "__main__":

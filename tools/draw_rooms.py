@@ -67,12 +67,12 @@ def drawn() -> str:
 
 def modules(package: str) -> dict[str, Path]:
     """The files of a package that run in this project, by their dotted names."""
-    found = {}
+    imports = {}
     for path in sorted((ROOT / package).rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
         if not name.startswith(APART):
-            found[name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = path
-    return found
+            imports[name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = path
+    return imports
 
 
 def imports(source: str) -> Iterator[str]:
@@ -103,13 +103,13 @@ def room_of(module: str) -> str:
 
 def arrows(package: str) -> Counter[tuple[str, str]]:
     """Imports between the rooms of a package: (importing, imported), in pairs of modules."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for module, path in modules(package).items():
         for name in set(imports(path.read_text(encoding="utf-8"))):
             pair = room_of(module), room_of(name) if name.split(".")[0] == package else ""
             if pair[1] and pair[0] != pair[1]:
-                found[pair] += 1
-    return found
+                counts[pair] += 1
+    return counts
 
 
 def height(package: str, room: str) -> int:
@@ -121,20 +121,20 @@ def _between_packages() -> Iterator[str]:
     yield "## Between the packages\n"
     rows = []
     for package in ("fixtures", "reports"):
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for path in modules(package).values():
-            found.update(room_of(name) for name in set(imports(path.read_text(encoding="utf-8"))) if name.startswith("bench."))
-        rows.append([f"`{package}`", *(str(found[room] or "") for room in SHARED)])
+            counts.update(room_of(name) for name in set(imports(path.read_text(encoding="utf-8"))) if name.startswith("bench."))
+        rows.append([f"`{package}`", *(str(counts[room] or "") for room in SHARED)])
     yield from _table(["", *(f"`bench.{room}`" for room in SHARED)], rows)
 
 
 def _package(package: str) -> Iterator[str]:
-    found = arrows(package)
+    counts = arrows(package)
     down = [TOP, *reversed(ROOMS[package])]
     yield f"## {package}\n"
     yield f"{_docstring(ROOT / package)}\n"
     yield from _table(["room", "what lives there"], [[f"`{room}/`", _docstring(ROOT / package / room)] for room in down[1:]])
-    rows = [[room, *(str(found[room, other] or "") for other in down[1:])] for room in down if room != down[-1]]
+    rows = [[room, *(str(counts[room, other] or "") for other in down[1:])] for room in down if room != down[-1]]
     yield from _table(["", *down[1:]], rows)
 
 

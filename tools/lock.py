@@ -32,9 +32,9 @@ def group_lock(group: str) -> Path:
 
 def requirements_files() -> list[Path]:
     """Every requirements file that is to have a lock."""
-    found = sorted([*FIXTURES.glob("backends/*/requirements*.txt"), *FIXTURES.glob("exporters/*/requirements*.txt")])
-    found += sorted(LOCKS.glob("*.txt"))
-    return [file for file in found if asks_for_something(file) and opt_out(file) is None]
+    files = sorted([*FIXTURES.glob("backends/*/requirements*.txt"), *FIXTURES.glob("exporters/*/requirements*.txt")])
+    files += sorted(LOCKS.glob("*.txt"))
+    return [file for file in files if asks_for_something(file) and opt_out(file) is None]
 
 
 def _jobs() -> Iterator[tuple[list[str], Path]]:

@@ -115,9 +115,9 @@ class BackendFacts:
         other: dict[str, Any] = {}
         for name, value in values.items():
             read = _READ.get(name)
-            found = read(value) if read is not None else None
-            if found is not None:
-                known[name] = found
+            stored = read(value) if read is not None else None
+            if stored is not None:
+                known[name] = stored
             elif value is not None or read is None:
                 other[name] = value
         return cls(**known, other=other)
@@ -128,9 +128,9 @@ class BackendFacts:
         return BackendFacts(**both)
 
     def _known(self) -> dict[str, Any]:
-        known = {each.name for each in fields(self) if getattr(self, each.name) != each.default}
-        known |= {each.name for each in fields(self) if each.metadata.get(_BESIDE) in known}
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name in known}
+        names = {each.name for each in fields(self) if getattr(self, each.name) != each.default}
+        names |= {each.name for each in fields(self) if each.metadata.get(_BESIDE) in names}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name in names}
 
 
 def _plain(value: Any) -> Any:

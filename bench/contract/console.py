@@ -44,8 +44,8 @@ class Console:
     def uncaptured(self) -> AbstractContextManager[None]:
         """While it lasts, what is written to the standard streams is seen, by this process and those that it starts."""
         capture = self._plugins.getplugin("capturemanager")
-        found: AbstractContextManager[None] = nullcontext() if capture is None else capture.global_and_fixture_disabled()
-        return found
+        context: AbstractContextManager[None] = nullcontext() if capture is None else capture.global_and_fixture_disabled()
+        return context
 
 
 class Stopwatch:

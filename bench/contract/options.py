@@ -202,11 +202,11 @@ class OptionGroup:
     @classmethod
     def declared(cls) -> dict[str, Declared]:
         """By field, in the order of `pytest --help`."""
-        found = {}
+        options = {}
         for each in fields(cast(Any, cls)):
-            known: Declared = each.metadata[_METADATA]
-            found[each.name] = known if known.flag else replace(known, flag=f"--{each.name.replace('_', '-')}")
-        return found
+            option: Declared = each.metadata[_METADATA]
+            options[each.name] = option if option.flag else replace(option, flag=f"--{each.name.replace('_', '-')}")
+        return options
 
     @classmethod
     def add_to(cls, parser: pytest.Parser) -> None:
@@ -262,8 +262,8 @@ def _all(config: pytest.Config) -> Iterator[tuple[str, Declared, OptionGroup]]:
 
 def whole_number(text: str, least: int, most: int) -> int | None:
     """The number that a person wrote in digits; None for anything else."""
-    found = re.fullmatch(r"[0-9]{1,18}", text)  # not isdigit: that takes ² as well, and any length
-    return int(text) if found and least <= int(text) <= most else None
+    digits = re.fullmatch(r"[0-9]{1,18}", text)  # not isdigit: that takes ² as well, and any length
+    return int(text) if digits and least <= int(text) <= most else None
 
 
 def given_path(flag: str, value: str, typed_in: Path) -> Path:

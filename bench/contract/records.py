@@ -357,8 +357,8 @@ class Record:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
         """The inverse of `as_dict`; raises TypeError on unknown or missing keys, ValueError on an unknown word."""
-        known = {name: enum(values[name]) for name, enum in _ENUMS.items() if name in values}
-        return cls(**{**values, **known})
+        words = {name: enum(values[name]) for name, enum in _ENUMS.items() if name in values}
+        return cls(**{**values, **words})
 
 
 _ENUMS: Mapping[str, type[StrEnum]] = {"verdict": Verdict, "arrival": Arrival}

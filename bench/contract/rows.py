@@ -160,12 +160,12 @@ def gate_sentences(rows: Iterable[GateRow]) -> list[str]:
     rows = list(rows)
     if not rows:
         return []
-    found = [f"Allowed: {100 * rows[0].threshold:g} % slower than the baseline."]
+    sentences = [f"Allowed: {100 * rows[0].threshold:g} % slower than the baseline."]
     noise = [abs(row.noise - 1) for row in rows if row.noise is not None]
     if noise:
-        found.append(f"Noise floor: two starts of the same code differ by up to {100 * max(noise):.1f} %.")
+        sentences.append(f"Noise floor: two starts of the same code differ by up to {100 * max(noise):.1f} %.")
     smallest = [row.smallest for row in rows if row.smallest is not None]
     if smallest:
         ends = dict.fromkeys(f"{100 * end:.1f}" for end in (min(smallest), max(smallest)))
-        found.append(f"Smallest regression that fails here: {' to '.join(ends)} %.")
-    return found
+        sentences.append(f"Smallest regression that fails here: {' to '.join(ends)} %.")
+    return sentences

@@ -18,14 +18,14 @@ from bench.experiments.experiment import Experiment
 def experiments() -> Mapping[str, Experiment]:
     """All experiments by kind, in the order in which a session measures them."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
-    return {each.kind: each for each in sorted(found, key=lambda each: each.turn)}
+    instances = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
+    return {each.kind: each for each in sorted(instances, key=lambda each: each.turn)}
 
 
 def experiment_of(scenario: Scenario) -> Experiment:
     """The experiment that a scenario belongs to; ValueError for a kind that none has."""
-    found = experiments().get(scenario.kind)
-    if found is None:
+    experiment = experiments().get(scenario.kind)
+    if experiment is None:
         known = ", ".join(experiments())
         raise ValueError(f"scenario {scenario.name!r}: kind {scenario.kind!r} is no experiment; known: {known}")
-    return found
+    return experiment

@@ -122,8 +122,8 @@ class Resume:
         """The base of the ratios: the one of the cells taken over, so that the ratios of both campaigns are to the same."""
 
         def base(measured: Sequence[Cell]) -> Cell | None:
-            known = (cell for cell in measured if cell.endpoint.id in self._bases(cell.scenario))
-            return next(known, None) or otherwise(measured)
+            bases = (cell for cell in measured if cell.endpoint.id in self._bases(cell.scenario))
+            return next(bases, None) or otherwise(measured)
 
         return base
 
@@ -141,14 +141,14 @@ class Resume:
         Of the resumed records those of the same scenarios, to be recorded anew. The outcome of a yardstick is left as it is.
         """
         told: list[tuple[Record, Samples]] = []
-        found = list(outcomes)
+        merged = list(outcomes)
         for scenario in dict.fromkeys(each.record.scenario for each in outcomes):
-            places = [n for n, each in enumerate(found) if each.record.scenario == scenario]
-            beside, again = self._beside_in(scenario, [found[n] for n in places])
+            places = [n for n, each in enumerate(merged) if each.record.scenario == scenario]
+            beside, again = self._beside_in(scenario, [merged[n] for n in places])
             told += again
             for n, outcome in zip(places, beside, strict=True):
-                found[n] = outcome
-        return found, told
+                merged[n] = outcome
+        return merged, told
 
     def _beside_in(self, scenario: str, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[tuple[Record, Samples]]]:
         fresh = [each.record for each in outcomes if each.record.id not in self._kept and _compared(each.record)]
@@ -223,13 +223,13 @@ class Resume:
 
 def _kept(earlier: EarlierRun) -> dict[str, _Kept]:
     """By id, the cells that were measured to their end and whose durations are there."""
-    found = {}
+    kept = {}
     for record in earlier.records:
         samples = earlier.samples.get(record.id)
         ended = record.verdict.measured and INTERRUPTED not in record.reason
         if ended and samples is not None and len(samples.duration_s) and record.role != Role.TWIN:
-            found[record.id] = _Kept(replace(record, taken_from=record.taken_from or earlier.run.id), samples)
-    return found
+            kept[record.id] = _Kept(replace(record, taken_from=record.taken_from or earlier.run.id), samples)
+    return kept
 
 
 def _compared(record: Record) -> bool:

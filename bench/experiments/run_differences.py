@@ -19,24 +19,24 @@ _SHOWN = 60
 def differences(then: Run, now: Run, free: Collection[str] = ()) -> list[str]:
     """What keeps the cells of two runs from standing in one table, a line each; `free` are options that may differ."""
     before, after = then.environment, now.environment
-    found = [difference(name, before.get(name), after[name]) for name in _MACHINE if name in after]
-    found += [_memory_difference(before.get(_MEMORY), after[_MEMORY])] if _MEMORY in after else []
+    lines = [difference(name, before.get(name), after[name]) for name in _MACHINE if name in after]
+    lines += [_memory_difference(before.get(_MEMORY), after[_MEMORY])] if _MEMORY in after else []
     for name, digest in _sources(now).items():
         old = _sources(then).get(name)
         if old != digest:
             code = (f"{str(old)[:12]}, commit {before.get('commit')}", f"{digest[:12]}, commit {after.get('commit')}")
-            found.append(difference(f"code: the files in {name}/", *code))
-    found.append(difference("model: sha256", then.model.get("sha256"), now.model.get("sha256")))
-    found.append(difference("dataset: sha256", then.dataset.get("sha256"), now.dataset.get("sha256")))
-    found.append(difference("engine", then.engine, now.engine))
+            lines.append(difference(f"code: the files in {name}/", *code))
+    lines.append(difference("model: sha256", then.model.get("sha256"), now.model.get("sha256")))
+    lines.append(difference("dataset: sha256", then.dataset.get("sha256"), now.dataset.get("sha256")))
+    lines.append(difference("engine", then.engine, now.engine))
     options = [name for name in dict.fromkeys([*now.options, *then.options]) if name not in free]
-    found += [difference(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
-    return [line for line in found if line]
+    lines += [difference(f"option {name}", then.options.get(name), now.options.get(name)) for name in options]
+    return [line for line in lines if line]
 
 
 def _sources(run: Run) -> Mapping[str, str]:
-    known = run.environment.get("sources")
-    return known if isinstance(known, Mapping) else {}
+    digests = run.environment.get("sources")
+    return digests if isinstance(digests, Mapping) else {}
 
 
 def difference(what: str, then: object, now: object) -> str:

@@ -14,14 +14,14 @@ _GIT_TIMEOUT_S = 10.0
 
 def digests(checkout: Path = CHECKOUT) -> Mapping[str, str]:
     """The sha256 of each package's files, names and content, committed or not; reports explain only, and are left out."""
-    found = {}
+    digest_of = {}
     for package in _MEASURING:
         digest = hashlib.sha256()
         for path in _files(checkout / package):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(checkout).as_posix()}\0{content}\n".encode("utf-8", "surrogateescape"))
-        found[package] = digest.hexdigest()
-    return found
+        digest_of[package] = digest.hexdigest()
+    return digest_of
 
 
 def commit(checkout: Path = CHECKOUT) -> str | None:

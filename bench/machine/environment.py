@@ -47,20 +47,22 @@ def environment(client_cpu: int, client_priority: Priority, server_cpus: Sequenc
 
 def warnings_about(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """What a reader should know before believing the numbers, each with what to do about it."""
-    found = []
+    warnings = []
     if len(facts["cpus_usable"]) < 2:
-        found.append("Client and servers share the machine's only CPU: every figure holds the client's work too. Use two CPUs.")
+        warnings.append(
+            "Client and servers share the machine's only CPU: every figure holds the client's work too. Use two CPUs."
+        )
     elif facts["client_cpu"] in facts["server_cpus"]:
-        found.append("The client's CPU is among the servers' CPUs: they take time from each other. Choose disjoint ones.")
+        warnings.append("The client's CPU is among the servers' CPUs: they take time from each other. Choose disjoint ones.")
     if facts["governor"] not in (None, "performance"):
-        found.append(f"CPU frequency governor is {facts['governor']!r}: clock speed may follow the load. Use 'performance'.")
+        warnings.append(f"CPU frequency governor is {facts['governor']!r}: clock speed may follow the load. Use 'performance'.")
     if facts["load_1m_at_start"] > _BUSY_LOAD * len(facts["cpus_usable"]):
-        found.append(
+        warnings.append(
             f"The machine was busy at the start (load {facts['load_1m_at_start']:.1f}). Stop other work and run again."
         )
     if facts["hypervisor"]:
-        found.append("A virtual machine: neighbours can take its CPU time. Trust the ratios, less the absolute figures.")
-    return tuple(found)
+        warnings.append("A virtual machine: neighbours can take its CPU time. Trust the ratios, less the absolute figures.")
+    return tuple(warnings)
 
 
 def _read(path: str) -> str | None:

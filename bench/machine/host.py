@@ -23,8 +23,8 @@ def client_cpu(wanted: str | None) -> int:
         return usable[-1]
     cpu = whole_number(wanted, 0, usable[-1])
     if cpu not in usable:
-        seen = ", ".join(map(str, usable))
-        raise BadInput(f"--client-cpu {wanted[:200]}: expected one of this machine's usable CPUs ({seen})")
+        cpus = ", ".join(map(str, usable))
+        raise BadInput(f"--client-cpu {wanted[:200]}: expected one of this machine's usable CPUs ({cpus})")
     return cpu
 
 

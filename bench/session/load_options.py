@@ -44,8 +44,8 @@ def limit_of(text: str | None) -> float | None:
     """`15ms` -> 0.015 seconds; None for 0; raises BadInput."""
     if text is None or text.strip() == "0":
         return None
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(us|ms|s)", text.strip(), re.ASCII)
-    limit_s = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(us|ms|s)", text.strip(), re.ASCII)
+    limit_s = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
     if not 0 < limit_s <= _LONGEST_S:
         raise BadInput(f"--slo {text}: expected a time above 0 and up to {_LONGEST_S:g} s, like 15ms or 0.5s; 0 looks for none")
     return limit_s
@@ -59,11 +59,11 @@ def checked_host(text: str) -> str:
 
 
 def _offer(word: str, loads: str | None) -> Offer:
-    found = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?)(%|/s)", word, re.ASCII)
-    value = float(found[1]) if found else 0.0
-    if found and found[2] == "%" and 0 < value <= 200:
+    match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?)(%|/s)", word, re.ASCII)
+    value = float(match[1]) if match else 0.0
+    if match and match[2] == "%" and 0 < value <= 200:
         return Offer(load=value / 100)
-    if found and found[2] == "/s" and 0 < value <= _FASTEST_PER_S:
+    if match and match[2] == "/s" and 0 < value <= _FASTEST_PER_S:
         return Offer(rate_per_s=value)
     raise BadInput(
         f"--loads {loads}: expected parts of the peak above 0 and up to 200%, or rates up to {_FASTEST_PER_S:g}/s, "

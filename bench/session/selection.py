@@ -83,7 +83,7 @@ def param_of(item: pytest.Item) -> Cell | StudyCell | Backend | None:
 def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
     """The cells of the collected tests, and the ceilings and the reference that they are held against."""
     chosen = [param for param in map(param_of, items) if isinstance(param, Cell)]
-    known = {cell.id for cell in chosen}
+    ids = {cell.id for cell in chosen}
     wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER}
     gated = {(cell.backend.name, cell.endpoint.name, cell.scenario) for cell in chosen}
     for scenario in dict.fromkeys(cell.scenario for cell in chosen):
@@ -91,7 +91,7 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
             needed = cell.backend.role is Role.REFERENCE or (cell.endpoint.protocol, scenario) in wires
             if cell.backend.role is Role.TWIN:
                 needed = (cell.backend.copy_of, cell.endpoint.name, scenario) in gated
-            if cell.backend.role is not Role.SERVER and needed and cell.id not in known:
+            if cell.backend.role is not Role.SERVER and needed and cell.id not in ids:
                 chosen.append(cell)
     return chosen
 

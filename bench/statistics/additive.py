@@ -76,8 +76,8 @@ class Effects:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """[cells] whether a cell has an interval, and may therefore be ranked."""
-        seen = np.isfinite(self.replicates).sum(axis=0)
-        return np.asarray(np.isfinite(self.value) & (seen > 0) & (2 * seen >= len(self.replicates)))
+        finite = np.isfinite(self.replicates).sum(axis=0)
+        return np.asarray(np.isfinite(self.value) & (finite > 0) & (2 * finite >= len(self.replicates)))
 
 
 @dataclass(frozen=True, slots=True)

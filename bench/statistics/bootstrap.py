@@ -66,10 +66,10 @@ def symmetric_interval(value: float, log_deviations: Floats, level: float, *, be
     Symmetric, because with few rounds or few replicates its coverage errs less than that of two percentiles (Hall 1988).
     `besides` is a second, independent source of error: its own half-width at this level, as a logarithm.
     """
-    known = np.abs(log_deviations[np.isfinite(log_deviations)])
-    if known.size == 0 or 2 * known.size < log_deviations.size:
+    distances = np.abs(log_deviations[np.isfinite(log_deviations)])
+    if distances.size == 0 or 2 * distances.size < log_deviations.size:
         return Interval(value)
-    factor = float(np.exp(np.hypot(np.quantile(known, level), besides)))
+    factor = float(np.exp(np.hypot(np.quantile(distances, level), besides)))
     return Interval(value, value / factor, value * factor)
 
 

@@ -210,16 +210,16 @@ class HttpTransport(KeptSocket):
         if status != 200:
             text = body[:_EXCERPT_BYTES].decode("utf-8", "replace").strip()
             words = f"HTTP status {status}, expected 200; the answer says: {text or '(nothing)'}"
-            found = head.partition(_RETRY_AFTER)[2].partition(b"\r\n")[0].decode("ascii", "replace").strip()
-            if away := turned_away(str(status), found):
+            retry_after = head.partition(_RETRY_AFTER)[2].partition(b"\r\n")[0].decode("ascii", "replace").strip()
+            if away := turned_away(str(status), retry_after):
                 raise TurnedAway(f"{self._who()}: {away}; {words}")
             raise error_status(str(status), f"{self._who()}: {words}{credentials_wanted(str(status))}")
         return body
 
     def _status(self, head: bytearray) -> int:
         if not head.startswith(b"http/1.") or not head[9:12].isdigit():
-            seen = bytes(head[:40])
-            raise MalformedAnswer(f"{self._who()}: expected an HTTP/1.1 status line, got {seen!r}")
+            line = bytes(head[:40])
+            raise MalformedAnswer(f"{self._who()}: expected an HTTP/1.1 status line, got {line!r}")
         # Keep-alive is HTTP/1.1's default; a server that wants to close says so, and one of 1.0 closes unless it says not.
         if head.find(b"\r\nconnection: close") >= 0 or (
             head.startswith(b"http/1.0") and head.find(b"\r\nconnection: keep-alive") < 0

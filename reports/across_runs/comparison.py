@@ -92,20 +92,20 @@ def compare(before: StoredRun, after: StoredRun) -> Comparison:
     old, new = (of_kinds(run.records, KINDS) for run in (before, after))
     pairs = _pairs(old, new)
     titles = {record.scenario: title_of(record) for record in (*old, *new)}
-    tables, found = [], []
+    tables, changed = [], []
     for scenario in scenarios_of([*old, *new]):
         here = {key: pair for key, pair in pairs.items() if key[2] == scenario}
         yardstick = yardstick_of([pair for pair in here.values() if pair[0] and pair[1]])
         servers = [pair for pair in here.values() if any(each and each.role == Role.SERVER for each in pair)]
         changes = [(pair, _change(pair, yardstick)) for pair in servers]
-        found += [(pair[1] or pair[0], change) for pair, change in changes]
+        changed += [(pair[1] or pair[0], change) for pair, change in changes]
         rows = [_texts(pair, change) for pair, change in changes]
         table = text_table(titles[scenario], _COLUMNS, rows, sortable=False)
         tables.append(ComparisonTable(titles[scenario], table, yardstick.text))
     return Comparison(
         title="Comparison of two runs",
         lead=f"{_named(before.run)}, then {_named(after.run)}",
-        sentences=_sentences(found),
+        sentences=_sentences(changed),
         warnings=_warnings(before.run, after.run),
         tables=tuple(tables),
     )
@@ -167,15 +167,15 @@ def _half(record: Record) -> float | None:
 
 
 def _texts(pair: tuple[Record | None, Record | None], change: Change | None) -> tuple[str, ...]:
-    known = pair[1] or pair[0]
-    if known is None:
+    record = pair[1] or pair[0]
+    if record is None:
         raise ValueError("a pair has one of the two")
     speeds = [
         MISSING if each is None else with_interval(each.images_per_s, each.images_per_s_low, each.images_per_s_high)
         for each in pair
     ]
     text, verdict = (MISSING, "not compared") if change is None else (change.text, change.verdict)
-    return (endpoint_name(known), *speeds, text, verdict, _note(*pair))
+    return (endpoint_name(record), *speeds, text, verdict, _note(*pair))
 
 
 def _note(one: Record | None, other: Record | None) -> str:
@@ -203,7 +203,7 @@ def _sentences(found: Sequence[tuple[Record | None, Change | None]]) -> tuple[st
 
 def _warnings(before: Run, after: Run) -> tuple[str, ...]:
     """What differs that should not."""
-    found = []
+    warnings = []
     for what, keys in (
         ("machine", ("host", "cpu", "kernel", "governor", "server_cpus", "client_cpu")),
         ("software", ("packages",)),
@@ -211,14 +211,14 @@ def _warnings(before: Run, after: Run) -> tuple[str, ...]:
         for key in keys:
             one, other = before.environment.get(key), after.environment.get(key)
             if one != other:
-                found.append(f"The {what} differs ({key}): {_short(one)} before, {_short(other)} now.")
+                warnings.append(f"The {what} differs ({key}): {_short(one)} before, {_short(other)} now.")
     if before.engine != after.engine:
-        found.append(f"The engine differs: {before.engine} before, {after.engine} now.")
+        warnings.append(f"The engine differs: {before.engine} before, {after.engine} now.")
     for key in sorted(before.options.keys() & after.options.keys() - {"seed"}):
         one, other = before.options.get(key), after.options.get(key)
         if one != other:
-            found.append(f"The option {key} differs: {_short(one)} before, {_short(other)} now.")
-    return tuple(found)
+            warnings.append(f"The option {key} differs: {_short(one)} before, {_short(other)} now.")
+    return tuple(warnings)
 
 
 def _short(value: object) -> str:

@@ -102,7 +102,7 @@ def _section(scenario: str, runs: Sequence[StoredRun]) -> HistorySection:
         for record in stored.records:
             if record.scenario == scenario and record.images_per_s and record.role in (Role.SERVER, Role.REFERENCE):
                 of_cell.setdefault((record.backend, record.endpoint), {})[place] = record
-    newest = {key: seen[max(seen)] for key, seen in of_cell.items()}
+    newest = {key: by_run[max(by_run)] for key, by_run in of_cell.items()}
     columns = (
         Column("run", "Run", "When, and of which commit.", numeric=False),
         *(
@@ -110,7 +110,9 @@ def _section(scenario: str, runs: Sequence[StoredRun]) -> HistorySection:
             for n, record in enumerate(newest.values())
         ),
     )
-    rows = [(label_of(stored), *(_speed(seen.get(place)) for seen in of_cell.values())) for place, stored in enumerate(runs)]
+    rows = [
+        (label_of(stored), *(_speed(by_run.get(place)) for by_run in of_cell.values())) for place, stored in enumerate(runs)
+    ]
     title = next(title_of(record) for stored in runs for record in stored.records if record.scenario == scenario)
     return HistorySection(
         title, _chart(title, runs, newest, of_cell), text_table(title, columns, rows, scenario, sortable=False)
@@ -149,9 +151,9 @@ def _chart(
 
 def _plotter(of_cell: dict[tuple[str, str], dict[int, Record]]) -> Callable[[Axes, Record, str, Dashes], None]:
     def plot(ax: Axes, record: Record, colour: str, dashes: Dashes) -> None:
-        seen = of_cell[record.backend, record.endpoint]
-        x = np.array(sorted(seen), dtype=np.float64)
-        speeds = [seen[int(place)] for place in x]
+        by_run = of_cell[record.backend, record.endpoint]
+        x = np.array(sorted(by_run), dtype=np.float64)
+        speeds = [by_run[int(place)] for place in x]
         middle = [each.images_per_s or 0.0 for each in speeds]
         low = [each.images_per_s_low or each.images_per_s or 0.0 for each in speeds]
         high = [each.images_per_s_high or each.images_per_s or 0.0 for each in speeds]

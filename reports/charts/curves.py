@@ -213,13 +213,13 @@ def _end(ax: Axes, line: Line, box: tuple[float, float, float, float]) -> tuple[
 
 def spread(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
     """As near to the heights that are wanted (ascending) as rows that do not overlap can be, between top and bottom."""
-    found: list[float] = []
+    places: list[float] = []
     for n, height in enumerate(wanted):
         lowest = bottom - _ROW * (len(wanted) - 1 - n)
-        found.append(min(max(height, found[-1] + _ROW if found else top), lowest))
-    for n in range(len(found) - 2, -1, -1):
-        found[n] = min(found[n], found[n + 1] - _ROW)
-    return found
+        places.append(min(max(height, places[-1] + _ROW if places else top), lowest))
+    for n in range(len(places) - 2, -1, -1):
+        places[n] = min(places[n], places[n + 1] - _ROW)
+    return places
 
 
 def _key(figure: Figure, x: float, y: float, line: Line) -> None:

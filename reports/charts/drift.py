@@ -40,9 +40,9 @@ def trace_of(samples: Samples, rounds: int) -> tuple[Floats, Floats]:
     """Per cent of the campaign's rounds [parts], and the median there over the cell's own; empty parts are left out."""
     overall = float(np.median(samples.duration_s))
     part_index = np.minimum(samples.round_index * PARTS // max(rounds, 1), PARTS - 1)
-    known = np.unique(part_index)
-    medians = [float(np.median(samples.duration_s[part_index == part])) for part in known]
-    return (known + 0.5) * 100 / PARTS, np.array(medians) / overall
+    parts = np.unique(part_index)
+    medians = [float(np.median(samples.duration_s[part_index == part])) for part in parts]
+    return (parts + 0.5) * 100 / PARTS, np.array(medians) / overall
 
 
 def swing(samples: Samples, rounds: int) -> str:

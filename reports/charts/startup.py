@@ -33,11 +33,11 @@ class Timeline:
     @property
     def steps(self) -> tuple[tuple[str, float], ...]:
         """What each step took beyond the one before it."""
-        found, reached_s = [], 0.0
+        lengths, reached_s = [], 0.0
         for step, end_s in self.ends:
-            found.append((step, max(0.0, end_s - reached_s)))
+            lengths.append((step, max(0.0, end_s - reached_s)))
             reached_s = max(reached_s, end_s)
-        return tuple(found)
+        return tuple(lengths)
 
 
 def timeline_chart(timelines: Sequence[Timeline]) -> Chart | None:

@@ -34,8 +34,8 @@ def problems_of(records: Sequence[Record]) -> tuple[Problem, ...]:
     for record in records:
         if not record.verdict.believed:
             key = record.verdict, _reason(record)
-            known = id(record) in ids or key in said
-            grouped.setdefault(key if known else (record.verdict, _FIGURES.sub("#", _reason(record))), []).append(record)
+            is_told = id(record) in ids or key in said
+            grouped.setdefault(key if is_told else (record.verdict, _FIGURES.sub("#", _reason(record))), []).append(record)
     order = sorted(grouped, key=lambda key: -key[0].severity)
     return tuple(_problem(grouped[key], ids) for key in order)
 

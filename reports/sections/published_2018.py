@@ -88,9 +88,9 @@ def _today(published: Published, records: Sequence[Record], year: str) -> list[t
 def _row(cells: Sequence[Record], year: str) -> tuple[str, ...]:
     by_scenario = {record.scenario: record for record in cells}
     accuracies = [by_scenario[name].accuracy for name in (ACCURACY.name, SINGLE.name, BATCH_128.name) if name in by_scenario]
-    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    measured = [accuracy for accuracy in accuracies if accuracy is not None]
     speeds = (_speed(by_scenario.get(scenario.name)) for scenario in (SINGLE, BATCH_128))
-    return (year, endpoint_name(cells[0]), one_line(cells[0].protocol), *speeds, percent(known[0] if known else None))
+    return (year, endpoint_name(cells[0]), one_line(cells[0].protocol), *speeds, percent(measured[0] if measured else None))
 
 
 def _speed(record: Record | None) -> str:

@@ -102,8 +102,8 @@ def _published(scenario: str, systems: Sequence[str], rows: Sequence[StudyRow]) 
         for published in PUBLISHED:
             if backend.startswith(published.prefixes):
                 figures[name] = published.single_per_s if scenario == SINGLE.name else published.batch128_per_s
-    known = sorted(set(figures.values()))
-    lead = f"{number(known[-1] / known[0])} times" if len(known) > 1 else MISSING
+    ends = sorted(set(figures.values()))
+    lead = f"{number(ends[-1] / ends[0])} times" if len(ends) > 1 else MISSING
     return ("published in 2018", *(number(figures.get(name), 4) for name in systems), lead)
 
 

@@ -36,10 +36,10 @@ def section(stored: StoredRun) -> Section:
 
 def method_tables(stored: StoredRun) -> list[tuple[str, Table]]:
     """What was measured, and a table of it: for each scenario of one client, then for each question under load."""
-    found = []
+    tables = []
     for kinds in (speed.KINDS, accuracy.KINDS):
         cells = of_kinds(stored.records, kinds)
         for name in scenarios_of(cells):
             mine = [record for record in cells if record.scenario == name]
-            found.append((title_of(mine[0]), method_table(mine)))
-    return [*found, *under_load.method_tables(stored.records)]
+            tables.append((title_of(mine[0]), method_table(mine)))
+    return [*tables, *under_load.method_tables(stored.records)]

@@ -110,10 +110,10 @@ def _early_and_late(quantity: str, rows: Sequence[SoakRow], growth: dict[str, Gr
 
 def courses(rows: Sequence[SoakRow], quantity: str, unit: int) -> tuple[Course, ...]:
     """What each holder held of a quantity, in this unit."""
-    found = []
+    shown = []
     for holder, mine in by_holder(rows).items():
-        known = [(row.at_s / 60, value / unit) for row in mine if (value := getattr(row, quantity))]
-        if known:
-            minutes, values = zip(*known, strict=True)
-            found.append(Course(one_line(holder), minutes, values))
-    return tuple(found)
+        points = [(row.at_s / 60, value / unit) for row in mine if (value := getattr(row, quantity))]
+        if points:
+            minutes, values = zip(*points, strict=True)
+            shown.append(Course(one_line(holder), minutes, values))
+    return tuple(shown)

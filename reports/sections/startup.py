@@ -63,8 +63,8 @@ def section(stored: StoredRun) -> Section:
 
 def timelines(rows: Sequence[StartRow]) -> dict[str, Timeline]:
     """By backend, of those that came to an answer, the fastest first."""
-    known = {name: line for name, starts in _by_backend(rows).items() if (line := _timeline(name, starts)) is not None}
-    return dict(sorted(known.items(), key=lambda item: (dict(item[1].ends)[ANSWER], item[0])))
+    lines = {name: line for name, starts in _by_backend(rows).items() if (line := _timeline(name, starts)) is not None}
+    return dict(sorted(lines.items(), key=lambda item: (dict(item[1].ends)[ANSWER], item[0])))
 
 
 def start_table(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> Table:
@@ -78,10 +78,10 @@ def start_table(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) 
 
 
 def _by_backend(rows: Sequence[StartRow]) -> dict[str, list[StartRow]]:
-    found: dict[str, list[StartRow]] = {}
+    starts: dict[str, list[StartRow]] = {}
     for row in rows:
-        found.setdefault(row.backend, []).append(row)
-    return found
+        starts.setdefault(row.backend, []).append(row)
+    return starts
 
 
 def _problem(row: StartRow) -> str:

@@ -119,14 +119,14 @@ def _sweeps(bases: Mapping[str, str], records: Sequence[Record]) -> Iterator[lis
     """The pairs of one endpoint, fewest clients first; those that both have a speed for."""
     swept = [record for record in of_kinds(records, KINDS) if record.role == Role.SERVER]
     by_place = {_place(record, record.backend): record for record in swept}
-    found: dict[tuple[object, ...], list[Pair]] = {}
+    sweeps: dict[tuple[object, ...], list[Pair]] = {}
     for record in sorted((r for r in by_place.values() if r.backend in bases), key=lambda r: r.concurrency):
         default = by_place.get(_place(record, bases[record.backend]))
         pair = _pair(default, record) if default is not None else None
         if pair is not None:
-            found.setdefault((endpoint_name(record), record.batch_size), []).append(pair)
+            sweeps.setdefault((endpoint_name(record), record.batch_size), []).append(pair)
     order = list(bases)
-    yield from sorted(found.values(), key=lambda sweep: order.index(sweep[0].variant.backend))
+    yield from sorted(sweeps.values(), key=lambda sweep: order.index(sweep[0].variant.backend))
 
 
 def _pair(default: Record, variant: Record) -> Pair | None:

@@ -91,12 +91,12 @@ def _number(digits: str) -> int | float:
 
 def run_document(run: Run) -> dict[str, Any]:
     """The part of results.json that is known before any cell: it is run.json."""
-    known = plain(run.as_dict())
-    head = {key: known[key] for key in RUN_KEYS}
+    values = plain(run.as_dict())
+    head = {key: values[key] for key in RUN_KEYS}
     return {
         "schema_version": SCHEMA_VERSION,
         "run": head,
-        **{key: known[key] for key in BESIDE},
+        **{key: values[key] for key in BESIDE},
     }
 
 
@@ -179,8 +179,8 @@ def _told(error: ValidationError, part: str) -> str:
     if rule == "required":
         return f"{inside}{next(name for name in wanted if name not in given)} is missing"
     if rule == "additionalProperties":
-        known = schema["properties"]
-        return f"{inside}{_shown(next(name for name in given if name not in known))} is unknown; known: {', '.join(known)}"
+        allowed = schema["properties"]
+        return f"{inside}{_shown(next(name for name in given if name not in allowed))} is unknown; known: {', '.join(allowed)}"
     if rule == "type":
         expected = " or ".join(_WORDS[name] for name in ([wanted] if isinstance(wanted, str) else wanted))
     elif rule == "enum":

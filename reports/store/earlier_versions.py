@@ -31,22 +31,22 @@ def as_of_today(cell: Mapping[str, Any]) -> Mapping[str, Any]:
         return cell
     name = cell["scenario"]
     kind = cell.get("kind") or _KINDS.get(name, "throughput")
-    known = {"kind": kind, "title": title_of(name), "unit": _UNITS.get(kind, "images/s"), "rate_per_s": rate_of(name)}
-    return {**cell, **known}
+    added = {"kind": kind, "title": title_of(name), "unit": _UNITS.get(kind, "images/s"), "rate_per_s": rate_of(name)}
+    return {**cell, **added}
 
 
 def title_of(name: str) -> str:
     """`poisson70` -> `Poisson arrivals, 70 % of its peak`; empty for a name that no version before 4 had."""
     for pattern, title in _TITLES:
-        if found := re.fullmatch(pattern, name, re.ASCII):
-            return title.format(*map(_part, found.groups()))
+        if match := re.fullmatch(pattern, name, re.ASCII):
+            return title.format(*map(_part, match.groups()))
     return ""
 
 
 def rate_of(name: str) -> float | None:
     """`constant-2p5rps` -> 2.5 requests/s; None where none was given."""
-    found = re.search(_RATE, name, re.ASCII)
-    return _number(found[1]) if found else None
+    match = re.search(_RATE, name, re.ASCII)
+    return _number(match[1]) if match else None
 
 
 def _part(text: str) -> str:

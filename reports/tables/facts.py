@@ -14,14 +14,14 @@ _LONGEST_TEXT = 400
 
 def pairs(facts: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """`{"memory_bytes": 16e9, "packages": {"numpy": "2.4"}}` -> `("memory", "16 GB"), ("packages numpy", "2.4")`."""
-    found: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
     for key, value in facts.items():
         name = one_line(f"{prefix} {key}")
         if isinstance(value, Mapping):
-            found.extend(pairs(value, name))
+            texts.extend(pairs(value, name))
         else:
-            found.append((_label(name), _text(name, value)))
-    return found
+            texts.append((_label(name), _text(name, value)))
+    return texts
 
 
 def _label(name: str) -> str:

@@ -87,11 +87,11 @@ def endpoints_of(records: Sequence[Record], role: Role = Role.SERVER) -> list[Lo
         if record.role == role:
             cells.setdefault((record.backend, record.endpoint), []).append(record)
     sweep_size = min((r.batch_size for r in records if r.arrival is Arrival.CLOSED_LOOP), default=1)
-    found = [Loaded(mine[0], {record.scenario: record for record in mine}, sweep_size) for mine in cells.values()]
+    endpoints = [Loaded(mine[0], {record.scenario: record for record in mine}, sweep_size) for mine in cells.values()]
     best: dict[str, float] = {}
-    for each in found:
+    for each in endpoints:
         best[each.first.protocol] = max(best.get(each.first.protocol, 0.0), each.reached)
-    return sorted(found, key=lambda x: (-best[x.first.protocol], x.first.protocol, -x.reached, x.name))
+    return sorted(endpoints, key=lambda x: (-best[x.first.protocol], x.first.protocol, -x.reached, x.name))
 
 
 def protocols_of(endpoints: Sequence[Loaded]) -> dict[str, list[Loaded]]:
@@ -110,8 +110,8 @@ def concurrencies(endpoints: Sequence[Loaded]) -> list[int]:
 def levels_of(endpoints: Sequence[Loaded]) -> list[Level]:
     """The open loops that were measured: Poisson first, parts of the peak before rates, ascending."""
     cells = [record for each in endpoints for record in each.cells.values()]
-    found = {_level(record) for record in cells if record.arrival is not Arrival.CLOSED_LOOP and record.slo_s is None}
-    return sorted(found, key=lambda x: (x.arrival != Arrival.POISSON, not x.of_peak, x.batch_size, x.value, x.scenario))
+    levels = {_level(record) for record in cells if record.arrival is not Arrival.CLOSED_LOOP and record.slo_s is None}
+    return sorted(levels, key=lambda x: (x.arrival != Arrival.POISSON, not x.of_peak, x.batch_size, x.value, x.scenario))
 
 
 def equal_load(endpoints: Sequence[Loaded]) -> Level | None:
@@ -124,8 +124,8 @@ def equal_load(endpoints: Sequence[Loaded]) -> Level | None:
 def limits_of(endpoints: Sequence[Loaded]) -> list[str]:
     """The scenarios that looked for the highest rate under a limit, the tightest limit first."""
     cells = [record for each in endpoints for record in each.cells.values()]
-    found = {(record.slo_s, record.scenario) for record in cells if record.slo_s is not None}
-    return [scenario for _, scenario in sorted(found)]
+    limits = {(record.slo_s, record.scenario) for record in cells if record.slo_s is not None}
+    return [scenario for _, scenario in sorted(limits)]
 
 
 def is_shown(record: Record | None) -> bool:
@@ -146,8 +146,8 @@ def has_latency(record: Record | None) -> bool:
 
 def tail(record: Record) -> tuple[str, float] | None:
     """The highest of p99, p90 and p50 that n supports, in seconds."""
-    known = (("p99", record.latency_p99_s), ("p90", record.latency_p90_s), ("p50", record.latency_p50_s))
-    return next(((name, value) for name, value in known if value is not None), None)
+    percentiles = (("p99", record.latency_p99_s), ("p90", record.latency_p90_s), ("p50", record.latency_p50_s))
+    return next(((name, value) for name, value in percentiles if value is not None), None)
 
 
 def _level(record: Record) -> Level:

@@ -70,10 +70,10 @@ def times(value: float, low: float | None = None, high: float | None = None) -> 
 
 def _ratio_decimals(*values: float | None) -> int:
     """Three significant digits of the smallest, one decimal at least; more where something that is not 1 would look like 1."""
-    known = [value for value in values if value is not None]
-    smallest = min(abs(value) for value in known)
+    numbers = [value for value in values if value is not None]
+    smallest = min(abs(value) for value in numbers)
     decimals = min(4, max(1, 2 - math.floor(math.log10(smallest)))) if smallest else 2
-    while decimals < 4 and any(value != 1 and f"{value:.{decimals}f}" == f"{1:.{decimals}f}" for value in known):
+    while decimals < 4 and any(value != 1 and f"{value:.{decimals}f}" == f"{1:.{decimals}f}" for value in numbers):
         decimals += 1
     return decimals
 

@@ -27,8 +27,8 @@ def clients_chart(cells: CellsUnderLoad) -> Chart | None:
         return [(record.images_per_s or 0.0, of(record) if is_shown(record) else None, record) for record in swept]
 
     def label(endpoint: Loaded) -> str:
-        known = any(is_shown(record) and record.latency_p99_s for record in endpoint.clients.values())
-        return f"{number(endpoint.reached)}/s" + ("" if known else ", no p99") if endpoint.clients else ""
+        has_tail = any(is_shown(record) and record.latency_p99_s for record in endpoint.clients.values())
+        return f"{number(endpoint.reached)}/s" + ("" if has_tail else ", no p99") if endpoint.clients else ""
 
     swept = {record.scenario for x in cells.endpoints for record in x.clients.values()}
     panels = panels_of(cells, [(title, partial(points, of=of)) for title, of in facets], label, swept)

@@ -60,9 +60,9 @@ def label_of(endpoint: Loaded, label: str, scenarios: Set[str]) -> str:
 
 def _line(endpoint: Loaded, points: Points, look: _Look | None, label: str) -> Line:
     """Seconds become milliseconds; no line leads over a point that there is none of."""
-    known = [(x, 1e3 * y, not record.verdict.believed) if y and x > 0 else None for x, y, record in points]
-    gaps = {sum(each is not None for each in known[:place]) - 1 for place, point in enumerate(known) if point is None}
-    x, y, doubtful = (tuple(part) for part in zip(*filter(None, known), strict=True)) if any(known) else ((), (), ())
+    spots = [(x, 1e3 * y, not record.verdict.believed) if y and x > 0 else None for x, y, record in points]
+    gaps = {sum(each is not None for each in spots[:place]) - 1 for place, point in enumerate(spots) if point is None}
+    x, y, doubtful = (tuple(part) for part in zip(*filter(None, spots), strict=True)) if any(spots) else ((), (), ())
     room = _LABEL_WIDTH - (len(label) + 2 if label else 0)
     name = f"{shortened(endpoint.name, room) if look else 'null, the ceiling'}  {label}".rstrip()
     look = look or _Look(MUTED, "")

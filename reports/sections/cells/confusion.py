@@ -44,22 +44,22 @@ _DIFFERING = (
 
 def blocks(run: Run) -> list[Block]:
     """Of a run; what it did not look for is left out, what it had no labels for says so."""
-    found: list[Block] = [Heading("What the model takes for what")]
+    shown: list[Block] = [Heading("What the model takes for what")]
     if run.confusion is not None and run.confusion.pairs:
         classes = text_table("Accuracy class by class", _CLASS_COLUMNS, class_texts(run.confusion))
-        found += [
+        shown += [
             Text(intro(run.confusion), "intro"),
             Tabular(pair_table(run.confusion)),
             Details("Class by class", (Tabular(classes),), on=PAGE),
         ]
     else:
-        found = [Heading("What the model takes for what", on=PAGE), Text(_why_none(run), on=PAGE)]
+        shown = [Heading("What the model takes for what", on=PAGE), Text(_why_none(run), on=PAGE)]
     title = "Where servers differ from the reference"
     if not run.disagreements:
         none = "No verified answer named another class than the reference."
-        return [*found, Heading(title, on=PAGE), Text(none, on=PAGE)]
+        return [*shown, Heading(title, on=PAGE), Text(none, on=PAGE)]
     table = text_table("Disagreements", _DISAGREEMENT_COLUMNS, tuple(map(_disagreement, run.disagreements)))
-    return [*found, Heading(title), Text(_DIFFERING, "intro", on=PAGE), Tabular(table)]
+    return [*shown, Heading(title), Text(_DIFFERING, "intro", on=PAGE), Tabular(table)]
 
 
 def _why_none(run: Run) -> str:

@@ -47,13 +47,13 @@ def cost_table(cells: Sequence[Record], records: Sequence[Record]) -> Table:
 
 
 def _figures(record: Record) -> bool:
-    known = (record.server_cpu_s_per_image, record.energy_j_per_image, record.server_peak_memory_bytes)
-    return any(value is not None for value in known)
+    costs = (record.server_cpu_s_per_image, record.energy_j_per_image, record.server_peak_memory_bytes)
+    return any(value is not None for value in costs)
 
 
 def _cheapness(of_endpoint: Sequence[Record | None]) -> float:
-    known = [record.server_cpu_s_per_image for record in of_endpoint if record is not None and not record.verdict.fails_test]
-    return next((value for value in known if value is not None), float("inf"))
+    cpu_s = [record.server_cpu_s_per_image for record in of_endpoint if record is not None and not record.verdict.fails_test]
+    return next((value for value in cpu_s if value is not None), float("inf"))
 
 
 def _columns() -> tuple[Column, ...]:

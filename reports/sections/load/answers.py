@@ -48,17 +48,17 @@ def _sentences(endpoints: Sequence[Loaded], *, brief: bool) -> tuple[str, ...]:
     clients = concurrencies(endpoints)
     if clients and clients[-1] > 1:
         questions.append((f"With {clients[-1]} clients", lambda mine: _clients_part(mine, clients[-1])))
-    found = []
+    sentences = []
     for opening, part in questions:
         parts = [(protocol, part(mine)) for protocol, mine in protocols_of(endpoints).items()]
         told = [f"over {one_line(protocol)} {text}" for protocol, text in parts if text]
         if told:
             most = _MOST_PROTOCOLS if brief else len(told)
             rest = f"; {more(len(told) - most, 'protocol')} below" if len(told) > most else ""
-            found.append(f"{opening}, {'; '.join(told[:most])}{rest}.")
+            sentences.append(f"{opening}, {'; '.join(told[:most])}{rest}.")
         else:
-            found.append(f"{opening}, no cell can be compared.")
-    return tuple(found)
+            sentences.append(f"{opening}, no cell can be compared.")
+    return tuple(sentences)
 
 
 def _rate_part(endpoints: Sequence[Loaded], scenario: str, brief: bool) -> str:

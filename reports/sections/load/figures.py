@@ -66,10 +66,10 @@ def of_level(level: Level) -> Figure:
 
 def tail_text(record: Record) -> str:
     """p99, or the highest percentile that n supports, named."""
-    known = tail(record)
-    if known is None:
+    percentile = tail(record)
+    if percentile is None:
         return MISSING
-    name, seconds = known
+    name, seconds = percentile
     return milliseconds(seconds) + ("" if name == "p99" else f" ({name})")
 
 

@@ -27,17 +27,17 @@ NOTE = (
 
 def blocks(cells: CellsUnderLoad, colours: Mapping[str, str]) -> list[Block]:
     """For each limit that was looked under; `colours` by protocol."""
-    found: list[Block] = []
+    shown: list[Block] = []
     for scenario in limits_of(cells.endpoints):
         table = limit_table(scenario, cells.endpoints)
         draw = partial(limit_chart, scenario, cells.endpoints, colours)
-        found += [
+        shown += [
             Heading(table.title),
             Text(NOTE, "intro", until=Lean.BACKGROUND),
             Picture(f"load-{scenario}", table.title, draw),
             Tabular(table),
         ]
-    return found
+    return shown
 
 
 def limit_table(scenario: str, endpoints: Sequence[Loaded]) -> Table:

@@ -59,7 +59,7 @@ def level_tables(cells: CellsUnderLoad) -> list[Table]:
     groups: dict[tuple[Arrival, bool, int], list[Level]] = {}
     for level in levels_of(cells.endpoints):
         groups.setdefault((level.arrival, level.of_peak, level.batch_size), []).append(level)
-    found = []
+    tables = []
     for (arrival, of_peak, batch_size), mine in groups.items():
         what = "the part of its own peak" if of_peak else "the rate"
         figures: list[Figure] = [of_level(level) for level in mine]
@@ -69,8 +69,8 @@ def level_tables(cells: CellsUnderLoad) -> list[Table]:
         key, title = f"{arrival}-{'load' if of_peak else 'rate'}", f"p99 in ms by {what} that is offered, {arrival} arrivals"
         if batch_size > 1:
             key, title = f"{key}-batch{batch_size}", f"{title}, {batch_title(batch_size).lower()}"
-        found.append(endpoint_table(key, title, figures, cells, tail_note()))
-    return found
+        tables.append(endpoint_table(key, title, figures, cells, tail_note()))
+    return tables
 
 
 def _peak_text(endpoint: Loaded, mine: Sequence[Level]) -> str:
@@ -87,8 +87,8 @@ def tails(endpoints: Sequence[Loaded]) -> str:
         return ""
     parts = []
     for protocol, mine in protocols_of(endpoints).items():
-        known = [(tail(x.cells[level.scenario]), x) for x in mine if has_latency(x.cells.get(level.scenario))]
-        ends = sorted((of[1], x.name, x) for of, x in known if of is not None and of[0] == "p99")
+        measured = [(tail(x.cells[level.scenario]), x) for x in mine if has_latency(x.cells.get(level.scenario))]
+        ends = sorted((of[1], x.name, x) for of, x in measured if of is not None and of[0] == "p99")
         if len(ends) > 1:
             (low, _, first), (high, _, last) = ends[0], ends[-1]
             named = f"from {milliseconds(low)} ms ({endpoint_label(first)}) to {milliseconds(high)} ms ({endpoint_label(last)})"

@@ -59,4 +59,4 @@ def method_tables(records: Sequence[Record]) -> list[tuple[str, Table]]:
         return []
     mine = [record for each in (*cells.endpoints, *cells.ceilings) for record in each.cells.values()]
     of_question = ((each.TITLE, of_kinds(mine, each.KINDS)) for each in (clients, open_loop, limits))
-    return [(title, load_method_table(title, found)) for title, found in of_question if found]
+    return [(title, load_method_table(title, cells_of)) for title, cells_of in of_question if cells_of]
