@@ -172,6 +172,7 @@ def unverified_measurement(run: CellRun) -> CellMeasurement:
 def _measurement(run: CellRun, answers: VerifiedAnswers | None, *, only_pass: bool = False) -> CellMeasurement:
     lane, pattern = run.measure, run.measure.pattern
     measure = LaneMeasurement.of(lane.results, only_pass=only_pass)
+    redacted = lane.system.endpoints[run.cell.endpoint.name].access.redacted  # a server may send back what it was sent
     return CellMeasurement(
         cell=run.cell,
         engine=lane.system.engine,
@@ -179,7 +180,7 @@ def _measurement(run: CellRun, answers: VerifiedAnswers | None, *, only_pass: bo
         measure=measure,
         same=LaneMeasurement.of(run.same.results) if run.same is not None else None,
         fresh=LaneMeasurement.of(run.fresh.results) if run.fresh is not None else None,
-        exchanges=_exchanges_of(run.lanes, len(measure.duration_s), answers),
+        exchanges=_exchanges_of(run.lanes, len(measure.duration_s), answers, redacted),
         reconnects=sum(each.results.reconnects for each in run.lanes),
         answers=answers,
         peak_memory_bytes=lane.system.peak_memory_bytes() if answers is not None else None,
@@ -188,7 +189,9 @@ def _measurement(run: CellRun, answers: VerifiedAnswers | None, *, only_pass: bo
     )
 
 
-def _exchanges_of(lanes: Sequence[Lane], timed: int, answers: VerifiedAnswers | None) -> Exchanges:
+def _exchanges_of(
+    lanes: Sequence[Lane], timed: int, answers: VerifiedAnswers | None, redacted: Callable[[str], str]
+) -> Exchanges:
     errors = [error for lane in lanes for error in lane.results.errors]
     return Exchanges(
         timed=timed,
@@ -197,7 +200,7 @@ def _exchanges_of(lanes: Sequence[Lane], timed: int, answers: VerifiedAnswers | 
         retired=next((lane.state.retired for lane in lanes if lane.state.retired), ""),
         answers=answers.verification.answers if answers is not None else 0,
         wrong=answers.verification.wrong if answers is not None else 0,
-        first_wrong=answers.verification.first_wrong if answers is not None else "",
+        first_wrong=redacted(answers.verification.first_wrong) if answers is not None else "",
     )
 
 

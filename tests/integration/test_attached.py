@@ -1,0 +1,153 @@
+"""Sessions over servers that run elsewhere: TLS and a token, some gone, some wrong; none is touched, no secret is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+pytest.importorskip("trustme")  # of the group `test`; an older environment may lack it
+import trustme
+
+from fixtures.engines.process.process import free_ports
+from tests.standins.elsewhere import Elsewhere, elsewhere
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "fixtures" / "model" / "emnist-mlp.onnx"
+TOKEN = "tok-0123456789abcdef"
+ITEMS = 40
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where sessions are started: with inputs, and with the authority's certificate."""
+    folder = tmp_path_factory.mktemp("attached")
+    images = np.random.default_rng(3).random((ITEMS, 784)).astype(np.float32)
+    np.savez(folder / "my.npz", inputs=images)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured(here: Path) -> Iterator[Elsewhere]:
+    """Over TLS, for who has the token."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(here / "ca.pem")
+    own = authority.issue_cert("127.0.0.1", common_name="models.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.configure_cert(context)
+    pair = (own.private_key_pem.bytes(), b"".join(each.bytes() for each in own.cert_chain_pems))
+    with elsewhere(Elsewhere(MODEL, TOKEN), (context, grpc.ssl_server_credentials([pair]))) as served:
+        yield served
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a session ended, and all that it left."""
+
+    code: int
+    told: str
+    out: Path
+
+    @property
+    def cells(self) -> Mapping[str, Mapping[str, Any]]:
+        """By id."""
+        assert (self.out / "latest" / "results.json").is_file(), self.told
+        cells = json.loads((self.out / "latest" / "results.json").read_text())["cells"]
+        return {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}": cell for cell in cells}
+
+    def said(self) -> str:
+        """Everything, files included."""
+        files = [path for path in self.out.rglob("*") if path.is_file()]
+        return self.told + "".join(path.read_bytes().decode("utf-8", "replace") for path in files)
+
+
+def session(here: Path, *arguments: str, which: str = "accuracy or single", **environment: str) -> Session:
+    """A run of the suite over the inputs."""
+    out = here / f"out-{len(list(here.glob('out-*')))}"
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), f"--rootdir={ROOT}", "-p", "no:cacheprovider"]
+    command += ["--benchmark-only", "--benchmark-max-time=0.2", "--engine=process", f"--report-dir={out}", "-k", which, "-l"]
+    command += [f"--inputs={here / 'my.npz'}", "-m", "not replay", "--batch-sizes=1", *arguments, str(ROOT / "bench")]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
+    done = subprocess.run(command, cwd=here, env={**env, **environment}, capture_output=True, text=True, timeout=300)
+    return Session(done.returncode, done.stdout + done.stderr, out)
+
+
+def urls_of(served: Elsewhere) -> list[str]:
+    return [
+        f"--url=one=v1-json@https://127.0.0.1:{served.rest_port}/v1/models/emnist:predict",
+        f"--url=two=v2-grpc@grpcs://127.0.0.1:{served.grpc_port}/emnist",
+        f"--url=three=v2-json@https://127.0.0.1:{served.rest_port}/v2/models/emnist",
+    ]
+
+
+def test_over_tls_with_a_token_beside_one_that_is_gone(here: Path, secured: Elsewhere) -> None:
+    """All answers are verified; who is gone has its row, with address and error; the token is told nowhere."""
+    (port,) = free_ports(1)
+    gone = f"--url=gone=v1-json@http://127.0.0.1:{port}/v1/models/emnist:predict"
+    asked = session(
+        here,
+        *urls_of(secured),
+        gone,
+        f"--model={MODEL}",
+        "--ca=ca.pem",
+        "--header=Authorization=ENV:TOKEN",
+        TOKEN=f"Bearer {TOKEN}",
+    )
+    cells = asked.cells
+    for name in ("one-v1-json", "two-v2-grpc", "three-v2-json"):
+        cell = cells[f"{name}-single"]
+        assert cell["engine"] == "attached"
+        assert not cells[f"{name}-accuracy"]["reason"]
+        assert cell["verdict"] in ("VALID", "UNSTABLE"), cell["reason"]
+        assert cell["agreement"] == 1.0
+        assert cell["answers_verified"] >= cell["exchanges"] > 0
+        assert (cell["server_cpu_s_per_image"], cell["server_peak_memory_bytes"]) == (None, None)
+        assert 0 < cell["client_share"] < 1
+    assert cells["gone-v1-json-single"]["verdict"] == "FAILED"
+    assert f"127.0.0.1:{port}" in cells["gone-v1-json-single"]["reason"]
+    assert "refused" in cells["gone-v1-json-single"]["reason"]
+    known = json.loads((asked.out / "latest" / "results.json").read_text())["run"]["backends"]["three"]["attached"]["v2-json"]
+    assert (known["model"], known["versions"]) == ("emnist", ["7"])
+    assert known["connect_s"] > known["round_trip_s"] > 0
+    assert "not measured (not ours)" in (asked.out / "latest" / "report.html").read_text()
+    assert TOKEN not in asked.said()
+    assert "--header=Authorization=ENV:TOKEN" in cells["one-v1-json-single"]["again"]
+
+
+def test_without_trust_or_without_the_token(here: Path, secured: Elsewhere) -> None:
+    """A certificate that is not trusted ends the session before anything is measured; a refusal is the row's reason."""
+    distrusted = session(here, *urls_of(secured), TOKEN="x")
+    assert distrusted.code == 4
+    assert re.search(r"not trusted: .*subject .*CN=models\.example.*--ca FILE", distrusted.told)
+    refused = session(
+        here, *urls_of(secured)[:2], "--ca=ca.pem", "--header=Authorization=ENV:TOKEN", TOKEN="Bearer tok-wrong-one"
+    )
+    reasons = {name: cell["reason"] for name, cell in refused.cells.items() if cell["engine"] is None}
+    assert {"one-v1-json-single", "two-v2-grpc-single"} <= set(reasons)
+    assert "HTTP status 401" in reasons["one-v1-json-single"]
+    assert "UNAUTHENTICATED" in reasons["two-v2-grpc-single"]
+    assert "--header NAME=ENV:VARIABLE" in reasons["one-v1-json-single"]
+    assert "tok-wrong" not in refused.said()
+
+
+def test_nobody_answers(here: Path) -> None:
+    """The only server is gone: one sentence with address and error, and nothing is started."""
+    (port,) = free_ports(1)
+    alone = session(here, f"--url=gone=v2-grpc@grpc://127.0.0.1:{port}/x")
+    assert alone.code == 4
+    assert re.search(rf"no server answers .*grpc://127\.0\.0\.1:{port}.*[Cc]onnection refused", alone.told)
+    assert not (alone.out / "latest").exists()
