@@ -54,12 +54,9 @@ def grpc_serving(handle: Callable[[bytes, grpc.ServicerContext], bytes]) -> Iter
 
 
 def exchange(endpoint: Endpoint, deadline_s: float = 5.0) -> bytes:
-    transport = GrpcTransport(endpoint, deadline_s=deadline_s)
-    transport.connect()
-    try:
+    with contextlib.closing(GrpcTransport(endpoint, deadline_s=deadline_s)) as transport:
+        transport.connect()
         return transport.exchange(transport.prepare(Payload(b"question", "application/grpc", (0,))))
-    finally:
-        transport.close()
 
 
 def test_bytes_go_and_come_unchanged() -> None:

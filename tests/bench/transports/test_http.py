@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import time
 import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,12 +19,17 @@ from tests.bench.sockets import Script, answering, ok, read_request, serving
 
 
 def exchange(endpoint: Endpoint, body: bytes = b"question", deadline_s: float = 5.0) -> bytes:
-    transport = HttpTransport(endpoint, deadline_s=deadline_s)
-    transport.connect()
-    try:
+    with contextlib.closing(HttpTransport(endpoint, deadline_s=deadline_s)) as transport:
+        transport.connect()
         return transport.exchange(transport.prepare(Payload(body, "application/octet-stream", (0,))))
-    finally:
-        transport.close()
+
+
+@contextlib.contextmanager
+def asking(endpoint: Endpoint) -> Iterator[tuple[HttpTransport, bytes]]:
+    """A connected transport, and a request that it can send."""
+    with contextlib.closing(HttpTransport(endpoint)) as transport:
+        transport.connect()
+        yield transport, transport.prepare(Payload(b"q", "text/plain", (0,)))
 
 
 def test_returns_the_body_of_a_sized_answer() -> None:
@@ -59,14 +66,10 @@ def test_one_connection_carries_many_exchanges_of_changing_size() -> None:
             # a Date that changes every third answer, as a real server's does once a second
             connection.sendall(ok(next(answers), extra=f"Date: {next(dates) // 3}\r\nX-After: 1\r\n"))
 
-    with serving(script) as endpoint:
-        transport = HttpTransport(endpoint)
-        transport.connect()
-        request = transport.prepare(Payload(b"q", "text/plain", (0,)))
+    with serving(script) as endpoint, asking(endpoint) as (transport, request):
         for size in sizes * 3:
             assert transport.exchange(request) == bytes([size % 251]) * size
             assert not transport.ensure_connected()
-        transport.close()
     assert len(accepted) == 1
 
 
@@ -89,37 +92,24 @@ CHUNKED = (
 @pytest.mark.parametrize("cuts", [(), (1,), (20, 50), (17, 18, 19), (55, 56), tuple(range(1, len(CHUNKED), 7))])
 def test_reads_chunked_answers_however_they_are_cut(cuts: tuple[int, ...]) -> None:
     """Chunks, extensions, trailers, in any segments; the connection stays usable."""
-    with serving(in_pieces(CHUNKED, *cuts)) as endpoint:
-        transport = HttpTransport(endpoint)
-        transport.connect()
-        request = transport.prepare(Payload(b"q", "text/plain", (0,)))
+    with serving(in_pieces(CHUNKED, *cuts)) as endpoint, asking(endpoint) as (transport, request):
         for _ in range(2):
             assert transport.exchange(request) == b"hello world"
         assert not transport.spent
-        transport.close()
 
 
 @pytest.mark.parametrize("cuts", [(1,), (3, 9, 30), (38,), (40, 41)])
 def test_reads_sized_answers_however_they_are_cut(cuts: tuple[int, ...]) -> None:
     """A head or a body that arrives in pieces is put together, also on the fast path of a repeated head."""
-    with serving(in_pieces(ok(b"0123456789"), *cuts)) as endpoint:
-        transport = HttpTransport(endpoint)
-        transport.connect()
-        request = transport.prepare(Payload(b"q", "text/plain", (0,)))
+    with serving(in_pieces(ok(b"0123456789"), *cuts)) as endpoint, asking(endpoint) as (transport, request):
         for _ in range(3):
             assert transport.exchange(request) == b"0123456789"
-        transport.close()
 
 
-def test_interim_answers_are_skipped() -> None:
-    """A 100 Continue before the answer is not the answer."""
-    with serving(answering(lambda _: b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"real"))) as endpoint:
-        assert exchange(endpoint) == b"real"
-
-
-def test_an_interim_answer_may_come_alone() -> None:
-    """The answer itself may follow later than the 100 Continue."""
-    with serving(in_pieces(b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"real"), 25)) as endpoint:
+@pytest.mark.parametrize("cuts", [(), (25,)], ids=["at once", "alone"])
+def test_interim_answers_are_skipped(cuts: tuple[int, ...]) -> None:
+    """A 100 Continue before the answer is not the answer, which may follow later."""
+    with serving(in_pieces(b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"real"), *cuts)) as endpoint:
         assert exchange(endpoint) == b"real"
 
 
@@ -161,17 +151,13 @@ def test_connection_close_is_honoured_and_reopened_outside_the_exchange() -> Non
         read_request(connection)
         connection.sendall(ok(b"once", extra="Connection: close\r\n"))
 
-    with serving(script) as endpoint:
-        transport = HttpTransport(endpoint)
-        transport.connect()
-        request = transport.prepare(Payload(b"q", "text/plain", (0,)))
+    with serving(script) as endpoint, asking(endpoint) as (transport, request):
         assert transport.exchange(request) == b"once"
         assert transport.spent
         with pytest.raises(ConnectionLost, match="not connected"):
             transport.exchange(request)
         assert transport.ensure_connected()
         assert transport.exchange(request) == b"once"
-        transport.close()
 
 
 def test_answer_without_length_ends_with_the_connection() -> None:
@@ -194,16 +180,12 @@ def test_silent_close_between_exchanges_is_noticed() -> None:
         read_request(connection)
         connection.sendall(ok(b"bye"))
 
-    with serving(script) as endpoint:
-        transport = HttpTransport(endpoint)
-        transport.connect()
-        request = transport.prepare(Payload(b"q", "text/plain", (0,)))
+    with serving(script) as endpoint, asking(endpoint) as (transport, request):
         transport.exchange(request)
         deadline = time.monotonic() + 5
         while not transport.ensure_connected():
             assert time.monotonic() < deadline
         assert transport.exchange(request) == b"bye"
-        transport.close()
 
 
 def test_error_status_tells_status_and_text() -> None:
