@@ -46,6 +46,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that are marked `slow` run where they are asked for."""
+    if item.get_closest_marker("slow") and not os.environ.get("SERVEBENCH_SLOW"):
+        pytest.skip("SERVEBENCH_SLOW is not set")
+
+
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Ctrl-C does what it does in a terminal, also in a job that a shell started in its background: there it is ignored."""

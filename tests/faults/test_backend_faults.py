@@ -219,7 +219,6 @@ def test_a_fault_while_answers_are_verified_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set")
 def test_a_fault_changes_no_figure_of_the_others(tmp_path: Path, settings: EngineSettings, model: Model) -> None:
     """Beyond the interval: neither of the one against the other, nor of both against the model in the client's own process.
 

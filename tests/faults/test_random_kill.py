@@ -34,11 +34,7 @@ SEED = int(os.environ.get("SERVEBENCH_KILL_SEED", "8"))
 LONGEST_S = 120.0
 ENDS_WITHIN_S = 60.0
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @dataclass(frozen=True, slots=True)

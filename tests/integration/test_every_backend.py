@@ -51,11 +51,7 @@ from fixtures.specs.catalogue import load_specs
 from fixtures.specs.spec import BackendSpec
 from tests.backends.launch import listening
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SPECS = load_specs(Path(__file__).parents[2] / "fixtures" / "backends")
 NAMES = [name for name, spec in SPECS.items() if spec.process is not None and spec.backend.role is Role.SERVER]

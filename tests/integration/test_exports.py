@@ -15,11 +15,7 @@ from fixtures.model.load import load_model
 from fixtures.specs.manifest import EXPORT_SCRIPT
 from tests.backends.launch import some_images
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 FORMATS = sorted(path.parent.name for path in EXPORTERS.glob(f"*/{EXPORT_SCRIPT}"))
 FILES = {

@@ -19,11 +19,7 @@ from reports.store.store import load_run
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def servebench(root: Path, *arguments: str) -> str:

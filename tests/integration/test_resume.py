@@ -19,11 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ("accuracy", "single", "batch128")
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def command(out: Path, *arguments: str) -> list[str]:

@@ -13,11 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("SERVEBENCH_SLOW"), reason="SERVEBENCH_SLOW is not set"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_flask_is_started_twice_and_each_start_is_kept(tmp_path: Path) -> None:
