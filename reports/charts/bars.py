@@ -15,6 +15,7 @@ from reports.tables.clean_text import ends, one_line, shortened
 from reports.tables.names import endpoint_name
 from reports.tables.numbers import number, with_interval
 
+_WIDE_PX = 600  # above that there is room for many ticks
 _TOP, _HEAD, _GAP, _FOOT, _THICK = 4, 30, 8, 30, 14
 _CHAR = 7.2  # a character of DejaVu Sans at 12 px, on average, rounded up; every other font is narrower
 
@@ -28,10 +29,14 @@ class _Frame:
     layout: Layout
     left: float
     text: Callable[[Record], str]
+    label: Callable[[Record], str] | None
 
     @property
     def row(self) -> int:
         return _row_height(self.layout)
+
+    def name(self, record: Record) -> str:
+        return _name(record, self.layout, self.label)
 
 
 def bar_text(record: Record) -> str:
@@ -40,24 +45,33 @@ def bar_text(record: Record) -> str:
     return "  ".join(text for text in (speed, record.verdict.doubt) if text) or "no speed"
 
 
-def draw_bars(groups: Sequence[Group], layout: Layout, text: Callable[[Record], str] = bar_text) -> Figure:
-    """Horizontal bars of images/s; every record of every group has its row, `text` stands beside its bar."""
+def draw_bars(
+    groups: Sequence[Group],
+    layout: Layout,
+    text: Callable[[Record], str] = bar_text,
+    label: Callable[[Record], str] | None = None,
+) -> Figure:
+    """Horizontal bars of images/s; every record of every group has its row, `text` stands beside its bar.
+
+    Each group has a head with its protocol and ceiling, unless a `label` names each record in its place.
+    """
     records = [record for group in groups for record in group.records]
-    plot_height = sum(_HEAD + _row_height(layout) * len(group.records) + _GAP for group in groups)
+    apart = _HEAD + _GAP if label is None else 0
+    plot_height = sum(apart + _row_height(layout) * len(group.records) for group in groups)
     figure = canvas(layout.width_px, _TOP + plot_height + _FOOT)
     left, right = 4.0, 8.0
     if layout.beside:
-        left = 14 + _CHAR * max(len(_name(record, layout)) for record in records)
+        left = 14 + _CHAR * max(len(_name(record, layout, label)) for record in records)
         right = 16 + _CHAR * max((len(text(record)) for record in records if record.images_per_s), default=0)
     ax = axes(figure, left, _TOP, layout.width_px - left - right, plot_height)
     ax.set_ylim(plot_height, 0)
     limit = _limit(groups)
     ax.set_xlim(0, limit)
     _style_axis(ax, layout, empty=not any(record.images_per_s for record in records))
-    frame = _Frame(figure, ax, layout, left, text)
+    frame = _Frame(figure, ax, layout, left, text, label)
     y = 0.0
     for group in groups:
-        y = _draw_group(frame, group, y, limit)
+        y = _draw_rows(frame, group, y) if label is not None else _draw_group(frame, group, y, limit)
     return figure
 
 
@@ -65,7 +79,9 @@ def _row_height(layout: Layout) -> int:
     return 24 if layout.beside else 42
 
 
-def _name(record: Record, layout: Layout) -> str:
+def _name(record: Record, layout: Layout, label: Callable[[Record], str] | None) -> str:
+    if label is not None:
+        return shortened(label(record), 34 if layout.beside else 28)
     return shortened(endpoint_name(record), 34 if layout.beside else 24)
 
 
@@ -81,7 +97,7 @@ def _style_axis(ax: Axes, layout: Layout, *, empty: bool) -> None:
     if empty:
         ax.set_xticks([])
         return
-    ax.locator_params(axis="x", nbins=7 if layout.beside else 4)
+    ax.locator_params(axis="x", nbins=7 if layout.width_px > _WIDE_PX else 4)
     ax.xaxis.set_major_formatter(_tick)
     ax.grid(axis="x")
 
@@ -104,13 +120,18 @@ def _draw_group(frame: _Frame, group: Group, y: float, limit: float) -> float:
     if group.ceiling is not None and group.ceiling <= limit:
         ends = [y - 3, y + frame.row * len(group.records)]
         frame.ax.plot([group.ceiling] * 2, ends, color=INK, linewidth=1.4, linestyle=(0, (4, 3)))
+    return _draw_rows(frame, group, y) + _GAP
+
+
+def _draw_rows(frame: _Frame, group: Group, y: float) -> float:
+    """A row for each record from `y` on; where they end."""
     for record in group.records:
         if record.images_per_s is None:
             _draw_reason(frame, record, y)
         else:
             _draw_bar(frame, record, record.images_per_s, group.colour, y)
         y += frame.row
-    return y + _GAP
+    return y
 
 
 def _draw_reason(frame: _Frame, record: Record, y: float) -> None:
@@ -146,6 +167,6 @@ def _draw_bar(frame: _Frame, record: Record, speed: float, colour: str, y: float
 
 def _write_name(frame: _Frame, record: Record, y: float) -> None:
     if frame.layout.beside:
-        write(frame.figure, frame.left - 10, _TOP + y + 12, _name(record, frame.layout), align="right")
+        write(frame.figure, frame.left - 10, _TOP + y + 12, frame.name(record), align="right")
     else:
-        write(frame.figure, 0, _TOP + y + 10, _name(record, frame.layout))
+        write(frame.figure, 0, _TOP + y + 10, frame.name(record))

@@ -69,6 +69,7 @@ class Layout:
 
 
 WIDE = Layout(920, beside=True)
+HALF = Layout(590, beside=True)
 NARROW = Layout(350, beside=False)
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from bench.contract.records import Record, Samples
 from bench.contract.system import Role
 from reports.charts.bars import bar_text, draw_bars
-from reports.charts.canvas import NARROW, PALETTE, WIDE, Chart, Group, chart_of, few, style
-from reports.tables.names import endpoint_name
+from reports.charts.canvas import HALF, NARROW, PALETTE, WIDE, Chart, Group, chart_of, few, style
+from reports.tables.clean_text import one_line
+from reports.tables.names import endpoint_name, title_of
 from reports.tables.table import Table
 
 
@@ -23,6 +24,29 @@ def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
     title = f"{table.title} · images per second"
     with style():
         return chart_of(f"throughput-{table.key}", title, alt, draw_bars(groups, WIDE), draw_bars(groups, NARROW))
+
+
+def best_chart(bests: Sequence[Record], colours: Mapping[str, str]) -> Chart | None:
+    """Images/s of each backend at its best, the fastest first, who is tied with the same place; None if there is none."""
+    if not bests:
+        return None
+    labels = {record.id: f"{place} {_best_name(record)}" for record, place in zip(bests, places(bests), strict=True)}
+    title = f"{title_of(bests[0])}, images per second, each backend at its best"
+    alt = f"Bar chart, {title.lower()}: {few([f'{labels[r.id]} {bar_text(r)}' for r in bests])}."
+    groups = [Group(record.protocol, (record,), None, colours[record.protocol]) for record in bests]
+    with style():
+        wide, narrow = (draw_bars(groups, layout, label=lambda record: labels[record.id]) for layout in (HALF, NARROW))
+        return chart_of(f"best-{bests[0].scenario}", title, alt, wide, narrow)
+
+
+def places(ranked: Sequence[Record]) -> list[str]:
+    """Of cells in the order of their ranks: `1=`, `1=`, `3`."""
+    ranks = [record.rank for record in ranked]
+    return [f"{1 + ranks.index(rank)}{'=' if ranks.count(rank) > 1 else ''}" for rank in ranks]
+
+
+def _best_name(record: Record) -> str:
+    return one_line(f"{record.backend} · {record.protocol}")
 
 
 def protocol_colours(records: Sequence[Record]) -> dict[str, str]:

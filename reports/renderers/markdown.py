@@ -10,6 +10,7 @@ from tabulate import tabulate
 from reports.across_runs.comparison import Comparison
 from reports.sections.section import (
     MARKDOWN,
+    Beside,
     Block,
     Commands,
     Details,
@@ -143,6 +144,9 @@ class _Writer:
                 yield from self.table(block.table)
             case Picture():
                 yield f"![{escape(block.caption)}]({self.chart_files[block.name]})" if block.name in self.chart_files else ""
+            case Beside():
+                for inner in (inner for group in block.groups for inner in group):
+                    yield from self.block(inner, levels)
             case Details():
                 yield f"{levels[_FOLDED_LEVEL]} {escape(block.summary)}"
                 for inner in block.blocks:

@@ -33,7 +33,7 @@ def summary_lines(report: Report) -> Iterator[str]:
 
 def first_table(stored: StoredRun) -> Iterator[str]:
     """The first scenario's table, for who waits for the others; nothing where no speed was measured."""
-    tables, _ = tables_and_colours(stored.records)
+    tables, _ = tables_and_colours(stored.present().records)
     for table in tables[:1]:
         yield from _block(Tabular(table))
 

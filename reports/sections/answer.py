@@ -1,81 +1,101 @@
-"""The answer in a sentence a scenario, from the records alone, honest about ties."""
+"""The answer, from the records alone: who is fastest, each backend at its best, and whether all are right; ties are told."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from bench.contract.records import Record, Verdict
 from bench.contract.system import Role
+from reports.charts.speed import best_chart, protocol_colours
 from reports.sections.cells import accuracy, speed
+from reports.sections.cells.leaders import group_lead, name_of, speeds_of
 from reports.sections.load import answers as load_answers
 from reports.sections.load.under_load import endpoints_under_load
-from reports.sections.section import EVERYWHERE, MARKDOWN, NOWHERE, PAGE, TERMINAL, Block, Details, Items, Section, Text
+from reports.sections.section import (
+    DOCUMENTS,
+    EVERYWHERE,
+    MARKDOWN,
+    NOWHERE,
+    TERMINAL,
+    Beside,
+    Block,
+    Picture,
+    Section,
+    Text,
+)
 from reports.store.store import StoredRun
-from reports.tables.clean_text import listed, one_line, shortened
+from reports.tables.clean_text import listed, one_line
 from reports.tables.names import base_name, endpoint_name, of_kinds, scenarios_of, title_of
-from reports.tables.numbers import number, times
+from reports.tables.numbers import times
 
-_NAME_WIDTH = 60
+_MOST_PICTURES = 2
+_MOST_PROTOCOLS = 2
 
 
 def section(stored: StoredRun) -> Section:
-    """What the run found, first of one client, then under load."""
-    records = stored.records
+    """A picture and a sentence for each scenario of one client, beside each other; accuracy; load; what is left out."""
+    records = stored.present().records
     endpoints = endpoints_under_load(records)
-    sentences = load_answers.answers(endpoints)
-    if of_kinds(records, (*speed.KINDS, *accuracy.KINDS)) or not sentences:
-        sentences = (*answers(records), *sentences)
-    by_group = (*by_protocol(records), *by_runtime(records), *load_answers.details(endpoints))
-    blocks: list[Block] = [Text(sentence, on=EVERYWHERE) for sentence in sentences]
-    if by_group:
-        blocks.append(Details("Protocol by protocol, runtime by runtime", (Items(by_group),), aside=True, on=PAGE))
-        blocks += [Text(sentence, on=MARKDOWN) for sentence in by_group]
-    blocks.append(Text(unranked(records), "aside", "problems", on=EVERYWHERE))
-    blocks.append(Text(load_answers.unranked(endpoints), on=TERMINAL))
-    return Section("answer", "The answer", tuple(blocks), style="answer", heading_on=NOWHERE)
+    under_load = load_answers.answers(endpoints)
+    measured = bool(of_kinds(records, (*speed.KINDS, *accuracy.KINDS))) or not under_load
+    left_out = (unranked(records), load_answers.unranked(endpoints), _absence(stored))
+    blocks: list[Block] = list(_speeds_of(records)) if measured else []
+    blocks += [Text(sentence, on=TERMINAL | MARKDOWN if measured else EVERYWHERE) for sentence in under_load]
+    blocks += [
+        Text(accuracy.finding(records), on=DOCUMENTS),
+        Text(" ".join(filter(None, left_out)), "aside", "problems", on=EVERYWHERE),
+    ]
+    return Section("answer", "The answer", tuple(blocks), style="answer", heading_on=NOWHERE, folded=False)
+
+
+def _speeds_of(records: Sequence[Record]) -> Sequence[Block]:
+    """Each scenario's picture above its sentence; of more than two the sentences alone."""
+    colours = protocol_colours(of_kinds(records, speed.KINDS))
+    best = [bests(_cells(records, scenario)) for scenario in _scenarios(records)]
+    sentences = answers(records)
+    groups = [(*([_picture(of, colours)] if of else []), Text(sentence)) for of, sentence in zip(best, sentences, strict=False)]
+    alone = sentences[len(groups[:_MOST_PICTURES]) :]
+    return (
+        *([Beside(tuple(groups[:_MOST_PICTURES]))] if groups else []),
+        *(Text(sentence) for sentence in alone),
+        *(Text(sentence, on=TERMINAL) for sentence in sentences),
+    )
+
+
+def _picture(best: Sequence[Record], colours: Mapping[str, str]) -> Picture:
+    title = f"{title_of(best[0])}: images/s, each backend at its best"
+    return Picture(f"best-{best[0].scenario}", title, partial(best_chart, best, colours), heading=title)
 
 
 def answers(records: Sequence[Record]) -> tuple[str, ...]:
     """One sentence for each scenario that compares speed."""
-    servers = [record for record in of_kinds(records, speed.KINDS) if record.role == Role.SERVER]
-    if not servers:
+    scenarios = _scenarios(records)
+    if not scenarios:
         return ("This run compared no speeds.",)
-    return tuple(_answer([record for record in servers if record.scenario == name]) for name in scenarios_of(servers))
+    return tuple(_answer(_cells(records, name)) for name in scenarios)
 
 
-def by_protocol(records: Sequence[Record]) -> tuple[str, ...]:
-    """Who leads within each protocol, a sentence for each scenario with more than one: JSON and binary are not one race."""
-    return _by_group(records, "protocol", lambda record: record.protocol)
+def bests(cells: Sequence[Record]) -> list[Record]:
+    """Of one scenario each backend's best VALID endpoint, the fastest first."""
+    best: dict[str, Record] = {}
+    for record in sorted(cells, key=_order):
+        if record.verdict.believed and record.rank is not None and record.images_per_s:
+            best.setdefault(record.backend, record)
+    return list(best.values())
 
 
-def by_runtime(records: Sequence[Record]) -> tuple[str, ...]:
-    """Who leads among those on the same runtime, likewise: a server is not its runtime."""
-    return _by_group(records, "runtime", lambda record: record.runtime)
+def _scenarios(records: Sequence[Record]) -> list[str]:
+    return scenarios_of([record for record in of_kinds(records, speed.KINDS) if record.role == Role.SERVER])
 
 
-def _by_group(records: Sequence[Record], what: str, group_of: Callable[[Record], str]) -> tuple[str, ...]:
-    cells = [record for record in of_kinds(records, speed.KINDS) if record.role == Role.SERVER]
-    servers = [record for record in cells if record.rank is not None and record.images_per_s]
-    sentences = []
-    for scenario in scenarios_of(servers):
-        cells = sorted((r for r in servers if r.scenario == scenario), key=lambda r: (r.rank or 0, -(r.images_per_s or 0.0)))
-        groups = list(dict.fromkeys(map(group_of, cells)))
-        if len(groups) < 2:
-            continue
-        leaders = [f"{one_line(group)}: {_group_lead([r for r in cells if group_of(r) == group])}" for group in groups]
-        sentences.append(f"{title_of(cells[0])}, each {what} by itself: {'; '.join(leaders)}.")
-    return tuple(sentences)
+def _cells(records: Sequence[Record], scenario: str) -> list[Record]:
+    return [r for r in of_kinds(records, speed.KINDS) if r.role == Role.SERVER and r.scenario == scenario]
 
 
-def _group_lead(cells: Sequence[Record]) -> str:
-    """The first of one group, ties included; who is alone in it leads nobody."""
-    leaders = [record for record in cells if record.rank == cells[0].rank]
-    names = listed([_name(record) for record in leaders])
-    field = (
-        "the only one" if len(cells) == 1 else f"ahead of {len(cells) - len(leaders)}" if len(leaders) < len(cells) else "tied"
-    )
-    return f"{names} with {_speeds(leaders)} ({field})"
+def _order(record: Record) -> tuple[int, float]:
+    return record.rank or 0, -(record.images_per_s or 0.0)
 
 
 def unranked(records: Sequence[Record]) -> str:
@@ -90,19 +110,35 @@ def unranked(records: Sequence[Record]) -> str:
 
 
 def _answer(cells: Sequence[Record]) -> str:
-    phrase = f"For {title_of(cells[0]).lower()},"
-    ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=lambda r: (r.rank, -(r.images_per_s or 0)))
-    if not ranked:
+    """Each backend at its best, across protocols; then like with like, within those that several backends speak."""
+    phrase, valid = f"For {title_of(cells[0]).lower()},", bests(cells)
+    best = valid or sorted((record for record in cells if record.rank is not None and record.images_per_s), key=_order)
+    if not best:
         apart = "; not all were measured side by side" if _of_two_runs(cells) else ""
         return f"{phrase} no cell can be ranked: {_tally(cells)}{apart}."
-    leaders = [record for record in ranked if record.rank == ranked[0].rank]
-    followers = [record for record in ranked if record.rank != ranked[0].rank]
-    names = listed([_name(record) for record in leaders])
-    if not followers:
-        if len(leaders) == 1:
-            return f"{phrase} {names} answers {_speeds(leaders)}; there is nothing to compare it with."
-        return f"{phrase} {names} cannot be told apart, with {_speeds(leaders)}."
-    return f"{phrase} {names} {_lead(leaders, followers)}."
+    without = sorted({record.backend for record in cells} - {record.backend for record in valid})
+    left_out = [f"no endpoint of {listed([one_line(name) for name in without])} is VALID"] if without else []
+    return f"{phrase} {'; '.join([_across(best), *_within(cells, best[0]), *left_out])}."
+
+
+def _across(best: Sequence[Record]) -> str:
+    leaders = [record for record in best if record.rank == best[0].rank]
+    followers = [record for record in best if record.rank != best[0].rank]
+    names = listed([name_of(record) for record in leaders])
+    if followers:
+        return f"each at its best, {names} {_lead(leaders, followers)}"
+    if len(leaders) == 1:
+        return f"{names} answers {speeds_of(leaders)}; there is nothing to compare it with"
+    return f"each at its best, {names} cannot be told apart, with {speeds_of(leaders)}"
+
+
+def _within(cells: Sequence[Record], first: Record) -> list[str]:
+    """`within v1-json fastapi-rest with 5,775 images/s (ahead of 3)`: of what most backends speak, but for that of `first`."""
+    ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=_order)
+    spoken = {protocol: [r for r in ranked if r.protocol == protocol] for protocol in dict.fromkeys(r.protocol for r in ranked)}
+    shared = [mine for mine in spoken.values() if len({r.backend for r in mine}) > 1 and mine[0].protocol != first.protocol]
+    most = sorted(shared, key=lambda mine: -len({r.backend for r in mine}))[:_MOST_PROTOCOLS]
+    return [f"within {one_line(mine[0].protocol)} {group_lead(mine)}" for mine in most]
 
 
 def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
@@ -110,23 +146,12 @@ def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
     next_group = [record for record in followers if record.rank == followers[0].rank]
     last = followers[-1]
     first = next((record for record in leaders if last.leader == record.id or _refers(last, record)), leaders[0])
-    behind = f"{_factor(first, next_group[0])} as fast as {listed([_name(record) for record in next_group])}"
+    behind = f"{_factor(first, next_group[0])} as fast as {listed([name_of(record) for record in next_group])}"
     if last not in next_group:
-        behind += f" and {_factor(first, last)} as fast as the last, {_name(last)}"
+        behind += f" and {_factor(first, last)} as fast as the last, {name_of(last)}"
     if len(leaders) == 1:
-        return f"is fastest with {_speeds(leaders)}, {behind}"
-    return f"are tied in the lead with {_speeds(leaders)}; {_name(first)} is {behind}"
-
-
-def _name(record: Record) -> str:
-    name = shortened(endpoint_name(record), _NAME_WIDTH)
-    return name if record.verdict.believed else f"{name} ({record.verdict})"
-
-
-def _speeds(records: Sequence[Record]) -> str:
-    speeds = [number(record.images_per_s) for record in records]
-    shown = f"{speeds[0]} to {speeds[-1]}" if len(speeds) > 2 else " and ".join(speeds)
-    return f"{shown} images/s"
+        return f"is fastest with {speeds_of(leaders)}, {behind}"
+    return f"are tied in the lead with {speeds_of(leaders)}; {name_of(first)} is {behind}"
 
 
 def _factor(fast: Record, slow: Record) -> str:
@@ -156,3 +181,9 @@ def _tally(records: Sequence[Record], believed: str = "") -> str:
 def _of_two_runs(cells: Sequence[Record]) -> bool:
     """Whether some were measured by another run than others: these were not side by side."""
     return len({record.taken_from for record in cells if record.images_per_s is not None}) > 1
+
+
+def _absence(stored: StoredRun) -> str:
+    """Who could not be had here at all, in one line; empty if nobody."""
+    absent = sorted(one_line(name) for name in stored.absent())
+    return f"Not measured here: {listed(absent, most=len(absent))}." if absent else ""

@@ -20,7 +20,7 @@ def section(stored: StoredRun) -> Section:
     warnings = tuple(map(one_line, (*stored.notes, *run.warnings, *isolation_sentences(run.backends), *idle)))
     listed_on = (Items(warnings),) if warnings else ()
     blocks = (*listed_on, *(Text(sentence, on=TERMINAL) for sentence in idle))
-    return Section("warnings", "Before you believe it", blocks, style="warnings")
+    return Section("warnings", "Before you believe it", blocks, style="warnings", folded=False)
 
 
 def idle_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def section(stored: StoredRun) -> Section:
     """A row for each backend whose lines were counted, in the order of the run; nothing where none were."""
     rows = [_texts(name, facts) for name, facts in stored.run.backends.items() if facts.lines_of_code is not None]
     blocks = (Text(NOTE, "intro", on=PAGE), Tabular(text_table(_TITLE, _COLUMNS, rows))) if rows else ()
-    return Section("footprint", _TITLE, blocks, link="What it asks of you")
+    return Section("footprint", _TITLE, blocks, finding="Lines, packages, size, time to start.")
 
 
 def _texts(name: str, facts: BackendFacts) -> tuple[str, ...]:

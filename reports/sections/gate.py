@@ -29,7 +29,7 @@ def section(stored: StoredRun) -> Section:
     if not rows:
         return Section("gate", "Gate")
     table = text_table("Gate", _COLUMNS, tuple(map(_texts, rows)))
-    return Section("gate", "Gate", (*map(Text, gate_words(rows)), Tabular(table)), link="Gate")
+    return Section("gate", "Gate", (*map(Text, gate_words(rows)), Tabular(table)), finding=gate_words(rows)[0], folded=False)
 
 
 def gate_words(rows: Sequence[GateRow]) -> list[str]:

@@ -52,4 +52,4 @@ def section(_: StoredRun) -> Section:
         Heading("Verdicts", until=Lean.BACKGROUND),
         Pairs(tuple((str(verdict), verdict.meaning) for verdict in Verdict), until=Lean.BACKGROUND),
     )
-    return Section("reading", "How to read this", blocks, link="How to read this")
+    return Section("reading", "How to read this", blocks, finding="Every term and every verdict, explained.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from bench.contract.records import Record, Verdict
@@ -20,7 +21,15 @@ def section(stored: StoredRun) -> Section:
     """Nothing where every cell is VALID."""
     problems = problems_of(stored.records)
     title = "What could not be measured or believed, and why"
-    return Section("problems", title, (Problems(problems, on=EVERYWHERE),) if problems else (), link="Not valid")
+    return Section(
+        "problems", title, (Problems(problems, on=EVERYWHERE),) if problems else (), finding=_finding(stored.records)
+    )
+
+
+def _finding(records: Sequence[Record]) -> str:
+    """`2 OVERSUBSCRIBED, 6 NOT_MEASURED of 40 cells.`"""
+    counts = Counter(record.verdict for record in records if not record.verdict.believed)
+    return f"{', '.join(f'{counts[verdict]} {verdict}' for verdict in Verdict if counts[verdict])} of {len(records)} cells."
 
 
 def problems_of(records: Sequence[Record]) -> tuple[Problem, ...]:

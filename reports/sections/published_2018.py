@@ -63,7 +63,12 @@ def section(stored: StoredRun) -> Section:
     if stored.run.dataset.get("own"):
         return Section("published", _TITLE)
     table = then_and_now(stored.records, stored.run.started_utc[:4])
-    return Section("published", _TITLE, (Text(NOTE, "intro"), Tabular(table)), link=_TITLE)
+    return Section(
+        "published",
+        _TITLE,
+        (Text(NOTE, "intro"), Tabular(table)),
+        finding="What the study printed, beside this run's cells of the same kind.",
+    )
 
 
 def then_and_now(records: Sequence[Record], year: str) -> Table:

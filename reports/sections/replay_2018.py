@@ -56,7 +56,8 @@ def section(stored: StoredRun) -> Section:
         *([Items(problems)] if problems else []),
         Text(NOTE, "note"),
     )
-    return Section("replay", _TITLE, tuple(replace(block, until=Lean.REPLAY) for block in blocks))
+    finding = " ".join(sentences(rows)[:1])
+    return Section("replay", _TITLE, tuple(replace(block, until=Lean.REPLAY) for block in blocks), finding=finding)
 
 
 def replay_tables(rows: Sequence[StudyRow]) -> list[tuple[str, Table]]:

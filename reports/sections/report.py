@@ -52,6 +52,8 @@ SECTIONS: tuple[Callable[[StoredRun], Section], ...] = (
     rerun.section,
 )
 """Every section in the order of the report; a new one is a line here and its file."""
+_OF_ALL = frozenset({answer.section, problems.section, rerun.section})
+"""Those that speak of backends that could not be had as well: elsewhere nothing is known of them."""
 
 
 def build_report(stored: StoredRun) -> Report:
@@ -63,7 +65,7 @@ def build_report(stored: StoredRun) -> Report:
         banner=_banner(run.dataset),
         run_id=one_line(run.id),
         sets={name: sets_of(facts) for name, facts in run.backends.items()},
-        sections=tuple(section(stored) for section in SECTIONS),
+        sections=tuple(section(stored if section in _OF_ALL else stored.present()) for section in SECTIONS),
     )
 
 

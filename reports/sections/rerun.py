@@ -22,7 +22,7 @@ def section(stored: StoredRun) -> Section:
     )
     if many:
         blocks.append(Details("Cells under load", (Pairs(many, facts=True),), on=PAGE))
-    return Section("again", "Measure a cell again", tuple(blocks), link="Again")
+    return Section("again", "Measure a cell again", tuple(blocks), finding="The command of each cell.")
 
 
 def commands(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:

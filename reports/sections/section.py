@@ -128,6 +128,13 @@ class Details(Block):
 
 
 @dataclass(frozen=True, slots=True)
+class Beside(Block):
+    """Groups of blocks that stand beside each other where there is room, else one below the other."""
+
+    groups: tuple[tuple[Block, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Filters(Block):
     """The controls by which the rows of the page's tables of cells are filtered."""
 
@@ -136,17 +143,18 @@ class Filters(Block):
 class Section:
     """One section. It is shown on a medium where it has a block for it.
 
-    `anchor` is its id on the page, `link` its name in the page's navigation (empty: not there), `style` its look, `heading_on`
-    where its title is shown as a heading; `filtered`: its tables obey the filters; `otherwise` is what the page says where it
-    shows neither table nor picture.
+    `anchor` is its id on the page, `finding` what it found in one sentence, `style` its look, `heading_on` where its title is
+    shown as a heading; `folded`: where that is possible only title and finding are shown until it is opened; `filtered`: its
+    tables obey the filters; `otherwise` is what the page says where it shows neither table nor picture.
     """
 
     anchor: str
     title: str
     blocks: tuple[Block, ...] = ()
-    link: str = ""
+    finding: str = ""
     style: str = ""
     heading_on: Medium = DOCUMENTS
+    folded: bool = True
     filtered: bool = False
     otherwise: str = ""
 
@@ -195,3 +203,6 @@ def walk(blocks: Sequence[Block]) -> Iterator[Block]:
         yield block
         if isinstance(block, Details):
             yield from walk(block.blocks)
+        elif isinstance(block, Beside):
+            for group in block.groups:
+                yield from walk(group)

@@ -31,7 +31,9 @@ def section(stored: StoredRun) -> Section:
         blocks.append(Details(one_line(name), (listing,), until=Lean.BACKGROUND))
     blocks.append(Heading("How each cell was measured", on=PAGE))
     blocks += [Details(title, (Tabular(table),), on=PAGE) for title, table in method_tables(stored)]
-    return Section("setup", "Setup", tuple(blocks), link="Setup")
+    return Section(
+        "setup", "Setup", tuple(blocks), finding="Machine, options, data, model, versions, and how each cell was measured."
+    )
 
 
 def method_tables(stored: StoredRun) -> list[tuple[str, Table]]:

@@ -53,7 +53,7 @@ def section(stored: StoredRun) -> Section:
         Tabular(soak_table(rows)),
         *([Items(problems, shrinks=True)] if problems else []),
     )
-    return Section("soak", "Soak", blocks, link="Soak")
+    return Section("soak", "Soak", blocks, finding=sentences(rows)[1])
 
 
 def sentences(rows: Sequence[SoakRow]) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def section(stored: StoredRun) -> Section:
         Tabular(start_table(rows, stored.run.backends)),
         *([Items(problems, shrinks=True)] if problems else []),
     )
-    return Section("startup", "Start-up", blocks, link="Start-up")
+    return Section("startup", "Start-up", blocks, finding=_finding(tuple(lines.values())))
 
 
 def timelines(rows: Sequence[StartRow]) -> dict[str, Timeline]:
@@ -119,3 +119,12 @@ def _spread(values: Sequence[float], of: int) -> str:
     low, middle, high = (seconds(value) for value in (min(values), median(values), max(values)))
     text = middle if low == high else f"{middle} ({low}–{high})"
     return text if len(values) >= of else f"{text}, {len(values)} of {of}"
+
+
+def _finding(lines: Sequence[Timeline]) -> str:
+    """Who answers first, and who last."""
+    if not lines:
+        return "No server came to a right answer."
+    first, last = lines[0], lines[-1]
+    beside = f", {last.backend} last after {seconds(dict(last.ends)[ANSWER])} s" if len(lines) > 1 else ""
+    return f"{first.backend} gives its first right answer {seconds(dict(first.ends)[ANSWER])} s after the order{beside}."

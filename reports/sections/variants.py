@@ -90,7 +90,7 @@ def section(stored: StoredRun) -> Section:
         *([Tabular(text_table("Variants", _COLUMNS, rows), until=Lean.REPLAY)] if rows else []),
         Pairs(differs),
     )
-    return Section("variants", _TITLE, blocks, link="Variants")
+    return Section("variants", _TITLE, blocks, finding=sentences(stored.run.backends, stored.records)[0])
 
 
 def differences(backends: Mapping[str, BackendFacts]) -> tuple[tuple[str, str], ...]:

@@ -13,14 +13,14 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench.contract.errors import BadInput
 from bench.contract.options import given_path, may_be_read
-from bench.contract.records import Record, Run, Samples
+from bench.contract.records import Record, Run, Samples, Verdict
 from reports.store import documents, samples_file
 from reports.store.folder_lock import Hold
 
@@ -41,6 +41,21 @@ class StoredRun:
     records: tuple[Record, ...]
     samples: Mapping[str, Samples] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def absent(self) -> frozenset[str]:
+        """The backends of which nothing could be measured here, and which did not fail either."""
+        had = {record.backend for record in self.records if record.verdict is not Verdict.NOT_MEASURED}
+        return frozenset(record.backend for record in self.records) - had
+
+    def present(self) -> StoredRun:
+        """The run without them."""
+        absent, run = self.absent(), self.run
+        if not absent:
+            return self
+        startup = tuple(row for row in run.startup if row.backend not in absent)
+        backends = {name: facts for name, facts in run.backends.items() if name not in absent}
+        records = tuple(record for record in self.records if record.backend not in absent)
+        return replace(self, run=replace(run, startup=startup, backends=backends), records=records)
 
 
 class RunStore:

@@ -1,4 +1,5 @@
-// Sorts and filters the tables of the report. Without it every row is shown, in the order of the answer.
+// Sorts and filters the tables of the report, opens what a link names, and keeps in the address what is open, filtered, sorted.
+// Without it every row is shown, in the order of the answer, and a click opens a section all the same.
 (function () {
   "use strict";
   var missing = function (value) { return value === null || value === ""; };
@@ -20,9 +21,50 @@
     });
     return entries;
   };
-  document.querySelectorAll("table.sortable").forEach(function (table) {
+  var restoring = true, printing = [], selects = [], sorters = [], sorted = {};
+  var folds = Array.prototype.slice.call(document.querySelectorAll("details"));
+  var nameOf = function (fold) {
+    var heading = fold.querySelector(":scope > summary > h2[id]");
+    return heading ? heading.id : "d" + folds.indexOf(fold);
+  };
+  var keep = function () {
+    if (restoring || printing.length) { return; }
+    var state = new URLSearchParams();
+    var open = folds.filter(function (fold) { return fold.open; }).map(nameOf);
+    if (open.length) { state.set("open", open.join(" ")); }
+    selects.forEach(function (pair) { if (pair[1].value) { state.set(pair[0], pair[1].value); } });
+    Object.keys(sorted).forEach(function (table) { state.append("sort", table + " " + sorted[table]); });
+    history.replaceState(null, "", "#" + state);
+  };
+  var reveal = function (element) {
+    for (var each = element; each; each = each.parentElement) { if (each.tagName === "DETAILS") { each.open = true; } }
+  };
+  document.querySelectorAll("table.sortable").forEach(function (table, number) {
     var heads = Array.prototype.slice.call(table.tHead.rows[0].cells);
     var original = Array.prototype.map.call(table.tBodies, function (body) { return [body, entriesOf(body)]; });
+    var sort = function (column, next) {
+      var numeric = heads[column].classList.contains("n");
+      heads.forEach(function (other) { other.removeAttribute("aria-sort"); });
+      delete sorted[number];
+      if (next) {
+        heads[column].setAttribute("aria-sort", next);
+        sorted[number] = column + " " + next;
+      }
+      var sign = next === "descending" ? -1 : 1;
+      original.forEach(function (pair) {
+        var entries = pair[1].slice();
+        if (next) {
+          entries.sort(function (one, other) {
+            var a = valueOf(one[0].cells[column], numeric), b = valueOf(other[0].cells[column], numeric);
+            if (missing(a) || missing(b)) { return missing(a) - missing(b); }
+            return sign * (numeric ? a - b : a.localeCompare(b));
+          });
+        }
+        entries.forEach(function (rows) { rows.forEach(function (row) { pair[0].appendChild(row); }); });
+      });
+      keep();
+    };
+    sorters.push(function (column, next) { if (heads[column]) { sort(column, next); } });
     heads.forEach(function (head, column) {
       var button = document.createElement("button");
       button.type = "button";
@@ -30,39 +72,22 @@
       while (head.firstChild) { button.appendChild(head.firstChild); }
       head.appendChild(button);
       button.addEventListener("click", function () {
-        var numeric = head.classList.contains("n");
-        var cycle = numeric ? ["descending", "ascending"] : ["ascending", "descending"];
-        var next = cycle[cycle.indexOf(head.getAttribute("aria-sort")) + 1] || null;
-        heads.forEach(function (other) { other.removeAttribute("aria-sort"); });
-        if (next) { head.setAttribute("aria-sort", next); }
-        var sign = next === "descending" ? -1 : 1;
-        original.forEach(function (pair) {
-          var entries = pair[1].slice();
-          if (next) {
-            entries.sort(function (one, other) {
-              var a = valueOf(one[0].cells[column], numeric), b = valueOf(other[0].cells[column], numeric);
-              if (missing(a) || missing(b)) { return missing(a) - missing(b); }
-              return sign * (numeric ? a - b : a.localeCompare(b));
-            });
-          }
-          entries.forEach(function (rows) { rows.forEach(function (row) { pair[0].appendChild(row); }); });
-        });
+        var cycle = head.classList.contains("n") ? ["descending", "ascending"] : ["ascending", "descending"];
+        sort(column, cycle[cycle.indexOf(head.getAttribute("aria-sort")) + 1] || null);
       });
     });
   });
 
   var place = document.getElementById("filters");
   var rows = Array.prototype.slice.call(document.querySelectorAll("#cells tr[data-protocol]"));
-  if (!place || rows.length < 2) { return; }
   var filters = [["protocol", "Protocol"], ["runtime", "Runtime"], ["set", "Set"], ["verdict", "Verdict"]];
   var valuesOf = function (row, key) { return JSON.parse(row.getAttribute("data-" + key) || "[]"); };
-  var selects = [];
   filters.forEach(function (filter) {
     var known = [];
     rows.forEach(function (row) {
       valuesOf(row, filter[0]).forEach(function (value) { if (known.indexOf(value) < 0) { known.push(value); } });
     });
-    if (known.length < 2) { return; }
+    if (!place || rows.length < 2 || known.length < 2) { return; }
     var label = document.createElement("label"), select = document.createElement("select");
     label.textContent = filter[1] + " ";
     select.setAttribute("data-filter", filter[0]);
@@ -76,13 +101,7 @@
     place.appendChild(label);
     selects.push([filter[0], select]);
   });
-  if (!selects.length) { return; }
   var clear = document.createElement("button"), told = document.createElement("output");
-  clear.type = "button";
-  clear.textContent = "Show all";
-  told.setAttribute("aria-live", "polite");
-  place.appendChild(clear);
-  place.appendChild(told);
   var apply = function () {
     var shown = 0;
     rows.forEach(function (row) {
@@ -99,13 +118,51 @@
     });
     told.textContent = shown === rows.length ? "All " + rows.length + " rows are shown." : shown + " of " + rows.length + " rows are shown.";
     clear.disabled = shown === rows.length;
+    keep();
   };
-  selects.forEach(function (pair) { pair[1].addEventListener("change", apply); });
-  clear.addEventListener("click", function () {
-    selects.forEach(function (pair) { pair[1].value = ""; });
-    apply();
-    selects[0][1].focus();
+  if (selects.length) {
+    clear.type = "button";
+    clear.textContent = "Show all";
+    told.setAttribute("aria-live", "polite");
+    place.appendChild(clear);
+    place.appendChild(told);
+    selects.forEach(function (pair) { pair[1].addEventListener("change", apply); });
+    clear.addEventListener("click", function () {
+      selects.forEach(function (pair) { pair[1].value = ""; });
+      apply();
+      selects[0][1].focus();
+    });
+    place.hidden = false;
+  }
+
+  // An address ends in the name of a section, as a link within the page does, or in what was open, filtered and sorted.
+  var restore = function () {
+    restoring = true;
+    var fragment = location.hash.slice(1), target = document.getElementById(fragment);
+    if (target) {
+      reveal(target);
+      target.scrollIntoView();
+    } else if (fragment.indexOf("=") > 0) {
+      var state = new URLSearchParams(fragment), open = (state.get("open") || "").split(" ");
+      folds.forEach(function (fold) { fold.open = open.indexOf(nameOf(fold)) >= 0; });
+      selects.forEach(function (pair) { pair[1].value = state.get(pair[0]) || ""; });
+      state.getAll("sort").forEach(function (text) {
+        var parts = text.split(" "), sorter = sorters[parts[0]];
+        if (sorter && (parts[2] === "ascending" || parts[2] === "descending")) { sorter(Number(parts[1]), parts[2]); }
+      });
+    }
+    if (selects.length) { apply(); }
+    restoring = false;
+  };
+  folds.forEach(function (fold) { fold.addEventListener("toggle", keep); });
+  window.addEventListener("hashchange", restore);
+  window.addEventListener("beforeprint", function () {
+    printing = folds.filter(function (fold) { return !fold.open; });
+    printing.forEach(function (fold) { fold.open = true; });
   });
-  place.hidden = false;
-  apply();
+  window.addEventListener("afterprint", function () {
+    printing.forEach(function (fold) { fold.open = false; });
+    setTimeout(function () { printing = []; });
+  });
+  restore();
 })();

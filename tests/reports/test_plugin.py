@@ -72,7 +72,7 @@ def test_session_with_records_leaves_results_and_reports(session: pytest.Pyteste
     result.stdout.fnmatch_lines(
         [
             *("Single images", "*flask-rest*612*VALID*", "campaigns go on"),
-            *("*= servebench =*", "*flask-rest*612*VALID*", "*tfs-rest*NOT_MEASURED*", "Report: *report.html"),
+            *("*= servebench =*", "*flask-rest*612*VALID*", "NOT_MEASURED: tfs-rest*", "Report: *report.html"),
             "Time: *report * s, the rest * s",
         ]
     )

@@ -96,7 +96,8 @@ def markdown_cells(folder: Path) -> dict[tuple[str, str], str]:
 def test_html_shows_what_json_says(folder: Path, cells: dict[str, dict[str, Any]]) -> None:
     """Every number of every cell."""
     shown = html_cells(folder)
-    assert {cell for cell, _ in shown} == set(cells)
+    had = {cell["backend"] for cell in cells.values() if cell["verdict"] != "NOT_MEASURED"}
+    assert {cell for cell, _ in shown} == {name for name, cell in cells.items() if cell["backend"] in had}
     for (cell, title), text in shown.items():
         if title in SHOWN:
             assert_agrees(title, text, cells[cell])

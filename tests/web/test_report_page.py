@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-WIDE, PHONE, A4 = (1280, 900), (390, 844), (704, 1032)  # A4 within its margins
+WIDE, PHONE, A4 = (1280, 800), (390, 844), (704, 1032)  # A4 within its margins
+FOLDED_PX = 3000
 AXE = """
 const done = arguments[arguments.length - 1];
 axe.run(document, {resultTypes: ["violations"]}).then(
@@ -64,13 +65,20 @@ def page(chromium: Chrome, report: str) -> Iterator[Chrome]:
     """The report on a wide screen in light colours; nothing may be complained of."""
     sized(chromium, WIDE)
     media(chromium)
-    chromium.get(report)
+    opened(chromium, report)
     complaints_of(chromium)
     yield chromium
     complaints = complaints_of(chromium)
     media(chromium)
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert complaints == []
+
+
+def opened(chromium: Chrome, report: str) -> None:
+    """All sections of it, anew: an address that differs in its fragment alone is no new page."""
+    chromium.get("about:blank")
+    chromium.get(report)
+    chromium.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
 
 
 def complaints_of(chromium: Chrome) -> list[str]:
@@ -134,12 +142,12 @@ def test_a_click_sorts_within_each_protocol_and_a_third_one_restores(page: Chrom
     down = cells(page)
     rest = [name for name in down if "-rest-" in name]
     assert rest[:3] == ["mosec-rest-single", "memoiser-rest-single", "swamped-rest-single"]
-    assert set(rest[-2:]) == {"litserve-rest-single", "tensorflow-serving-rest-single"}, "without a number: last"
+    assert rest[-1] == "litserve-rest-single", "without a number: last"
     button.click()
     assert sorting(button) == "ascending"
     up = [name for name in cells(page) if "-rest-" in name]
     assert up[0] == "ray-serve-rest-single"
-    assert set(up[-2:]) == {"litserve-rest-single", "tensorflow-serving-rest-single"}, "last in this direction too"
+    assert up[-1] == "litserve-rest-single", "last in this direction too"
     below = page.execute_script(
         "return document.querySelector('#cells tr[data-cell=ray-serve-rest-single]').nextElementSibling.textContent"
     )
@@ -176,7 +184,7 @@ def test_the_keyboard_sorts_and_filters(page: Chrome) -> None:
     ("filter_name", "value", "kept", "gone"),
     [
         ("verdict", "WRONG_ANSWERS", "liar-raw-single", "flask-rest-single"),
-        ("runtime", "tensorflow", "tensorflow-serving-rest-single", "flask-rest-single"),
+        ("verdict", "FAILED", "litserve-rest-single", "flask-rest-single"),
         ("set", "light", "flask-rest-single", "fastapi-rest-single"),
     ],
 )
@@ -204,8 +212,7 @@ def test_axe_finds_no_serious_violation(page: Chrome, axe: str, size: tuple[int,
 
 
 def serious_violations(page: Chrome, axe: str) -> list[Any]:
-    """What axe finds on the whole page, details opened."""
-    page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    """What axe finds on the whole page."""
     page.execute_script(axe)
     page.set_script_timeout(60)
     found: list[Any] = page.execute_async_script(AXE)
@@ -222,7 +229,6 @@ def test_the_page_is_no_wider_than_the_screen(page: Chrome, size: tuple[int, int
 
 def assert_fits(page: Chrome, size: tuple[int, int]) -> None:
     """Nothing but what scrolls by itself reaches beyond the right edge."""
-    page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
     wide = """
     return Array.from(document.querySelectorAll("body *"))
       .filter(each => !each.closest(".scroll") && each.getBoundingClientRect().right > innerWidth + 1)
@@ -261,7 +267,7 @@ def test_cells_under_load_fit_and_are_accessible(
     """On a screen, on a phone, on paper; kept to look at."""
     sized(page, size)
     media(page, kind, scheme)
-    page.get(report_under_load)
+    opened(page, report_under_load)
     assert_fits(page, size)
     assert serious_violations(page, axe) == []
     shoot(page, artefacts / f"load-{kind or scheme}-{size[0]}.png")
@@ -272,19 +278,68 @@ def test_filters_and_heads_work_under_load_too(page: Chrome, report_under_load: 
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.select import Select
 
-    page.get(report_under_load)
+    opened(page, report_under_load)
     names = """
     const table = document.querySelector("section[aria-labelledby=load] table");
     return Array.from(table.querySelectorAll("tbody:not(.instruments) tr[data-endpoint]"))
       .filter(row => row.offsetParent !== null).map(row => row.getAttribute("data-endpoint"));"""
     page.find_element(By.XPATH, "(//section[@aria-labelledby='load']//table)[1]/thead//button[.='1 client']").click()
-    assert page.execute_script(names)[-6:] == [
+    assert page.execute_script(names)[-5:] == [
         "fastapi-rest",
         "flask-rest",
         "mosec-rest",
         "bentoml-rest",
         "ray-serve-rest",
-        "tensorflow-serving-rest",
     ]
     Select(page.find_element(By.CSS_SELECTOR, "select[data-filter=protocol]")).select_by_value("v2-grpc")
     assert set(page.execute_script(names)) == {"triton-grpc", "kserve-grpc"}
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (PHONE, "light")])
+def test_the_first_screen_is_the_answer(
+    page: Chrome, report: str, axe: str, artefacts: Path, size: tuple[int, int], scheme: str
+) -> None:
+    """Folded: two pictures beside each other with their sentences, accuracy, then the headings of what can be opened."""
+    sized(page, size)
+    media(page, scheme=scheme)
+    page.get("about:blank")
+    page.get(report)
+    assert serious_violations(page, axe) == []
+    (artefacts / f"first-{scheme}-{size[0]}.png").write_bytes(page.get_screenshot_as_png())
+    tops = """return Array.from(document.querySelectorAll(".beside figure")).map(each => each.getBoundingClientRect().top)"""
+    one, other = page.execute_script(tops)
+    assert (one == other) is (size == WIDE)
+    assert max(one, other) < size[1]
+    if size == WIDE:
+        assert page.execute_script("return document.querySelector('.answer > p').getBoundingClientRect().bottom") < size[1]
+        assert page.execute_script("return document.documentElement.scrollHeight") <= FOLDED_PX
+
+
+def test_what_is_open_and_filtered_stands_in_the_address(page: Chrome, report: str) -> None:
+    """By click and by key; who follows the link sees the same; a link to a section opens it; on paper all is open."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    is_open = "return Array.from(document.querySelectorAll('.folded[open] > summary > h2')).map(each => each.id)"
+    page.get("about:blank")
+    page.get(report)
+    assert page.execute_script(is_open) == []
+    page.find_element(By.CSS_SELECTOR, "section[aria-labelledby=speed] > details > summary").click()
+    page.find_element(By.CSS_SELECTOR, "section[aria-labelledby=startup] > details > summary").send_keys(Keys.ENTER)
+    page.find_element(By.CSS_SELECTOR, "select[data-filter=protocol]").send_keys("raw")
+    head(page, "Images/s").click()
+    before = cells(page)
+    address = page.current_url
+    assert address.endswith("#open=speed+startup&protocol=raw-float32&sort=1+2+descending")
+    page.get("about:blank")
+    page.get(address)
+    assert page.execute_script(is_open) == ["speed", "startup"]
+    assert cells(page) == before
+    page.get("about:blank")
+    page.get(report)
+    page.find_element(By.LINK_TEXT, "Why?").click()
+    assert page.execute_script(is_open) == ["problems"]
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert len(page.execute_script(is_open)) > 10
+    page.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert page.execute_script(is_open) == ["problems"]

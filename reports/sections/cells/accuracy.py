@@ -11,8 +11,9 @@ from reports.sections.cells import confusion
 from reports.sections.section import EVERYWHERE, PAGE, Block, Section, Tabular, Text
 from reports.store.store import StoredRun
 from reports.tables.cell_tables import accuracy_table
-from reports.tables.names import of_kinds
-from reports.tables.numbers import number
+from reports.tables.clean_text import listed
+from reports.tables.names import endpoint_name, of_kinds, title_of
+from reports.tables.numbers import number, percent
 
 KINDS = ("accuracy",)
 _LEFT_OUT = "The accuracy pass was not part of this run; accuracy and agreement of the timed answers stand in the tables above."
@@ -26,7 +27,22 @@ def section(stored: StoredRun) -> Section:
         blocks += [Tabular(accuracy_table(records), on=EVERYWHERE), Text(accuracy_note(records, run.dataset), "note")]
     else:
         blocks.append(Text(_LEFT_OUT, on=PAGE))
-    return Section("accuracy", "Accuracy", (*blocks, *confusion.blocks(run)), link="Accuracy")
+    return Section("accuracy", "Accuracy", (*blocks, *confusion.blocks(run)), finding=finding(stored.records))
+
+
+def finding(records: Sequence[Record]) -> str:
+    """Whether all endpoints answer as the model does, and who does not, in the accuracy pass or in the timed answers."""
+    servers = [record for record in records if record.role == Role.SERVER and record.agreement is not None]
+    cells = of_kinds(servers, KINDS) or servers
+    wrong = [f"{endpoint_name(r)} ({percent(r.agreement)}, {title_of(r).lower()})" for r in servers if r.agreement != 1]
+    right = sorted({percent(r.accuracy) for r in cells if r.agreement == 1 and r.accuracy is not None})
+    accuracy = f", accuracy {listed(right)}" if right else ""
+    endpoints = len({endpoint_name(record) for record in cells})
+    if not cells:
+        return ""
+    if not wrong:
+        return f"Answers: all {endpoints} endpoints say what the model says{accuracy}."
+    return f"Answers: not all what the model says, with the share that is: {listed(wrong)}."
 
 
 def accuracy_note(records: Sequence[Record], dataset: Mapping[str, object]) -> str:

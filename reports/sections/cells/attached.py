@@ -43,7 +43,7 @@ def section(stored: StoredRun) -> Section:
         for endpoint, facts in endpoints.items()
     ]
     blocks = (Text(NOTE, "intro", on=PAGE), Tabular(text_table(_TITLE, _COLUMNS, rows))) if rows else ()
-    return Section("attached", _TITLE, blocks, link="Run already")
+    return Section("attached", _TITLE, blocks, finding="Where they are, how far away, and what they say of their model.")
 
 
 def _texts(name: str, facts: Mapping[str, Any], cells: Sequence[Record]) -> tuple[str, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from reports.charts.distributions import latency_chart
 from reports.sections.cells.speed import tables_and_colours
 from reports.sections.section import PAGE, Block, Picture, Section, Text
 from reports.store.store import StoredRun
+from reports.tables.names import endpoint_name
+from reports.tables.numbers import milliseconds
+from reports.tables.table import Table
 
 INTRO = (
     "How many of the exchanges were answered within a time. Steep is steady; a long foot to the right is a long tail. The time "
@@ -24,4 +28,22 @@ def section(stored: StoredRun) -> Section:
         caption = f"{table.title}, latency of an exchange"
         blocks.append(Picture(f"latency-{table.key}", caption, draw, heading=table.title, on=PAGE))
     none = "This run kept no samples, so there is no distribution to draw."
-    return Section("latency", "Latency", tuple(blocks), link="Latency", heading_on=PAGE, otherwise=none)
+    return Section(
+        "latency",
+        "Latency",
+        tuple(blocks),
+        finding=finding([table for table in tables if table.rows]),
+        heading_on=PAGE,
+        otherwise=none,
+    )
+
+
+def finding(tables: Sequence[Table]) -> str:
+    """From whose 99th percentile to whose, of the first scenario that has some."""
+    for table in tables:
+        known = sorted((r.latency_p99_s, endpoint_name(r)) for row in table.rows if (r := row.record).latency_p99_s is not None)
+        if known:
+            (low, first), (high, last) = known[0], known[-1]
+            spread = f" to {milliseconds(high)} ({last})" if len(known) > 1 else ""
+            return f"{table.title}: 99 of 100 answered within {milliseconds(low)} ms ({first}){spread}."
+    return ""

@@ -16,6 +16,8 @@ INTRO = (
     "exchange, that is not divided."
 )
 
+FINDING = "One request from the images to the scores: encoding, wire, serving, model, decoding."
+
 
 def section(stored: StoredRun) -> Section:
     """A picture for each scenario of one client."""
@@ -26,4 +28,4 @@ def section(stored: StoredRun) -> Section:
         caption = f"{table.title}, where the time goes"
         blocks.append(Picture(f"parts-{table.key}", caption, draw, heading=table.title, on=PAGE))
     none = "This run timed no exchange."
-    return Section("parts", "Where the time goes", tuple(blocks), link="Where the time goes", heading_on=PAGE, otherwise=none)
+    return Section("parts", "Where the time goes", tuple(blocks), finding=FINDING, heading_on=PAGE, otherwise=none)

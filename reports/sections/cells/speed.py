@@ -8,7 +8,8 @@ from functools import partial
 from bench.contract.records import Record
 from reports.charts.distributions import latency_chart
 from reports.charts.speed import bar_chart, protocol_colours
-from reports.sections.section import EVERYWHERE, MARKDOWN, PAGE, Block, Filters, Heading, Picture, Section, Tabular, Text
+from reports.sections.cells.leaders import by_protocol, by_runtime
+from reports.sections.section import EVERYWHERE, MARKDOWN, PAGE, Block, Filters, Heading, Items, Picture, Section, Tabular, Text
 from reports.store.store import StoredRun
 from reports.tables.cell_tables import speed_tables
 from reports.tables.names import of_kinds
@@ -24,7 +25,8 @@ INTRO = (
 def section(stored: StoredRun) -> Section:
     """Each scenario; Markdown shows the distribution of its latencies below its table."""
     tables, colours = tables_and_colours(stored.records)
-    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE), Filters(on=PAGE)]
+    by_group = (*by_protocol(stored.records), *by_runtime(stored.records))
+    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE), Filters(on=PAGE), *([Items(by_group)] if by_group else [])]
     for table in tables:
         bars = partial(bar_chart, table, colours)
         blocks += [
@@ -39,7 +41,15 @@ def section(stored: StoredRun) -> Section:
             ),
         ]
     none = "This run has no cell that measures speed."
-    return Section("speed", "Speed", tuple(blocks), link="Speed", heading_on=PAGE, filtered=True, otherwise=none)
+    return Section(
+        "speed",
+        "Speed",
+        tuple(blocks),
+        finding=" ".join(by_protocol(stored.records)[:1]),
+        heading_on=PAGE,
+        filtered=True,
+        otherwise=none,
+    )
 
 
 def tables_and_colours(records: Sequence[Record]) -> tuple[tuple[Table, ...], dict[str, str]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
+from bench.contract.records import Record
+from bench.contract.system import Role
 from reports.charts.drift import trace_chart
-from reports.sections.cells.speed import tables_and_colours
+from reports.sections.cells.speed import KINDS, tables_and_colours
 from reports.sections.section import PAGE, Block, Picture, Section, Text
 from reports.store.store import StoredRun
+from reports.tables.clean_text import listed
+from reports.tables.names import endpoint_name, of_kinds, title_of
 
 INTRO = (
     "The median latency in each fortieth of the campaign, relative to the cell's own; beside the name how far the slowest part "
@@ -25,4 +30,17 @@ def section(stored: StoredRun) -> Section:
         caption = f"{table.title}, latency through the campaign"
         blocks.append(Picture(f"rounds-{table.key}", caption, draw, heading=table.title, on=PAGE))
     none = "This run kept no samples of several rounds."
-    return Section("rounds", "Steadiness", tuple(blocks), link="Steadiness", heading_on=PAGE, otherwise=none)
+    return Section("rounds", "Steadiness", tuple(blocks), finding=finding(stored.records), heading_on=PAGE, otherwise=none)
+
+
+def finding(records: Sequence[Record]) -> str:
+    """Who changed while it was measured."""
+    cells = [record for record in of_kinds(records, KINDS) if record.role == Role.SERVER and record.images_per_s]
+    restless = [f"{endpoint_name(r)} ({title_of(r).lower()})" for r in cells if not r.verdict.steady]
+    if not cells:
+        return ""
+    return (
+        f"Not steady: {listed(restless)}."
+        if restless
+        else f"All {len(cells)} cells kept their pace, the machine's drift apart."
+    )

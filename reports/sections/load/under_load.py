@@ -9,7 +9,7 @@ from bench.contract.system import Role
 from reports.charts.speed import protocol_colours
 from reports.sections.cells import speed
 from reports.sections.load import answers, clients, limits, loops, open_loop
-from reports.sections.section import Lean, Section, Text
+from reports.sections.section import MARKDOWN, PAGE, Items, Lean, Section, Text
 from reports.store.store import StoredRun
 from reports.tables.cell_tables import load_method_table
 from reports.tables.load_cells import CellsUnderLoad, Loaded, endpoints_of
@@ -30,15 +30,19 @@ def section(stored: StoredRun) -> Section:
     cells = cells_under_load(records)
     if not cells.endpoints:
         return Section("load", "Under load")
+    details = answers.details(cells.endpoints)
+    told = (*answers.answers(cells.endpoints), *details)
     blocks = (
         Text(INTRO, "intro", until=Lean.BACKGROUND),
+        *([Items(told, on=PAGE)] if told else []),
+        *(Text(sentence, on=MARKDOWN) for sentence in details),
         Text(answers.unranked(cells.endpoints), "note", "problems"),
         *clients.blocks(cells),
         *open_loop.blocks(cells),
         *limits.blocks(cells, protocol_colours(of_kinds(records, speed.KINDS))),
         *loops.blocks(cells, records),
     )
-    return Section("load", "Under load", blocks, link="Under load", filtered=True)
+    return Section("load", "Under load", blocks, finding=" ".join(told[:1]), filtered=True)
 
 
 def endpoints_under_load(records: Sequence[Record]) -> list[Loaded]:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bench.contract.records import Record, Verdict
-from reports.sections.answer import answers, by_protocol, by_runtime, unranked
+from reports.charts.speed import places
+from reports.sections.answer import answers, bests, unranked
+from reports.sections.cells.leaders import by_protocol, by_runtime
 from tests.reports.records import a_record, every_verdict, unmeasured
 
 
@@ -21,17 +23,17 @@ def test_one_sentence_a_scenario() -> None:
     """Single first, batches second; the accuracy pass ranks nobody."""
     found = answers(every_verdict())
     assert len(found) == 2
-    assert found[0].startswith("For single images, fastapi-raw and flask-raw are tied in the lead")
-    assert found[1].startswith("For batches of 128, fastapi-raw is fastest with 29,811 images/s")
+    assert found[0].startswith(
+        "For single images, each at its best, fastapi-raw and flask-raw cannot be told apart, with 2,033 and 2,021 images/s; "
+    )
+    assert found[1].startswith("For batches of 128, each at its best, fastapi-raw is fastest with 29,811 images/s")
 
 
 def test_interval_comes_from_the_record_that_was_compared() -> None:
     """The slower cell's ratio is turned round, bounds swapped."""
     slow = cell("slow", 2, 50.0, ratio=0.5, ratio_low=0.4, ratio_high=0.625, ratio_to="fast-rest-single")
     (sentence,) = answers([slow, cell("fast", 1, 100.0)])
-    assert (
-        sentence == "For single images, fast-rest is fastest with 100 images/s, 2.00 times (1.60 to 2.50) as fast as slow-rest."
-    )
+    assert sentence.endswith("fast-rest is fastest with 100 images/s, 2.00 times (1.60 to 2.50) as fast as slow-rest.")
 
 
 def test_interval_may_come_from_the_faster_cell() -> None:
@@ -62,7 +64,7 @@ def test_factor_without_an_interval_is_about() -> None:
 def test_all_tied_is_said_as_such() -> None:
     """No winner is made up."""
     (sentence,) = answers([cell("a", 1, 100.0), cell("b", 1, 99.0), cell("c", 1, 98.0)])
-    assert sentence == "For single images, a-rest, b-rest and c-rest cannot be told apart, with 100 to 98.0 images/s."
+    assert sentence.endswith("each at its best, a-rest, b-rest and c-rest cannot be told apart, with 100 to 98.0 images/s.")
 
 
 def test_single_cell_is_compared_with_nothing() -> None:
@@ -84,10 +86,30 @@ def test_run_without_speeds_says_so(records: list[Record]) -> None:
     assert answers(records) == ("This run compared no speeds.",)
 
 
-def test_doubtful_leader_carries_its_verdict() -> None:
-    """An unstable cell may lead, but not silently."""
-    found = answers([cell("a", 1, 100.0, verdict=Verdict.UNSTABLE, reason="x"), cell("b", 2, 50.0)])
-    assert "a-rest (UNSTABLE) is fastest" in found[0]
+def test_a_doubtful_cell_leads_only_where_no_other_can() -> None:
+    """Who has no VALID endpoint is named; where nobody has one, the leader carries its verdict."""
+    doubtful = {"verdict": Verdict.UNSTABLE, "reason": "x"}
+    (mixed,) = answers([cell("a", 1, 100.0, **doubtful), cell("b", 2, 50.0)])
+    assert mixed.endswith("b-rest answers 50.0 images/s; there is nothing to compare it with; no endpoint of a is VALID.")
+    (alone,) = answers([cell("a", 1, 100.0, **doubtful), cell("b", 2, 50.0, **doubtful)])
+    assert "a-rest (UNSTABLE) is fastest" in alone
+    assert alone.endswith("no endpoint of a and b is VALID.")
+
+
+def test_like_is_compared_with_like() -> None:
+    """Each backend at its best across protocols; then, within what others speak too, who leads there."""
+    cells = [
+        cell("a", 1, 900.0, endpoint="raw", protocol="raw-float32"),
+        cell("a", 3, 300.0),
+        cell("b", 2, 400.0),
+        cell("c", 2, 390.0),
+        cell("d", 4, 10.0, endpoint="grpc", protocol="v2-grpc"),
+    ]
+    assert [record.endpoint for record in bests(cells)] == ["raw", "rest", "rest", "grpc"]
+    assert places(bests(cells)) == ["1", "2=", "2=", "4"]
+    (sentence,) = answers(cells)
+    assert "each at its best, a-raw is fastest with 900 images/s" in sentence
+    assert sentence.endswith("; within v1-json b-rest and c-rest with 400 and 390 images/s (ahead of 1).")
 
 
 def test_many_ties_are_counted() -> None:

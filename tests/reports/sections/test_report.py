@@ -63,7 +63,7 @@ def a_section() -> Section:
         Text("In Markdown alone.", on=MARKDOWN),
         Text("In the terminal alone.", on=TERMINAL),
     )
-    return Section("new", "A new section", blocks, link="New")
+    return Section("new", "A new section", blocks, finding="New.")
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +74,13 @@ def report() -> Report:
 
 
 def test_the_page_shows_any_section(report: Report) -> None:
-    """Its heading, its link, every block; what was not drawn has no heading either."""
+    """Its heading and what it found, every block; what was not drawn has no heading either."""
     charts = {"a-chart": CHART}
     text = render_html(report, charts)
     page = Page(text)
     assert page.open_tags == []
-    assert "#new" in page.references
     assert "new" in page.ids
+    assert '<span class="finding">New.</span>' in text
     for words in ("A new section", "An intro.", "one item", "meaning", "pytest -k x", "it broke", "4711", "Folded", "Drawn"):
         assert words in page.all_text
     assert 'aria-label="a chart of nothing"' in text

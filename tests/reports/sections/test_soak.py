@@ -51,12 +51,12 @@ def test_pictures_name_every_holder_and_where_it_ended() -> None:
 
 
 def test_only_a_soak_has_such_a_section() -> None:
-    """Neither a head nor a link to it in any other run."""
+    """None in any other run."""
     plain, soaked = (build_report(a_stored_run(soak=rows)) for rows in ((), some_soak()))
     assert 'id="soak"' not in render_html(plain, {})
     assert "## Soak" not in render_markdown(plain, {})
     page, markdown = render_html(soaked, drawn(some_soak())), render_markdown(soaked, {"soak-memory": "charts/m.svg"})
-    assert 'href="#soak"' in page
+    assert 'id="soak"' in page
     assert "Grew: flask (files)." in page
     assert "26 → 34" in markdown
     assert "![Memory held, lap after lap](charts/m.svg)" in markdown
