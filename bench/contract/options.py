@@ -6,7 +6,8 @@
 
 A field `some_name` is the option `--some-name` and the ini key `some_name`; the command line wins. A plugin calls `add_to` in
 pytest_addoption and `parse` in pytest_configure; from then on `MeasuringOptions.of(config)` has the values. The command that
-measures a cell again, `run.options` in results.json and what --resume compares come from the same declarations.
+measures a cell again, `run.options` in results.json and what --resume compares come from the same declarations,
+which is why all of it is one module.
 """
 
 from __future__ import annotations
