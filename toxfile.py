@@ -1,7 +1,5 @@
 """tox's inline plugin: uv makes tox's environments with pip's settings of this machine; pip does, where they are beyond uv."""
 
-from __future__ import annotations
-
 import os
 
 from tox.plugin import impl

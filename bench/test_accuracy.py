@@ -1,7 +1,5 @@
 """The top-1 accuracy of every endpoint on all images of the dataset, and that its scores are the reference's."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.contract.cells import Cell

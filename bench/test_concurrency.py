@@ -1,7 +1,5 @@
 """How throughput and latency change with the number of clients, each of which waits for its answer before it asks again."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.contract.cells import Cell

@@ -1,7 +1,5 @@
 """Latency of requests that come on a schedule, whatever the server does, and the highest rate under a limit of it."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.contract.cells import Cell

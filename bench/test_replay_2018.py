@@ -1,7 +1,5 @@
 """The study of 2018 again, with its own method, then with one of its flaws removed after the other."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import pytest

@@ -1,7 +1,5 @@
 """Start-up: from the order to start a server to its first right answer, then until it is warm, and gone; again and again."""
 
-from __future__ import annotations
-
 from bench.contract.system import Backend
 from bench.experiments.startup import StartUps
 from bench.session.benchmark_bridge import Replay

@@ -1,7 +1,5 @@
 """Images answered per second by one client in a closed loop: one image at a time, and in batches."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.contract.cells import Cell

@@ -5,8 +5,6 @@ python -m reports RUN RUN2       what changed from the first to the second: comp
 python -m reports history DIR    each cell over all runs in DIR: history.html and pictures in DIR
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

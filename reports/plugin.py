@@ -3,8 +3,6 @@
 Nothing here raises out of a hook: a full disk or a mistake in a chart must not cost an hour of measuring.
 """
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What conftest.py promises of several workers: a test that measures has the machine to itself, and children are no workers."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

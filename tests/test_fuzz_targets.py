@@ -1,7 +1,5 @@
 """The short form of `tox -e fuzz`: each of its targets with some hundred seeded inputs, and those that once broke one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """Who may import whom, held on the syntax tree."""
 
-from __future__ import annotations
-
 from graphlib import TopologicalSorter
 from pathlib import Path
 

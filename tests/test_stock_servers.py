@@ -1,7 +1,5 @@
 """Servers under test are stock: their folders hold what each server's own documentation has a user write, nothing deeper."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """How large the backends' environments and images are: measured where they stand, kept in a file by what they hold."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping

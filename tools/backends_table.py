@@ -1,7 +1,5 @@
 """docs/backends.md's table, written from their files: `python -m tools.backends_table`; starts and builds nothing."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterable, Mapping

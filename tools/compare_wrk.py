@@ -5,8 +5,6 @@ our slice loop send the very same request to it, taking turns so that the machin
 size: the median ratio of neighbouring turns, its range, and the CPU time of one of our exchanges in user and kernel mode.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

@@ -3,8 +3,6 @@
 The order of the rooms stands here alone: the layering test holds the imports against it.
 """
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from collections.abc import Iterator, Sequence

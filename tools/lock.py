@@ -5,8 +5,6 @@ holds for every Python from the oldest that the project runs on, and for every p
 kept where it still does; `--upgrade` takes the newest.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Our closed loop and another load generator at the same server, turn about, so that the machine's drift meets both."""
 
-from __future__ import annotations
-
 import itertools
 import resource
 import socket

@@ -1,7 +1,5 @@
 """The page for a person, on this machine only: `python -m tools.web [MODEL.onnx] [--port 8000]`."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

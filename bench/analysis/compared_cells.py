@@ -1,7 +1,5 @@
 """From the lanes of a closed loop's campaign to outcomes: each cell measured, judged, compared with the others, recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

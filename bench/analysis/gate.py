@@ -4,8 +4,6 @@ Both checkouts' backends run side by side in one campaign, so that the machine's
 starts of the same code differ by is this machine's noise floor (A/A), and no interval claims to be narrower than that.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Sequence

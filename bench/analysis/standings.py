@@ -1,7 +1,5 @@
 """How each cell stands to the others of its scenario: its ratio to the base cell, its rank, and how far the leader is ahead."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

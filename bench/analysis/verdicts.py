@@ -1,7 +1,5 @@
 """May this cell be believed, and if not, why not: the rules, and the words that stand beside the number."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bench.contract.records import Verdict

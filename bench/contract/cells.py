@@ -1,7 +1,5 @@
 """A cell: what a test is parametrised with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bench.contract.scenarios import Scenario

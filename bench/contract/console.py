@@ -1,7 +1,5 @@
 """What whoever watches is told: lines and live lines to the real terminal, past pytest's capturing, and where the time went."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

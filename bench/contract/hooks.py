@@ -1,7 +1,5 @@
 """The pytest hooks through which the three packages meet without importing each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

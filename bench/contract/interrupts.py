@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM: both end a session in the same way, and neither in the middle of what keeps its results."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

@@ -10,8 +10,6 @@ measures a cell again, `run.options` in results.json and what --resume compares 
 which is why all of it is one module.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Resource usage of processes of this machine at a moment: memory, open files, threads."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import os

@@ -1,7 +1,5 @@
 """What stands beside the cells of a run, a row each: the replay of 2018, starts, a soak, the gate; the gate's words too."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum

@@ -3,8 +3,6 @@
 `open_loop.py` holds the `EXPERIMENT` of the kind `open-loop`; a new question is a new file, no edit elsewhere here.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Cells and their results: what a test is parametrised with, and what it gets back."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Cheap, so without all that takes a look at every answer or at all cells together
 been interrupted, unverified and uncompared. Nothing is timed here but how long this itself takes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from time import perf_counter
 

@@ -1,7 +1,5 @@
 """How do throughput and latency change with the number of clients, each of which waits for its answer before it asks again?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.cell_measurement import CellRun

@@ -1,7 +1,5 @@
 """How long does an answer take when requests come on a schedule, whatever the server does?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

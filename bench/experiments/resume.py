@@ -4,8 +4,6 @@ Cells that were measured in different campaigns were not side by side: between t
 same, for its base is measured again beside the missing cells, as are the ceilings and the reference that they are held against.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 

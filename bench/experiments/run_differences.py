@@ -1,7 +1,5 @@
 """What two runs were measured on, held against each other: machine, code, model, dataset, engine, options."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 

@@ -1,7 +1,5 @@
 """What is the highest rate under which a limit of latency holds? Bisection, two of three probes of a load deciding."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.cell_measurement import CellMeasurement, CellRun

@@ -1,7 +1,5 @@
 """A closed loop: the next request leaves after the last answer, of one client or of several at once. Timed code."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Every connection has at most one exchange under way. The loop takes answers as t
 decides what is sent next, and when.
 """
 
-from __future__ import annotations
-
 import select
 from collections.abc import Callable, Sequence
 from time import perf_counter

@@ -4,8 +4,6 @@ A `Lane` is what was configured; its `state` is the scheduler's, its `results` a
 measures it, and up to two that audit it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median

@@ -1,7 +1,5 @@
 """What a lane measured: slice by slice, exchange by exchange, answer by answer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from math import inf, sqrt
 from statistics import NormalDist

@@ -1,7 +1,5 @@
 """Load patterns: how a lane asks its server in one slice. Here one client or several in a closed loop."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

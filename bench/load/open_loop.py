@@ -4,8 +4,6 @@ A client that waits for an answer before it sends again sends less while the ser
 that the stall would have spoilt (coordinated omission). Here a stall delays every request that was due meanwhile.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass

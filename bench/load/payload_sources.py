@@ -1,7 +1,5 @@
 """Where a lane's payloads come from: the same ones in turn, or ones that no server has seen before."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Load patterns on a schedule: an open loop at a part of the server's peak, and the search for its highest load."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt

@@ -3,8 +3,6 @@
 Every time-out costs all other lanes its deadline, so the lanes of one endpoint share what is known of it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ A neighbour of the machine can spoil a single probe, so two of three probes deci
 neighbour can cause is enough.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bench.load.closed_loop import Slice

@@ -1,7 +1,5 @@
 """The machine and the software that a run was measured with, and what about them makes its numbers less trustworthy."""
 
-from __future__ import annotations
-
 import os
 import platform
 import socket

@@ -1,7 +1,5 @@
 """A look at the servers that run already, before anything is measured: what cannot work ends the session here."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.contract.backend_facts import BackendFacts

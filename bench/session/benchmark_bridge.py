@@ -1,7 +1,5 @@
 """Hands measured durations to pytest-benchmark through its public interface, exactly as they were measured."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

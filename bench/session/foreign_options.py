@@ -3,8 +3,6 @@
 What such an option asks for is done by that plugin, at the end; only whether it can be is looked at here.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import warnings

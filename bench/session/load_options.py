@@ -1,7 +1,5 @@
 """What --clients, --loads, --arrivals, --slo and --soak say; refused by name if they say nothing."""
 
-from __future__ import annotations
-
 import re
 
 from bench.contract.errors import BadInput

@@ -1,7 +1,5 @@
 """The progress of a campaign: step, round, cells, time left; on a terminal one live line, elsewhere a line now and then."""
 
-from __future__ import annotations
-
 import math
 from time import perf_counter
 

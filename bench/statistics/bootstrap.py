@@ -9,8 +9,6 @@ White 2009 (block length); Loh 1987, Beran 1987 (calibration); Hall 1988 (symmet
 (likelihood of a periodogram).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from statistics import NormalDist
 

@@ -1,7 +1,5 @@
 """What effects say about cells: ratios with intervals, who is faster, ranks with ties, and halves that disagree."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ microseconds from 1 us to 120 s with three significant digits: a latency comes b
 microsecond where that is more (below 0.5 ms). Durations outside of the range count at its ends; `out_of_range` says how many.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass

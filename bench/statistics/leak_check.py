@@ -1,7 +1,5 @@
 """Does something grow? Judges series of readings of one holder of memory, files, processes or threads, lap after lap."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median

@@ -3,8 +3,6 @@
 Source: MLPerf's early stopping (mlcommons/inference, loadgen/early_stopping.cc) with confidence 0.99 and tolerance 0.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Images a second of one cell, with the interval that its rounds support."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bench.statistics.bootstrap import (

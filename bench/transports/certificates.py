@@ -3,8 +3,6 @@
 Nothing is verified here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 _NAMES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU", b"\x55\x04\x06": "C"}

@@ -5,8 +5,6 @@ answer needs, and a look at each frame. As for HTTP/1.1 the socket stays blockin
 `start` and `advance` never wait, so that an event loop can keep many connections going. See http2 for the frames.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import time

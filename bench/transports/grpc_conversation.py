@@ -4,8 +4,6 @@ Whoever drives it sends what is in `out`, receives into `room()` and tells `read
 module: its frames share windows, header table and the state of the call.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass, field
 from typing import NoReturn

@@ -8,8 +8,6 @@ that an event loop can keep many connections going. What is left to read is told
 that reading is one module: its fast paths and the full parser must find the same end of an answer.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import time

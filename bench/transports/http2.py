@@ -5,8 +5,6 @@ stream. Of the peer's blocks each is decoded once and then known by its bytes: o
 equal bytes say the same.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Mapping
 from enum import IntEnum

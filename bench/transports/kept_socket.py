@@ -6,8 +6,6 @@ The socket stays blocking and the kernel holds the deadline (SO_RCVTIMEO): a Pyt
 call, about a tenth of a fast exchange.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import ssl

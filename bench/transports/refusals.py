@@ -1,7 +1,5 @@
 """What a refusal means, by its status, of HTTP or gRPC: whether to stop asking, and what would help."""
 
-from __future__ import annotations
-
 from bench.contract.errors import ErrorStatus, RequestRefused
 
 _WANT_CREDENTIALS = ("401", "403", "407", "UNAUTHENTICATED", "PERMISSION_DENIED")

@@ -5,8 +5,6 @@ MSG_DONTWAIT means what it always means. Prepared bytes are encrypted inside the
 outside.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import ssl

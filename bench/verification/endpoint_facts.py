@@ -3,8 +3,6 @@
 Few requests, one connection. Nothing here judges.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from statistics import median

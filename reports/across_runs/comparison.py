@@ -5,8 +5,6 @@ is the yardstick: a server's change counts only where it is larger than what the
 server, measure them in one session: `--baseline`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

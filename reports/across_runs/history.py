@@ -1,7 +1,5 @@
 """Each cell over many runs of one folder: its speed with its noise band, by date and commit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

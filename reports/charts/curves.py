@@ -1,7 +1,5 @@
 """Draws lines that share their axes, a panel a protocol, each named where it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

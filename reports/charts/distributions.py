@@ -1,7 +1,5 @@
 """Draws latency distributions: the share of exchanges answered within a time, a panel a protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Draws how each cell's latency went through the campaign, so that a reader sees drift and who was disturbed when."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Draws a panel for each protocol with a curve for each cell, and a legend beside or below it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The wire is what null takes for the same bytes, the model what it takes in this 
 the exchange is the serving. Where the two are more than the whole, the exchange is not divided.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The pictures of a soak: a line for each holder over the minutes; flat is what they should be."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

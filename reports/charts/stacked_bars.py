@@ -1,7 +1,5 @@
 """Draws stacked bars, a row each, with a legend above and a text beside: parts of a request, steps of a start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 

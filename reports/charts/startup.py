@@ -1,7 +1,5 @@
 """Draws the start of each backend as a bar of its steps, on one axis of seconds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What an axis shows: its bounds, and round values between them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Writes the reports of a run into its folder: report.md, report.html and the pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

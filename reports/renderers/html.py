@@ -1,7 +1,5 @@
 """report.html: the report and its charts in one file that asks nothing of any network."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

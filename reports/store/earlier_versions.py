@@ -3,8 +3,6 @@
 Since version 4 a cell holds all that its scenario says: `kind`, `title`, `unit`, `rate_per_s`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Who writes a run's folder holds it: an advisory lock on the folder itself, which goes with the process, however that ends."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The file format of a run's samples: what samples.npz holds, byte for byte."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 import zlib

@@ -1,7 +1,5 @@
 """Cells to the tables in which each has a row."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

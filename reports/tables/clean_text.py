@@ -1,7 +1,5 @@
 """Cleans text that came from elsewhere (names, log tails) so that no terminal, XML or Markdown breaks on it."""
 
-from __future__ import annotations
-
 import re
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")

@@ -1,7 +1,5 @@
 """The columns of the tables: their keys, titles and meanings in a sentence, and which table has which."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """Nested facts (environment, model, a backend's versions) as pairs of words and short texts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from bench.contract.backend_facts import BackendFacts

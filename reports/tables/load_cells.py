@@ -1,7 +1,5 @@
 """The cells that were measured under load, by endpoint: who comes first, and what may be shown of a cell."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a cell, an endpoint and a scenario are called, and which cells a section shows."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from bench.contract.records import Record

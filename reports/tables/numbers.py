@@ -1,7 +1,5 @@
 """How a number is written: the only place that converts units and rounds, so that all reports show the same."""
 
-from __future__ import annotations
-
 import math
 
 MISSING = "–"

@@ -1,7 +1,5 @@
 """Image preparation: whatever a person uploads becomes what EMNIST looks like, or a clear refusal."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

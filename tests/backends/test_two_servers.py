@@ -1,7 +1,5 @@
 """The supervisor of flask-tensorflow's two servers, with small programs in their place: neither outlives the other."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

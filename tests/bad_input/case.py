@@ -1,7 +1,5 @@
 """One entry of the table: what is run with what, and what must be said; and the little writers of bad files."""
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile

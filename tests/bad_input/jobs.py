@@ -1,7 +1,5 @@
 """Hands jobs to the worker, which has everything imported and forks for each; what each one ended with and said."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Options of pytest, the same as ini keys, and environment variables."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Runs that were edited by hand, cut, or made by somebody else: what `python -m reports` and `--resume` say of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """Whatever is changed in a file of a run or a backend.toml: it is read, or refused in words; never anything else."""
 
-from __future__ import annotations
-
 import copy
 import json
 import tempfile

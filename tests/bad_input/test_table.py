@@ -1,7 +1,5 @@
 """Every entry of the table: a clear error, the documented exit code, and never a traceback."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

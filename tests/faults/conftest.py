@@ -1,7 +1,5 @@
 """What these tests share: deadlines for a test, the engine of containers, and where the store falls back to."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

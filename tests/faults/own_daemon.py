@@ -1,7 +1,5 @@
 """A Docker daemon of a test's own, which may be restarted and frozen: nothing of the machine's is touched, nor is iptables."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """A fault in one backend of three, real servers on the process engine: whose row says what, and what the others get."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

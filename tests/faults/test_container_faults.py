@@ -1,7 +1,5 @@
 """The same in containers: a fault in one of three in mid-campaign is that one's, and nothing is left with the engine."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

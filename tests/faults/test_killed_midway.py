@@ -1,7 +1,5 @@
 """A real session that is killed (SIGKILL) in mid-campaign, as soon as it has kept its cells once."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

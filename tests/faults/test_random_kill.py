@@ -3,8 +3,6 @@
 `SERVEBENCH_KILLS` says how many of each; `SERVEBENCH_KILL_SEED` makes the moments others.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

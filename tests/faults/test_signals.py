@@ -1,7 +1,5 @@
 """SIGTERM where no server runs: before the first one starts, and after the last one has ended. Real sessions."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Faults of what surrounds a run: a full or read-only disk, a clock that jumps, a package index that does not answer."""
 
-from __future__ import annotations
-
 import ipaddress
 import itertools
 import os

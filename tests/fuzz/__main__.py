@@ -1,7 +1,5 @@
 """`tox -e fuzz -- --seconds 600`: every target for so long by each tool that suits it; a row each, exit code 1 on a crash."""
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import random

@@ -1,7 +1,5 @@
 """Bytes near to given ones, for hypothesis: what a coverage-guided fuzzer finds by itself, hypothesis must be led to."""
 
-from __future__ import annotations
-
 from hypothesis import strategies as st
 
 NUMBERS = tuple(number.to_bytes(size, "little", signed=True) for size in (1, 4, 8) for number in (0, 1, -1, -4, 127, -128))

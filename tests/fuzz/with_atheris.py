@@ -3,8 +3,6 @@
 `python -m tests.fuzz.with_atheris TARGET SEEDS [libFuzzer's options and folders]` is that process.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

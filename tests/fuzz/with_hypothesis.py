@@ -1,7 +1,5 @@
 """One target under hypothesis for a while: bytes near to its seeds, and when something breaks, the smallest that does."""
 
-from __future__ import annotations
-
 import time
 import traceback
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Sessions over servers that run elsewhere: TLS and a token, some gone, some wrong; none is touched, no secret is told."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

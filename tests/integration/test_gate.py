@@ -1,7 +1,5 @@
 """The gate as CI calls it, on real processes: the same code does not fail, a handler that became slower does, by name."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

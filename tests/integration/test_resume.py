@@ -1,7 +1,5 @@
 """A run that is killed and resumed, as a user does it, on real processes: nothing is lost, nothing is measured twice."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

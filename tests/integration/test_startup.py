@@ -1,7 +1,5 @@
 """Start-up as a user measures it, on the process engine: real starts of a real server, beside the one that runs."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Looks into a report's sections as data: their texts, tables and columns."""
 
-from __future__ import annotations
-
 from reports.sections.section import Block, Items, Report, Section, Tabular, Text, walk
 from reports.tables.table import Table
 

@@ -1,7 +1,5 @@
 """Charts of the runs that many tests look at, drawn once: it takes seconds."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from reports.charts.canvas import Chart

@@ -1,7 +1,5 @@
 """Reads reports back as a reader would: tables of an HTML page, tables of a Markdown text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser

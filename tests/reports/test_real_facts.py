@@ -1,7 +1,5 @@
 """What a real backend's engine writes down is what the reports read: started, stored, read again, shown."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 What it says wrongly is set on it while it runs: another order, name or datatype of the answer, one item in many.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import ssl

@@ -1,7 +1,5 @@
 """An image registry on the loopback: as much of the HTTP API v2 as pulling by tag and by digest takes."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

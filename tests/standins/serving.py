@@ -1,7 +1,5 @@
 """What the stand-ins of servers with two interfaces share: REST on one port of the loopback, one gRPC method on another."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator

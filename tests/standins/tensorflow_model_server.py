@@ -1,7 +1,5 @@
 """TensorFlow Serving's program, as far as its command line is ours: serves the model behind a base path of versions."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

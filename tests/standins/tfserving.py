@@ -1,7 +1,5 @@
 """A stand-in of TensorFlow Serving: its REST and gRPC interfaces as documented, errors included, around any predictor."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The REST interface of the TensorFlow Serving stand-in: model status, metadata, predict by row and by column, errors."""
 
-from __future__ import annotations
-
 import json
 import re
 from http.server import ThreadingHTTPServer

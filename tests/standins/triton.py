@@ -1,7 +1,5 @@
 """A stand-in of Triton: the Open Inference Protocol over REST (JSON, binary) and gRPC, as our codecs use it; any predictor."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass

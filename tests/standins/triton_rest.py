@@ -1,7 +1,5 @@
 """The REST interface of the Triton stand-in: health, metadata, inference with tensors in JSON and in binary, errors."""
 
-from __future__ import annotations
-
 import json
 import re
 from http.server import ThreadingHTTPServer

@@ -1,7 +1,5 @@
 """docs/backends.md's table: it says what their files say, and no size of something else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

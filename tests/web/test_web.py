@@ -1,7 +1,5 @@
 """The command that starts the page for a person."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys

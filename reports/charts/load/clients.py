@@ -1,7 +1,5 @@
 """Latency against throughput: a point for each number of clients."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The tail against the part of each one's own peak that is offered."""
 
-from __future__ import annotations
-
 from bench.contract.scenarios import Arrival
 from reports.charts.canvas import Chart
 from reports.charts.curves import Plot

@@ -1,7 +1,5 @@
 """Bars of the highest rate under a limit; the whisker is the search's bracket."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Cells under load as lines, a panel a protocol: an endpoint looks the same in every picture."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 

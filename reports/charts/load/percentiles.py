@@ -1,7 +1,5 @@
 """The whole tail of latency at equal load, from the histograms."""
 
-from __future__ import annotations
-
 import math
 
 from bench.statistics.histogram import percentile_curve

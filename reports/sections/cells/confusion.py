@@ -1,7 +1,5 @@
 """What the model takes for what, with images, class by class; and each answer in which a server differed from it."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io

@@ -1,7 +1,5 @@
 """The answer under load, from the records alone: a sentence for each limit, and one for the clients."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Several clients: throughput and tail by their number."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The tables of cells under load: a row an endpoint, a figure a column, with the mark of its verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from bench.contract.records import Record, Verdict

@@ -1,7 +1,5 @@
 """Under load in one table with a row an endpoint, for the terminal: the figures that matter."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The highest rate under a limit of latency."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 

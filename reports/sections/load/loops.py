@@ -1,7 +1,5 @@
 """The same servers asked in two ways: the closed loop of one client beside the open loop at equal load."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from bench.contract.records import Record

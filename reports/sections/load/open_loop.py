@@ -1,7 +1,5 @@
 """Requests that do not wait for answers: tails by offered load."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean

@@ -1,7 +1,5 @@
 """The one place where a record is made: what was not measured is None, and each finding has its field."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 
 import numpy as np

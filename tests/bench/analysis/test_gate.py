@@ -1,7 +1,5 @@
 """The gate fails only where it is sure, passes only where it is sure, and says what it could have told."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """The rules by which a cell is believed or not."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """What is known of a backend: its parts put together, and read again from files of all versions."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from pathlib import Path
 

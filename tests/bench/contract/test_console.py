@@ -1,7 +1,5 @@
 """Where a session's time goes."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

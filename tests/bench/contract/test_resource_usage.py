@@ -1,7 +1,5 @@
 """What processes hold, from what the kernel tells of them."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A verdict says itself what follows from it: nothing else lists verdicts."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import re

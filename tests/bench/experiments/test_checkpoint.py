@@ -1,7 +1,5 @@
 """What a campaign tells of its cells while it is under way."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.analysis.verdicts import INTERRUPTED

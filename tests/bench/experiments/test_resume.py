@@ -1,7 +1,5 @@
 """What a resumed run takes over, what it measures, what it says of cells that were not side by side, and what it refuses."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace

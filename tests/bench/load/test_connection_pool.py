@@ -1,7 +1,5 @@
 """Several clients at once: what they send, what is timed, and what becomes of connections that end or fall silent."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import socket

@@ -1,7 +1,5 @@
 """A lane's bookkeeping: which answers are kept, and when it takes no further part."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The open loop against servers whose behaviour is known, and its schedule."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import subprocess

@@ -1,7 +1,5 @@
 """Windows whose sends were late are measured again: by the sends alone, and no more often than planned windows."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The bisection for the highest load under a limit."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """The digests and the commit that say which code measured."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

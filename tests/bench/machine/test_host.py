@@ -1,7 +1,5 @@
 """The machine's own meters: energy of its packages, and nothing where there is none."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

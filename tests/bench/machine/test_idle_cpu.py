@@ -1,7 +1,5 @@
 """Servers that burn CPU while idle: found, paused outside their slices, measured all the same."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What the client takes while it measures, and gives back."""
 
-from __future__ import annotations
-
 import os
 import re
 import threading

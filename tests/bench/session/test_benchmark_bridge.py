@@ -1,7 +1,5 @@
 """The replay clock hands durations over to the last bit."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 

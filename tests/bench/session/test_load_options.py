@@ -1,7 +1,5 @@
 """What the options of the traffic under load mean, and what they refuse."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.contract.errors import BadInput

@@ -1,7 +1,5 @@
 """Latencies as texts: what comes back, what merging keeps, and what a curve may show."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram

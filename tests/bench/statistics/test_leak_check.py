@@ -1,7 +1,5 @@
 """Whether something grows: what counts as flat, and when nobody can tell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

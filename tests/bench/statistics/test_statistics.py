@@ -1,7 +1,5 @@
 """The statistics against known answers, a linear programme, and simulated campaigns whose truth is known."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from math import comb

@@ -1,7 +1,5 @@
 """The gRPC transport against grpc's own server, and against a peer that sends what a test tells it, frame by frame."""
 
-from __future__ import annotations
-
 import contextlib
 import select
 import socket

@@ -1,7 +1,5 @@
 """The HTTP transport against servers that behave well, oddly and badly, on real sockets."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import socket

@@ -1,7 +1,5 @@
 """Both transports over TLS, against ssl's and grpc's own servers: bytes unchanged, distrust explained, no secret shown."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import ssl

@@ -1,7 +1,5 @@
 """Two runs: a change counts only beyond both intervals and what the instruments changed by; nothing is dropped."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

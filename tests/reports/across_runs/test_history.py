@@ -1,7 +1,5 @@
 """Many runs of one folder: each cell's way with its noise band; what is left out is named."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the reports say of servers that burn CPU while nobody asks them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bench.contract.backend_facts import BackendFacts

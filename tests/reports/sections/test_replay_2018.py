@@ -1,7 +1,5 @@
 """The replay of 2018 in the reports: published figures beside today's, two sentences, or nothing at all."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Start-up and cost in the reports: medians with their range, the order of the steps, and nothing that was not measured."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 

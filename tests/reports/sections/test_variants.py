@@ -1,7 +1,5 @@
 """What the reports say of variants beside the backends that they differ from, on records made up for it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

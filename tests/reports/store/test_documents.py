@@ -1,7 +1,5 @@
 """results.json, results.csv and samples.npz are what docs/results.md and the schema say."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import io

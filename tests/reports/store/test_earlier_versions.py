@@ -1,7 +1,5 @@
 """Runs of every version of the schema are read, and hold what their scenarios' names say."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The folder of a run is held while the run goes on, by its process alone, and by nobody once that is gone."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

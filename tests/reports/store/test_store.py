@@ -1,7 +1,5 @@
 """The folder of a run: what lies where after an end, a kill, a full disk."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

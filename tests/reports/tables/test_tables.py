@@ -1,7 +1,5 @@
 """Rounding, units, order and ties: the one place where numbers become text."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.contract.records import Verdict
