@@ -18,7 +18,7 @@ from pytest_benchmark.session import PerformanceRegression
 from bench.analysis.gate import gate_lines
 from bench.analysis.standings import checked_ratio_to
 from bench.contract import hooks
-from bench.contract.console import Console, stopwatch_of
+from bench.contract.console import Console, encodable, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
 from bench.contract.options import free_options, value_of
@@ -169,12 +169,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption."""
-    state = session.config.stash[SESSION]
+    """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption.
+
+    Whoever insists gets what is written by then; either way without a traceback.
+    """
+    state, insisted = session.config.stash[SESSION], False
     with held_back() as held:
-        session.config.hook.pytest_servebench_end(config=session.config)
-        yield
-    if held.number is not None:
+        try:
+            session.config.hook.pytest_servebench_end(config=session.config)
+        except KeyboardInterrupt:
+            insisted = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            insisted = True
+    if insisted or held.number is not None:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     elif state.others_failed is not None and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = state.others_failed
@@ -195,7 +204,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if rows:
         terminalreporter.section("servebench gate")
         for line in gate_lines(rows):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(encodable(line))
     with _survived(config):
         yield
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.contract.console import encodable
 from bench.contract.errors import BadInput
 from bench.contract.options import given_path, may_be_read
 from reports.across_runs.comparison import compare
@@ -72,7 +73,7 @@ def _compared(before: Path, after: Path) -> Path:
     write_atomic(after / COMPARISON_MARKDOWN, render_comparison(comparison).encode())
     write_atomic(after / COMPARISON_HTML, render_page("comparison", comparison).encode())
     for line in (*comparison.sentences, *comparison.warnings):
-        print(line)
+        print(encodable(line))
     return after / COMPARISON_HTML
 
 
@@ -81,7 +82,7 @@ def _history(folder: Path) -> Path:
     write_charts(folder / CHARTS, [section.chart for section in history.sections if section.chart is not None])
     write_atomic(folder / HISTORY_HTML, render_page("history", history).encode())
     for reason in history.skipped:
-        print(f"left out: {reason}")
+        print(encodable(f"left out: {reason}"))
     return folder / HISTORY_HTML
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.console import REPORT, Console, stopwatch_of
+from bench.contract.console import REPORT, Console, encodable, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.options import OptionGroup, as_given, given_path, option, path_option
 from bench.contract.records import EarlierRun, Record, Run, Samples
@@ -150,9 +150,9 @@ class Reporter:
         if store is not None:
             self._guard("The summary could not be made", lambda: _summarise(store, terminalreporter))
             for line in ("", *_places(store), f"Time:    {stopwatch_of(config).told()}"):
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(encodable(line))
         for warning in self._warnings():
-            terminalreporter.write_line(warning, yellow=True)
+            terminalreporter.write_line(encodable(warning), yellow=True)
 
     def _warnings(self) -> list[str]:
         problems = (*(self._store.problems if self._store is not None else ()), *self._problems)
@@ -193,7 +193,7 @@ def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> No
     from reports.sections.report import build_report
 
     for line in summary_lines(build_report(store.stored)):
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(encodable(line))
 
 
 def _places(store: RunStore) -> list[str]:

@@ -11,6 +11,20 @@ ENVIRONMENTS, SERVERS, MEASURING, REPORT = "environments", "servers", "measuring
 """Made or looked up; started and waited for; campaigns, the replay and fresh starts; results and reports written."""
 
 
+_IN_ASCII = str.maketrans({"–": "-", "±": "~", "·": "|", "…": "~", "×": "x", "→": ">", "µ": "u"})
+"""One character for one, so that a table's columns stay; `±` between figures has room for more."""
+
+
+def encodable(text: str, encoding: str | None = None) -> str:
+    """The text as the terminal can show it: in a locale without UTF-8 with characters of ASCII in place of ours."""
+    encoding = encoding or getattr(sys.__stdout__, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.replace(" ± ", "+/-").translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
+    return text
+
+
 class Console:
     """Writes where a person looks: pytest's own terminal once it is there, before that standard error."""
 
@@ -24,6 +38,7 @@ class Console:
 
     def plain(self, text: str) -> None:
         """A line of its own."""
+        text = encodable(text)
         with self.uncaptured():
             reporter = self._plugins.getplugin("terminalreporter")
             if reporter is None:
@@ -36,7 +51,7 @@ class Console:
     def rewrite(self, text: str) -> None:
         """Replace the line that the cursor is in; for terminals only (`live`)."""
         with self.uncaptured():
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"\r\x1b[K{encodable(text)}")
             sys.stderr.flush()
 
     def uncaptured(self) -> AbstractContextManager[None]:

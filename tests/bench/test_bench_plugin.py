@@ -68,6 +68,14 @@ def test_load_is_measured_where_it_is_asked_for(options: tuple[str, ...], load: 
     assert ("test_throughput[flask-rest-single]" in found) == mission
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_no_path_is_needed_elsewhere(inside: bool, tmp_path: Path) -> None:
+    """In a folder of the checkout, and in any other with the checkout's `-c FILE`, the benchmarks are found all the same."""
+    done = run("--benchmark-only", "--collect-only", "-q", "--backend", "flask", cwd=ROOT / "docs" if inside else tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "test_throughput[flask-rest-single]" in done.stdout
+
+
 @pytest.mark.parametrize("option", ["--starts=0", "--gate=5%"])
 def test_start_up_can_be_left_out(option: str) -> None:
     """By its number of starts; and who gates wants to know about the speed alone."""

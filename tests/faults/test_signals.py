@@ -26,7 +26,8 @@ import os, signal, sys, types
 from tests.reports.records import a_record, a_run, some_samples
 
 def write_reports(folder, stored):
-    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(int(os.environ["PRESSED"])):
+        os.kill(os.getpid(), signal.SIGTERM)
     (folder / "report.html").write_text("written")
 
 sys.modules["reports.renderers.files"] = types.SimpleNamespace(write_reports=write_reports)
@@ -39,12 +40,13 @@ def pytest_runtestloop(session):
 """
 
 
-def ended(plugin: str, root: Path) -> subprocess.CompletedProcess[str]:
+def ended(plugin: str, root: Path, pressed: int = 1) -> subprocess.CompletedProcess[str]:
     """A session of the suite that is told to end where the plugin says."""
     (root / "tells_to_end.py").write_text(plugin)
     command = [sys.executable, "-m", "pytest", "-c", "tox.ini", "-p", "no:cacheprovider", "-p", "tells_to_end"]
     command += ["--benchmark-only", "--engine=process", "--backend=null", f"--report-dir={root / 'out'}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PRESSED"] = str(pressed)
     environment["PYTHONPATH"] = os.pathsep.join([str(root), str(ROOT)])
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
@@ -69,6 +71,17 @@ def test_a_session_that_writes_its_report_comes_to_its_end(tmp_path: Path) -> No
     assert (folder / "results.json").exists()
     assert len(load_run(folder).records) == 1
     assert (folder / RECORDS).exists()
+
+
+def test_whoever_insists_gets_what_is_written_by_then(tmp_path: Path) -> None:
+    """The results without the report, their path, and the exit code of an interruption."""
+    done = ended(WRITING, tmp_path, pressed=2)
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    folder = (tmp_path / "out" / "latest").resolve()
+    assert f"Results: {folder / 'results.json'}" in done.stdout
+    assert "Report: " not in done.stdout
+    assert len(load_run(folder).records) == 1
 
 
 @pytest.mark.usefixtures("ctrl_c")
