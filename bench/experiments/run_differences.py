@@ -7,7 +7,7 @@ from bench.contract.records import Run
 
 _MACHINE = (
     *("host", "system", "kernel", "machine", "cpu", "cpus_usable", "governor", "turbo_off", "hypervisor"),
-    *("client_cpu", "server_cpus", "python", "packages"),
+    *("client_cpu", "client_priority", "server_cpus", "python", "packages"),
 )
 _MEMORY = "memory_bytes"
 _MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same

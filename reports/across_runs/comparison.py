@@ -203,7 +203,7 @@ def _warnings(before: Run, after: Run) -> tuple[str, ...]:
     """What differs that should not."""
     warnings = []
     for what, keys in (
-        ("machine", ("host", "cpu", "kernel", "governor", "server_cpus", "client_cpu")),
+        ("machine", ("host", "cpu", "kernel", "governor", "server_cpus", "client_cpu", "client_priority")),
         ("software", ("packages",)),
     ):
         for key in keys:
