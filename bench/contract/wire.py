@@ -40,6 +40,9 @@ class Access:
         return text
 
 
+UNKNOWN = "unknown"
+"""Runtime, endpoint and protocol of a backend whose files cannot be read: it has its row, and is never asked."""
+
 SERVED_AS = "emnist"
 """What our servers call the model, whichever it is: it stands in their paths."""
 

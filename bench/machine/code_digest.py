@@ -18,7 +18,7 @@ def digests(checkout: Path = CHECKOUT) -> Mapping[str, str]:
     for package in _MEASURING:
         digest = hashlib.sha256()
         for path in _files(checkout / package):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = _content(path)
             digest.update(f"{path.relative_to(checkout).as_posix()}\0{content}\n".encode("utf-8", "surrogateescape"))
         digest_of[package] = digest.hexdigest()
     return digest_of
@@ -30,6 +30,13 @@ def commit(checkout: Path = CHECKOUT) -> str | None:
     if not head:
         return None
     return head + ("+" if _git(checkout, "status", "--porcelain", "--", *_MEASURING) else "")
+
+
+def _content(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:  # no code that runs here: a backend's, which then is NOT_MEASURED
+        return f"cannot be read: {error.strerror}"
 
 
 def _files(folder: Path) -> Iterator[Path]:

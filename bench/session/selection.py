@@ -13,6 +13,7 @@ from bench.contract.errors import BadInput
 from bench.contract.options import repeated_arguments
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Backend, Role
+from bench.contract.wire import UNKNOWN
 from bench.experiments import experiment_of, experiments
 from bench.experiments.experiment import Experiment
 from bench.experiments.replay_2018 import StudyCell
@@ -45,7 +46,7 @@ def started_backends(config: pytest.Config) -> list[Backend]:
 def check_protocols(backends: Sequence[Backend]) -> None:
     """Raise BadInput for a backend that speaks what this side does not."""
     for endpoint in (endpoint for backend in backends for endpoint in backend.endpoints):
-        if endpoint.protocol not in protocol_names():
+        if endpoint.protocol not in (*protocol_names(), UNKNOWN):
             known = ", ".join(protocol_names())
             raise BadInput(
                 f"backend {endpoint.backend}: endpoint {endpoint.name}: unknown protocol {endpoint.protocol!r}; known: {known}"

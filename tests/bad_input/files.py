@@ -263,6 +263,7 @@ EDITS: Mapping[str, tuple[str, str, str]] = {
     "unknown key": ("build = true", "build = true\nprivileged = true", "container.privileged: unknown key"),
     "requirements above": ('"requirements.txt"', '"../../../etc/passwd"', "process.requirements: "),
     "requirements absolute": ('"requirements.txt"', '"/etc/passwd"', "process.requirements: "),
+    "python": ('"requirements.txt"', '"requirements.txt"\npython = "3.x"', "process.python: expected versions"),
     "requirements missing": ('"requirements.txt"', '"none.txt"', "process.requirements: there is no file"),
     "timeout nan": ("timeout_s = 5", "timeout_s = nan", "ready.timeout_s: expected"),
     "timeout inf": ("timeout_s = 5", "timeout_s = inf", "ready.timeout_s: expected"),
