@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -31,7 +32,7 @@ from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.experiments.startup import StartPlan, StartUps
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.attached import look_at_attached
-from bench.session.benchmark_bridge import Replay, ReplayClock
+from bench.session.benchmark_bridge import Replay, ReplayClock, one_table
 from bench.session.foreign_options import check_foreign_options, check_groups
 from bench.session.listener import ReportsListener
 from bench.session.options import MeasuringOptions
@@ -165,6 +166,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         check_groups(session.config, [item for item in session.items if param_of(item) is not None])
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_benchmark_group_stats(
+    config: pytest.Config, benchmarks: list[dict[str, Any]]
+) -> list[tuple[str, list[dict[str, Any]]]] | None:
+    """What stands in pytest-benchmark's tables."""
+    return one_table(config, benchmarks)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

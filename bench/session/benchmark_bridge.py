@@ -1,9 +1,13 @@
 """Hands measured durations to pytest-benchmark through its public interface, exactly as they were measured."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+
+_MISSION = "bench/test_throughput.py::"
+_TITLE = "the mission: seconds an exchange of one image or one batch (all cells: --benchmark-group-by=group)"
 
 
 class Measured(Protocol):
@@ -49,6 +53,15 @@ class ReplayClock:
     def advance(self) -> None:
         """Let the next duration pass."""
         self._shows = self._left.pop()
+
+
+def one_table(config: pytest.Config, benchmarks: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]] | None:
+    """The cells of the mission in one table, for ours says the rest; None where the run has none, or all were asked for."""
+    typed = any(str(argument).startswith("--benchmark-group-by") for argument in config.invocation_params.args)
+    if typed or config.getoption("benchmark_group_by") != "group" or config.getoption("benchmark_compare"):
+        return None
+    mission = [each for each in benchmarks if _MISSION in each["fullname"]]
+    return [(_TITLE, mission)] if mission else None
 
 
 class Replay:

@@ -21,10 +21,11 @@ from typing import Any
 from bench.contract.errors import BadInput
 from bench.contract.options import given_path, may_be_read
 from bench.contract.records import Record, Run, Samples, Verdict
-from reports.store import documents, samples_file
+from reports.store import dashboards, documents, samples_file
 from reports.store.folder_lock import Hold
 
 RESULTS, RUN, RECORDS, CSV, SAMPLES = "results.json", "run.json", "records.jsonl", "results.csv", "samples.npz"
+BENCHER, GITHUB = "bencher.json", "github-action-benchmark.json"
 SAMPLE_PARTS = "samples.parts"
 UNDERWAY, UNDERWAY_SAMPLES = "underway.jsonl", "underway.npz"
 LATEST = "latest"
@@ -197,6 +198,8 @@ def complete(folder: Path, stored: StoredRun) -> None:
     write_atomic(folder / RESULTS, documents.json_bytes(documents.results_document(stored.run, stored.records)))
     write_atomic(folder / SAMPLES, samples_file.npz_bytes(stored.samples))
     write_atomic(folder / CSV, documents.csv_bytes(stored.records))
+    write_atomic(folder / BENCHER, documents.json_bytes(dashboards.bencher(stored.records)))
+    write_atomic(folder / GITHUB, documents.json_bytes(dashboards.github_action_benchmark(stored.records)))
 
 
 def point_latest(folder: Path) -> None:

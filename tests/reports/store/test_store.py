@@ -65,6 +65,8 @@ def test_folder_holds_what_the_documentation_names(tmp_path: Path) -> None:
         "results.json",
         "results.csv",
         "samples.npz",
+        "bencher.json",
+        "github-action-benchmark.json",
     }
 
 
