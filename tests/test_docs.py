@@ -49,3 +49,15 @@ def test_readme_is_short_and_the_index_complete() -> None:
     assert [
         page.name for page in PAGES if page.parent.name == "docs" and page.name != "README.md" and page.name not in index
     ] == []
+
+
+def test_no_command_and_no_sentence_stands_in_two_pages() -> None:
+    """One place for one fact: what README says the other pages do not say again."""
+    first: dict[str, str] = {}
+    twice = []
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+        said = {*re.findall(r"`((?:pytest|tox) [^`]{30,})`", text), *re.findall(r"[A-Z][^.|`]{50,}\.", text)}
+        twice += [f"{first[each]}, {page.name}: {each}" for each in said if each in first]
+        first |= dict.fromkeys(said, page.name)
+    assert twice == []
