@@ -4,8 +4,6 @@ Only cells that are VALID and ranked: a dashboard draws whatever it is given, an
 Sources: bencher.dev/docs/reference/bencher-metric-format, github.com/benchmark-action/github-action-benchmark.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

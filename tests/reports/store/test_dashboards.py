@@ -1,7 +1,5 @@
 """What others' dashboards read: held against Bencher's schema and what github-action-benchmark makes of a range."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace
