@@ -74,6 +74,8 @@ class BackendFacts:
     """`internal`, `egress` or `published`: how it is reached and what encloses it."""
     way_out: str | None = _null_beside("network")
     """What it can reach beside who asks it, and why; None: nothing."""
+    unmet_limits: tuple[str, ...] | None = None
+    """Of the CPUs and limits that it was started with, what does not hold, as the engine warned or as was read back."""
 
     # The fleet.
     prepare_s: float | None = None

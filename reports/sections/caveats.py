@@ -17,7 +17,9 @@ def section(stored: StoredRun) -> Section:
     """All warnings; the terminal, which has room for few, shows who burned CPU."""
     run = stored.run
     idle = idle_sentences(run.backends)
-    warnings = tuple(map(one_line, (*stored.notes, *run.warnings, *isolation_sentences(run.backends), *idle)))
+    warnings = tuple(
+        map(one_line, (*stored.notes, *run.warnings, *isolation_sentences(run.backends), *limit_sentences(run.backends), *idle))
+    )
     listed_on = (Items(warnings),) if warnings else ()
     blocks = (*listed_on, *(Text(sentence, on=TERMINAL) for sentence in idle))
     return Section("warnings", "Before you believe it", blocks, style="warnings", folded=False)
@@ -64,6 +66,17 @@ def _percent(share: float | None) -> str:
 
 def _names(names: list[str]) -> str:
     return listed([one_line(name) for name in names])
+
+
+def limit_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
+    """One for each limit that did not hold, with who had it not; none where all had what they were started with."""
+    without: dict[str, list[str]] = {}
+    for name, facts in backends.items():
+        for limit in facts.unmet_limits or ():
+            without.setdefault(cut(limit, _LONGEST_WHY), []).append(one_line(name))
+    return tuple(
+        f"Not as it was asked for: {limit}: {listed(names)}. Such rows had other means." for limit, names in without.items()
+    )
 
 
 def isolation_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:

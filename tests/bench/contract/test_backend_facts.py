@@ -26,6 +26,7 @@ WHOLE = BackendFacts(
     base_image="b:1",
     network="egress",
     way_out="anywhere",
+    unmet_limits=("no swap limit",),
     prepare_s=0.5,
     start_s=1,
     exports={"nnef": {"max_abs_diff": 1e-6}},

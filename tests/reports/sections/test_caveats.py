@@ -65,6 +65,17 @@ def test_who_could_reach_more_is_named_with_what_and_why() -> None:
     assert told in texts_of(section_of(build_report(run), "warnings"))
 
 
+def test_limits_that_do_not_hold_are_told() -> None:
+    """Among the report's warnings, one sentence for each, with all who are without it."""
+    lacking = BackendFacts(unmet_limits=("the engine says: no swap limit", "runs on CPUs 0,1, asked for 0"))
+    run = a_stored_run([a_record()], backends={"flask": lacking, "nnef": BackendFacts(), "null": lacking})
+    told = [
+        text for text in texts_of(section_of(build_report(run), "warnings")) if text.startswith("Not as it was asked for: ")
+    ]
+    assert len(told) == 2
+    assert all("flask and null" in text for text in told)
+
+
 def test_published_ports_are_told() -> None:
     """Who is shut in all the same is reached another way, and slower."""
     (sentence,) = isolation_sentences({"flask": BackendFacts(network="published")})
