@@ -17,7 +17,7 @@ from bench.machine.host import pinned
 
 _BEST, _BETTER, _WORST = -20, -10, 19
 _NICENESS = re.compile(r"-?[0-9]{1,2}")
-_REALTIME = 1  # the lowest of SCHED_FIFO's: above all that share time, below what the kernel needs
+_REALTIME = 1  # the lowest of SCHED_RR's: above all that share time, below the kernel's own, in turn with another client
 _AUTOGROUP = Path("/proc/self/autogroup")
 _STATUS = Path("/proc/self/status")
 _LOCK_MEMORY = 1 << 14  # CAP_IPC_LOCK
@@ -47,7 +47,7 @@ class Priority:
         """The calling thread has it; raises OSError where the user may not."""
         usual, usual_of_group = _usual(), _niceness_of_group()
         if self.realtime:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REALTIME))
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REALTIME))
         elif self.niceness != usual:
             _be_nice(self.niceness, self.niceness)
         try:
@@ -138,7 +138,7 @@ def _may_have(priority: Priority) -> bool:
     def attempt() -> None:
         with contextlib.suppress(OSError):
             if priority.realtime:
-                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REALTIME))
+                os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REALTIME))
             else:
                 os.setpriority(os.PRIO_PROCESS, 0, priority.niceness)
             outcome.append(True)

@@ -38,7 +38,7 @@ def test_a_client_takes_what_it_may_have_and_gives_it_back(wanted: str) -> None:
 
     with pytest.raises(KeyError):
         measure()
-    policy = os.SCHED_FIFO if chosen.realtime else os.SCHED_OTHER
+    policy = os.SCHED_RR if chosen.realtime else os.SCHED_OTHER
     niceness = before["niceness"] if chosen.realtime else chosen.niceness
     assert seen == [{"cpus": {CPU}, "policy": policy, "niceness": niceness, "locked": may_lock_memory()}]
     if os.geteuid():
