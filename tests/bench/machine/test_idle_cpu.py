@@ -54,8 +54,9 @@ def two_servers(burns: float) -> Iterator[tuple[Campaigns, dict[str, Cell], Reco
 
 
 def test_a_burner_is_paused_outside_its_slices_and_measured() -> None:
-    """Both are valid; the paused server has fewer, longer slices, and is asleep in the end."""
+    """Both are valid; the paused server has fewer, longer slices, is asleep in the end, and the run says how much it burned."""
     with two_servers(burns=0.2) as (campaigns, cells, records, systems):
+        facts = ears_of(campaigns).known
         campaigns.result(cells["a"])
         for name in ("a", "b"):
             # these servers are threads of this process, so their speed, and whether it looks like a cache's, says nothing
@@ -67,6 +68,11 @@ def test_a_burner_is_paused_outside_its_slices_and_measured() -> None:
         assert samples is not None
         assert len(set(samples.round_index)) == idle_cpu.LEAST_SLICES, "as few slices as support an interval, for they are long"
         assert records["a"][0].ratio_low is not None
+    assert facts["a"].paused_while_idle
+    assert facts["a"].idle_cpu_fraction == pytest.approx(0.2, rel=0.3)
+    assert facts["a"].paused_cpu_fraction == pytest.approx(0.0, abs=PAUSED_ABOVE)
+    assert (facts["b"].paused_while_idle, facts["b"].paused_cpu_fraction) == (False, None)
+    assert facts["reference"] == BackendFacts(), "an instrument in this process is no server"
 
 
 def test_who_does_not_burn_is_never_paused() -> None:
@@ -75,19 +81,6 @@ def test_who_does_not_burn_is_never_paused() -> None:
         campaigns.result(cells["a"])
         assert records["a"][0].verdict in (Verdict.VALID, Verdict.UNSTABLE)
         assert systems["a"].switches == 0
-
-
-def test_the_run_says_who_was_paused() -> None:
-    """As facts of the backends: how much it burned, and that it did not while it was paused."""
-    with two_servers(burns=0.2) as (campaigns, cells, _, _):
-        facts = ears_of(campaigns).known
-        campaigns.result(cells["a"])
-    assert facts["a"].paused_while_idle
-    assert facts["a"].idle_cpu_fraction == pytest.approx(0.2, rel=0.3)
-    assert facts["a"].paused_cpu_fraction == pytest.approx(0.0, abs=PAUSED_ABOVE)
-    assert facts["b"].paused_while_idle is False
-    assert facts["b"].paused_cpu_fraction is None
-    assert facts["reference"] == BackendFacts(), "an instrument in this process is no server"
 
 
 def test_who_burns_on_while_paused_is_told() -> None:

@@ -45,8 +45,10 @@ def test_what_is_not_known_is_said() -> None:
 def test_nasty_facts_break_nothing() -> None:
     """A stored run may hold anything."""
     nasty = {"paused_while_idle": NASTY, "idle_cpu_fraction": NASTY, "paused_cpu_fraction": []}
-    for values in (nasty, {**nasty, "paused_while_idle": True}, {"pause_failed": NASTY}):
-        assert all("\n" not in sentence for sentence in idle_sentences({NASTY: BackendFacts.from_dict(values)}))
+    reach: dict[str, object] = {"network": [], "way_out": NASTY}
+    for values in (nasty, {**nasty, "paused_while_idle": True}, {"pause_failed": NASTY}, reach, {"way_out": 3}):
+        facts = {NASTY: BackendFacts.from_dict(values)}
+        assert all("\n" not in sentence for sentence in (*idle_sentences(facts), *isolation_sentences(facts)))
 
 
 SHUT = BackendFacts(network="internal", way_out=None)
@@ -80,10 +82,3 @@ def test_published_ports_are_told() -> None:
     """Who is shut in all the same is reached another way, and slower."""
     (sentence,) = isolation_sentences({"flask": BackendFacts(network="published")})
     assert "not on this machine: flask. A proxy of the engine" in sentence
-
-
-def test_nasty_facts_of_isolation_break_nothing() -> None:
-    """A stored run may hold anything."""
-    values: dict[str, dict[str, object]] = {NASTY: {"network": [], "way_out": NASTY}, "other": {"way_out": 3}}
-    facts = {name: BackendFacts.from_dict(each) for name, each in values.items()}
-    assert all("\n" not in sentence for sentence in isolation_sentences(facts))
