@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +23,19 @@ from bench.load.scheduler import Settings
 from bench.machine.host import EnergyClock
 from bench.protocols.raw_float32 import CODEC
 from bench.verification.payloads import PayloadFactory
-from tests.bench.scripted import IMAGES, PREDICT, Handler, Refused, ScriptedSystem, measuring, right, scripted, spend, world
+from tests.bench.scripted import (
+    IMAGES,
+    PREDICT,
+    Handler,
+    Refused,
+    ScriptedSystem,
+    backend,
+    measuring,
+    right,
+    scripted,
+    spend,
+    world,
+)
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH = Scenario("batch8", batch_size=8)
@@ -196,6 +211,47 @@ def test_a_server_that_wants_fewer_requests_is_asked_no_more(refused_after: int)
         assert "fewer requests, and asks to come back after 30" in records["busy"][0].reason
         assert len(refusals) == 1
         assert records["good"][0].exchanges > 10
+
+
+ELSEWHERE = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(bytes(4))
+    def log_message(self, *args): pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def test_a_server_elsewhere_that_is_killed_in_mid_campaign_has_address_and_error_in_its_row() -> None:
+    """Nobody here sees its process: that it is gone shows in what it answers. The others stand."""
+    with (
+        subprocess.Popen([sys.executable, "-c", ELSEWHERE], stdout=subprocess.PIPE, text=True) as process,
+        scripted("good", right) as good,
+    ):
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        declared = replace(backend("gone"), attached=True)
+        gone = ScriptedSystem(declared, declared.endpoints[0].located("127.0.0.1", port))
+        measured = iter(range(1 << 30))
+        gone.usage = lambda: process.kill() if next(measured) == 4 else None  # type: ignore[method-assign]
+        campaigns, cells, records = measuring({"good": good, "gone": gone}, SINGLE, QUICK)
+        campaigns.result(cells["gone"])
+    reason = records["gone"][0].reason
+    assert records["gone"][0].verdict is Verdict.FAILED
+    assert f"127.0.0.1:{port}" in reason
+    assert "refused" in reason
+    assert records["good"][0].exchanges > 10
+    assert not records["good"][0].verdict.fails_test
 
 
 def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
