@@ -240,20 +240,27 @@ def replay(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Repla
 
 
 @pytest.fixture(scope="session")
+def factory(pytestconfig: pytest.Config, dataset: Dataset, model: Model) -> PayloadFactory:
+    """What all servers are asked, and what is right."""
+    options = MeasuringOptions.of(pytestconfig)
+    return PayloadFactory(dataset, model, accuracy_batch=options.accuracy_batch, tolerance=options.tolerance)
+
+
+@pytest.fixture(scope="session")
 def idle(pytestconfig: pytest.Config) -> IdleWatch:
     """Who of this session's servers burns CPU while idle: those are paused, whatever measures."""
     return IdleWatch(Console(pytestconfig).line)
 
 
 @pytest.fixture(scope="session")
-def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Resume:
+def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Resume:
     """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
     config, session = request.config, request.config.stash[SESSION]
     resume, say = session.resume, Console(config).line
     if resume.is_empty:
         return resume
     try:
-        resume.check(run_of(config, fleet, emnist, model), free_options(config))
+        resume.check(run_of(config, fleet, factory), free_options(config))
     except BadInput as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     session.facts.update(resume.facts)
@@ -261,7 +268,7 @@ def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model:
     session.startup = tuple(resume.startup)
     for line in resume.told(selected_cells(request.session.items, config)):
         say(line)
-    emit_run(config, fleet, emnist, model, {})
+    emit_run(config, fleet, factory, {})
     for record, samples in resume.records:
         emit_record(config, record, samples)
     return resume
@@ -269,12 +276,7 @@ def resume(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model:
 
 @pytest.fixture(scope="session")
 def campaign(
-    request: pytest.FixtureRequest,
-    fleet: Fleet,
-    emnist: Dataset,
-    model: Model,
-    idle: IdleWatch,
-    resume: Resume,
+    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
 ) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[SESSION]
@@ -290,7 +292,7 @@ def campaign(
             client_priority=MeasuringOptions.of(config).client_priority,
             ratio_to=session.ratio_to,
             again=lambda cell: again(config, cell),
-            listener=ReportsListener(config, fleet, emnist, model),
+            listener=ReportsListener(config, fleet, factory),
             strict=MeasuringOptions.of(config).strict_backends,
             smoke=session.smoke,
             gate=session.gate,
@@ -299,22 +301,21 @@ def campaign(
             may_load=MeasuringOptions.of(config).may_load,
         ),
         fleet,
-        emnist,
-        model,
+        factory,
         idle,
     )
 
 
 @pytest.fixture(scope="session")
 def study(
-    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
+    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
 ) -> StudyReplay:
     """The replay of 2018; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
         session.study = () if session.smoke else resume.with_study(rows)
-        emit_beside(config, fleet, emnist, model, idle)
+        emit_beside(config, fleet, factory, idle)
 
     params = map(param_of, request.session.items)
     plan = StudyPlan(
@@ -327,19 +328,17 @@ def study(
         taken=resume.study,
         stopwatch=stopwatch_of(config),
     )
-    return StudyReplay(plan, fleet, PayloadFactory(emnist, model.predictor), idle)
+    return StudyReplay(plan, fleet, factory, idle)
 
 
 @pytest.fixture(scope="session")
-def startup(
-    request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch, resume: Resume
-) -> StartUps:
+def startup(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume) -> StartUps:
     """The start-up of all collected backends; measured when the first is asked for."""
     config, session = request.config, request.config.stash[SESSION]
 
     def emit(rows: Sequence[StartRow]) -> None:
         session.startup = () if session.smoke else tuple(rows)
-        emit_beside(config, fleet, emnist, model, idle)
+        emit_beside(config, fleet, factory, idle)
 
     params, starts = map(param_of, request.session.items), MeasuringOptions.of(config).starts
     plan = StartPlan(
@@ -353,4 +352,4 @@ def startup(
         taken=resume.startup,
         stopwatch=stopwatch_of(config),
     )
-    return StartUps(plan, fleet, PayloadFactory(emnist, model.predictor), idle)
+    return StartUps(plan, fleet, factory, idle)

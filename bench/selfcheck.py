@@ -17,13 +17,12 @@ import pytest
 
 from bench.analysis.lane_speeds import slices_of
 from bench.contract.console import Console
-from bench.contract.system import Dataset, Fleet, Model
+from bench.contract.system import Fleet
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import OneClient
 from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.priority import undisturbed
-from bench.protocols import codec
 from bench.session.options import MeasuringOptions
 from bench.session.progress import ProgressLine
 from bench.statistics import Interval, bootstrap_effects, ratios
@@ -59,8 +58,8 @@ class Bench:
             for endpoint in system.endpoints.values()
             if endpoint.id == endpoint_id
         )
-        transport = open_transport(system, endpoint)
-        payloads = self.factory.payload_set(codec(endpoint.protocol), 1).payloads[:100]
+        transport = open_transport(system, endpoint, self.factory.model)
+        payloads = self.factory.payload_set(endpoint, 1).payloads[:100]
         if turns is not None:
             payloads = tuple(replace(each, headers=(*each.headers, ("X-Turns", str(turns)))) for each in payloads)
         source = CyclingPayloads(payloads, transport.prepare)
@@ -107,10 +106,9 @@ def _pace_s(lane: Lane, slice_s: float) -> float:
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, fleet: Fleet, emnist: Dataset, model: Model) -> Bench:
+def bench(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Bench:
     """The backends, started."""
     config = request.config
-    factory = PayloadFactory(emnist, model.predictor)
     needed = (PAIR_BACKEND, *EIGHT_BACKENDS)
     fleet.start(needed, Probe(factory, [1]))
     if missing := [name for name in needed if name not in fleet.running]:

@@ -19,7 +19,7 @@ from bench.contract.console import Console
 from bench.contract.records import Record, Samples
 from bench.contract.resource_usage import ResourceUsage, own_resource_usage
 from bench.contract.rows import SoakRow, by_holder, readings
-from bench.contract.system import Dataset, Fleet, Model
+from bench.contract.system import Fleet
 from bench.experiments import experiments
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.machine.idle_cpu import IdleWatch
@@ -27,6 +27,7 @@ from bench.session.options import MeasuringOptions
 from bench.session.selection import again, cells_of
 from bench.session.state import SESSION, Session, emit_beside, emit_record
 from bench.statistics.leak_check import ALLOWED, LEAST_LAPS, growths
+from bench.verification.payloads import PayloadFactory
 
 SUITE = "servebench"
 
@@ -66,11 +67,10 @@ class _Lap(Listener):
 class Soak:
     """Laps over a fleet until the time is over; `rows` are what was read after each."""
 
-    def __init__(self, plan: Plan, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> None:
+    def __init__(self, plan: Plan, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._emnist = emnist
-        self._model = model
+        self._factory = factory
         self._idle = idle
         self.rows: list[SoakRow] = []
         self.last = _Lap(plan.listener.say)
@@ -89,7 +89,7 @@ class Soak:
     def _measured(self) -> _Lap:
         lap = _Lap(self._plan.listener.say)
         plan = replace(self._plan, listener=lap)
-        campaigns = Campaigns(plan, self._fleet, self._emnist, self._model, self._idle)
+        campaigns = Campaigns(plan, self._fleet, self._factory, self._idle)
         for cell in plan.cells:
             campaigns.result(cell)
         return lap
@@ -155,16 +155,16 @@ def _plan(config: pytest.Config) -> Plan:
     )
 
 
-def test_soak(pytestconfig: pytest.Config, fleet: Fleet, emnist: Dataset, model: Model, idle: IdleWatch) -> None:
+def test_soak(pytestconfig: pytest.Config, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch) -> None:
     """Neither memory nor files, processes or threads grow, and every lap is measured and right."""
     session: Session = pytestconfig.stash[SESSION]
     seconds = MeasuringOptions.of(pytestconfig).soak
 
     def keep(rows: Sequence[SoakRow]) -> None:
         session.soak = tuple(rows)
-        emit_beside(pytestconfig, fleet, emnist, model, idle)
+        emit_beside(pytestconfig, fleet, factory, idle)
 
-    soak = Soak(_plan(pytestconfig), fleet, emnist, model, idle)
+    soak = Soak(_plan(pytestconfig), fleet, factory, idle)
     try:
         soak.run(seconds, keep)
     finally:  # also on Ctrl-C: the report shows the cells of the last lap

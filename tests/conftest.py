@@ -26,9 +26,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if not (config.getoption("benchmark_only") or config.getoption("benchmark_disable")):
         config.addinivalue_line("filterwarnings", "error")
+        _without_deadlines()
     variables = [os.environ.pop(name, None) for name in list(os.environ) if name.startswith("PYTEST_XDIST_")]
     if variables:
         config.stash[_SHARED] = Path(config.getoption("basetemp")).parent
+
+
+def _without_deadlines() -> None:
+    """Time is asserted nowhere: a busy machine makes every example late."""
+    from hypothesis import HealthCheck, settings  # no package of a session that measures
+
+    settings.register_profile("servebench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("servebench")
 
 
 @pytest.hookimpl(wrapper=True)

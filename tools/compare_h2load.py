@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import requests
 
+from bench.contract.tensors import FREE, Signature, TensorSpec
 from bench.contract.wire import Endpoint, Payload
 from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
@@ -66,9 +67,11 @@ def _compare(port: int, batch_size: int, turns: int, turn_s: int) -> None:
     rng = np.random.default_rng(1)
     images = rng.random((batch_size, WIDTH), dtype=np.float32)
     scores = rng.random((batch_size, CLASSES), dtype=np.float32)
-    grpc, raw = codec("v2-grpc"), codec("raw-float32")
-    body, content_type, headers = grpc.encode(images)
-    requests.put(f"http://127.0.0.1:{port}{PATH}", data=grpc.encode_answer(scores), timeout=10).raise_for_status()
+    rows = (TensorSpec("images", "float32", (FREE, WIDTH)), TensorSpec("scores", "float32", (FREE, CLASSES)))
+    signature = Signature(rows[:1], rows[1:], scores="scores")
+    grpc, raw = codec("v2-grpc", signature), codec("raw", signature)
+    body, content_type, headers = grpc.encode({"images": images})
+    requests.put(f"http://127.0.0.1:{port}{PATH}", data=grpc.encode_answer({"scores": scores}), timeout=10).raise_for_status()
     transport = GrpcTransport(Endpoint("null", "grpc", "v2-grpc", PATH, port, "127.0.0.1"))
     request = transport.prepare(Payload(body, content_type, (0,), headers))
     with tempfile.NamedTemporaryFile() as file:
@@ -76,9 +79,9 @@ def _compare(port: int, batch_size: int, turns: int, turn_s: int) -> None:
         file.flush()
         theirs = ("h2load", lambda: _h2load(port, file.name, turn_s))
         compare(f"gRPC, batch of {batch_size}", transport, request, theirs, turns, turn_s)
-    requests.put(f"http://127.0.0.1:{port}/raw", data=raw.encode_answer(scores), timeout=10).raise_for_status()
-    http = HttpTransport(Endpoint("null", "raw", "raw-float32", "/raw", port, "127.0.0.1"))
-    body, content_type, headers = raw.encode(images)
+    requests.put(f"http://127.0.0.1:{port}/raw", data=raw.encode_answer({"scores": scores}), timeout=10).raise_for_status()
+    http = HttpTransport(Endpoint("null", "raw", "raw", "/raw", port, "127.0.0.1"))
+    body, content_type, headers = raw.encode({"images": images})
     prepared = http.prepare(Payload(body, content_type, (0,), headers))
     ours = (GrpcTransport(Endpoint("null", "grpc", "v2-grpc", PATH, port, "127.0.0.1")), request)
     ours[0].connect()

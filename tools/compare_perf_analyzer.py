@@ -67,7 +67,7 @@ def main() -> int:
 @contextmanager
 def _triton() -> Iterator[dict[str, Endpoint]]:
     spec, model = load_spec(BACKENDS / "triton" / "backend.toml"), load_model()
-    factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model.predictor)
+    factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
     settings = EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), print)
     with LocalFleet([spec], ProcessEngine(settings), model, settings) as fleet:
         fleet.start(["triton"], Probe(factory, [1]))
@@ -105,7 +105,8 @@ def _compare(endpoint: Endpoint, protocol: str, clients: int, options: argparse.
 
 def _our_median_s(endpoint: Endpoint, clients: int, turn_s: float) -> float:
     pool = ConnectionPool([open_connection(endpoint) for _ in range(clients)])
-    body, content_type, headers = codec(endpoint.protocol).encode(np.zeros((1, 784), dtype=np.float32))
+    asked = codec(endpoint.protocol, load_model().signature)
+    body, content_type, headers = asked.encode({"images": np.zeros((1, 784), dtype=np.float32)})
     source = CyclingPayloads([Payload(body, content_type, (0,), headers)], pool.prepare)
     try:
         if clients > 1:

@@ -25,16 +25,19 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: hence the imports here
     from werkzeug.serving import make_server
 
+    from fixtures.engines.base import signature_text
     from fixtures.model.load import load_model
     from fixtures.serving.flask_app import create_app
     from fixtures.serving.onnx_model import OnnxModel
+    from fixtures.serving.signature import Signature
 
     try:
         model = load_model(given_path("MODEL", options.model, Path()))
     except BadInput as error:
         parser.error(str(error))
+    told = Signature.read(signature_text(model.signature))
     try:
-        server = make_server("127.0.0.1", port, create_app(OnnxModel(model.path)), threaded=True)
+        server = make_server("127.0.0.1", port, create_app(OnnxModel(model.path, told)), threaded=True)
     except (OSError, SystemExit) as error:  # werkzeug leaves by itself where the port is taken
         print(f"python -m tools.web: --port {port} cannot be had: {error}; give another", file=sys.stderr)
         return 3

@@ -13,7 +13,7 @@ from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.records import Samples
 from bench.contract.system import Role
-from bench.contract.tensors import FloatArray, IntArray
+from bench.contract.tensors import IntArray, Tensors
 from bench.contract.wire import Answer
 from bench.load.lane import Lane
 from bench.load.lane_results import LaneResults, SliceResult
@@ -212,10 +212,10 @@ def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
     parts = []
     for lane in run.lanes:
         answers = [Answer(index, body) for index, body in lane.results.answers]
-        expected: Sequence[FloatArray] = run.payload_set.expected
+        expected: Sequence[Tensors] = run.payload_set.expected
         if lane is run.fresh:
             expected = factory.fresh_expected(list(lane.source.payloads))
-        parts.append(factory.verifier(run.payload_set.codec, lane.source.payloads, expected).verify(answers, images))
+        parts.append(factory.verifier(run.payload_set.codec, lane.source.payloads, expected).verify(answers))
     diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
     of_the_dataset = parts[: -1 if run.fresh is not None else None]  # fresh images are none of its
     return replace(

@@ -83,7 +83,7 @@ class BackendFacts:
     start_s: float | None = None
     """Seconds from the order to start until the first right answer."""
     exports: Mapping[str, Mapping[str, Any]] | None = None
-    """Format -> what is known of the model in it: `max_abs_diff` from the reference, `images` compared, `versions`."""
+    """Format -> what is known of the model in it: `max_abs_diff` from the reference, `items` compared, `versions`."""
     lines_of_code: int | None = None
     """In its own folder, without blanks and remarks."""
     lines_of_configuration: int | None = None

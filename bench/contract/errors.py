@@ -3,6 +3,7 @@
 ServebenchError
 ├── BadInput               what a person gave is wrong: an option, a file, a backend.toml; ends the session with exit code 4
 ├── BackendUnavailable     a backend cannot be had here (no engine, no image, build failed): its cells are NOT_MEASURED
+├── NotCarried             a protocol cannot carry a model's signature: that endpoint's cells are NOT_MEASURED
 ├── BackendFailed          a backend was had, but did not start, become ready or stay alive: its cells are FAILED
 └── ExchangeError          one exchange went wrong; counted, never invented
     ├── ConnectionLost     the connection could not be opened, or ended before the answer did
@@ -27,6 +28,10 @@ class BadInput(ServebenchError):
 
 class BackendUnavailable(ServebenchError):
     """A backend cannot be had on this machine; the message is the reason shown in its row."""
+
+
+class NotCarried(ServebenchError):
+    """A protocol has no way to say what a model takes or gives; the message is the reason shown in the cell's row."""
 
 
 class BackendFailed(ServebenchError):

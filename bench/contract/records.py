@@ -198,7 +198,7 @@ class Record:
     endpoint: str
     """Name of the endpoint: one protocol of the backend."""
     protocol: str
-    """What is spoken on the wire, e.g. v1-json, raw-float32, in-process."""
+    """What is spoken on the wire, e.g. v1-json, raw, in-process."""
     runtime: str
     """What computes the model, e.g. onnxruntime."""
     role: str

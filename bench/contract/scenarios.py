@@ -76,7 +76,10 @@ THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)
 
 DEFAULT_BATCH_SIZES = ",".join(str(scenario.batch_size) for scenario in THROUGHPUT_SCENARIOS)
 
-_BATCH_SIZES = range(1, 4097)  # the largest batch of Triton's configuration
+MOST_ITEMS = 4096
+"""In one request: the largest batch of Triton's configuration."""
+
+_BATCH_SIZES = range(1, MOST_ITEMS + 1)
 
 
 def throughput_scenarios(text: str) -> tuple[Scenario, ...]:

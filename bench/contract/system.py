@@ -10,12 +10,11 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import prod
 from typing import Protocol
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.resource_usage import ResourceUsage
-from bench.contract.tensors import FloatArray, IntArray, Predictor
+from bench.contract.tensors import IntArray, Predictor, Signature, Tensors
 from bench.contract.wire import Endpoint
 
 
@@ -226,42 +225,44 @@ class Fleet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What all backends are asked about: `images` [n, width] float32 and, where known, `labels` [n] int64, both read-only.
+    """What all backends are asked about: all `inputs` of the model, read-only, those that are batched of `items` items each.
 
-    `side_px`: each row is a picture of that many pixels squared, 0 to 1; 0 where rows are no such pictures.
+    `labels` [items] int64 are the items' classes, where they are known. `side_px`: an item is a picture of that many pixels
+    squared, 0 to 1; 0 where it is none. `synthetic`: they stand in for others; `random`: they mean nothing.
     """
 
     name: str
-    images: FloatArray
+    inputs: Tensors
+    items: int
     labels: IntArray | None
     class_names: tuple[str, ...]
     sha256: str
     synthetic: bool
     source: str
     side_px: int = 0
+    random: bool = False
+
+    @property
+    def noun(self) -> str:
+        """What people call one of them."""
+        return "image" if self.side_px else "item"
 
     def __len__(self) -> int:
-        return len(self.images)
+        return self.items
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """The model that all backends serve; `predictor` is the reference (ONNX Runtime, one thread, in process).
 
-    `path` and `sha256` are those of the file that is served: one input [N, width], one output [N, classes]. Where it was
-    derived from a file of other shapes, `given_sha256` is that one's; `input_shape` is of one item, as the given file has it.
+    `path` is the ONNX file, `sha256` its hash and that of what it keeps beside it. `signature` has the lengths of the run's
+    dataset where the file leaves them free. `batch_dependent`: an item's answer depends on what it is asked together with.
     """
 
     name: str
     path: str
     sha256: str
-    input_shape: tuple[int, ...]
-    classes: int
+    signature: Signature
     predictor: Predictor
     metrics: Mapping[str, object] = field(default_factory=dict)
-    given_sha256: str = ""
-
-    @property
-    def input_width(self) -> int:
-        """Values of one item, which goes over every wire as a flat row."""
-        return prod(self.input_shape)
+    batch_dependent: bool = False

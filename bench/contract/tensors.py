@@ -1,22 +1,121 @@
-"""Arrays that the packages hand to each other, the model as a function of them, and what the head of an .npy file claims."""
+"""Named arrays as models take and give them, the signature that describes them, and what the head of an .npy file claims."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+Array = npt.NDArray[Any]
+"""Numbers or truth values of one of DTYPES, any shape, C order."""
+
 FloatArray = npt.NDArray[np.float32]
-"""Images [n, width], each a flat row of values, or scores [n, classes]; float32, C order."""
+"""Scores [n, classes] float32, C order."""
 
 IntArray = npt.NDArray[np.int64]
 
+Tensors = Mapping[str, Array]
+"""Arrays by the model's own names: all its inputs, or all its outputs."""
 
-Predictor = Callable[[FloatArray], FloatArray]
-"""The model run in this process: images [n, width] float32 -> scores [n, classes] float32."""
+Predictor = Callable[[Tensors], Tensors]
+"""The model run in this process: all its inputs -> all its outputs."""
+
+FREE = -1
+"""In a shape: an axis of any length."""
+
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+)
+"""What a tensor may hold, by numpy's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a model: its `name` there, its `dtype` (one of DTYPES) and its whole `shape`.
+
+    `batched`: the first axis counts items, and its length is FREE. Else the array is sent or answered whole, whatever the
+    number of items: a sampling rate, a recurrent state.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    batched: bool = True
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Without the axis that counts items."""
+        return self.shape[1:] if self.batched else self.shape
+
+    @property
+    def nbytes(self) -> int:
+        """Of one item, or of the whole where it is not batched; a free axis counts as 1."""
+        return prod(max(1, length) for length in self.item_shape) * np.dtype(self.dtype).itemsize
+
+    def shape_of(self, values: int, items: int | None = None) -> tuple[int, ...] | None:
+        """The whole shape of an array of so many values, of `items` items where that is known; None where none fits.
+
+        At most one length may be left open by both; it follows from the others.
+        """
+        shape = [*self.shape]
+        if self.batched and items is not None:
+            shape[0] = items
+        open_axes = [axis for axis, length in enumerate(shape) if length == FREE]
+        held = prod(length for length in shape if length != FREE)
+        if len(open_axes) == 1 and held and values % held == 0:
+            shape[open_axes[0]] = values // held
+        return tuple(shape) if FREE not in shape and prod(shape) == values else None
+
+    def __str__(self) -> str:
+        lengths = ["n" if self.batched and not axis else "?" if x == FREE else str(x) for axis, x in enumerate(self.shape)]
+        return f"{self.name} {self.dtype} [{', '.join(lengths)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a model takes and gives, in its own order.
+
+    `batch`: how many items a request must have, 0 where any number will do. `scores`: the output [n, classes] whose largest
+    value is an item's class, empty where the model has none.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batch: int = 0
+    scores: str = ""
+
+    @property
+    def classes(self) -> int:
+        """How many classes `scores` tells apart; 0 where there is no such output, or its length is free."""
+        return next((max(0, spec.shape[1]) for spec in self.outputs if spec.name == self.scores), 0)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes that one item brings along in a request."""
+        return sum(spec.nbytes for spec in self.inputs if spec.batched)
+
+    @property
+    def whole_bytes(self) -> int:
+        """Bytes that stand in each request once, whatever its number of items."""
+        return sum(spec.nbytes for spec in self.inputs if not spec.batched)
+
+    def takes(self, items: int) -> bool:
+        """Whether a request may have so many items."""
+        return self.batch in (0, items)
+
+    def __str__(self) -> str:
+        return f"{', '.join(map(str, self.inputs))} -> {', '.join(map(str, self.outputs))}"
+
+
+def chosen(tensors: Tensors, specs: Sequence[TensorSpec], items: Sequence[int]) -> dict[str, Array]:
+    """These items of every batched array, in this order and as new arrays; the others whole."""
+    rows = list(items)
+    return {spec.name: tensors[spec.name][rows] if spec.batched else tensors[spec.name] for spec in specs}
 
 
 def claimed_array(file: IO[bytes], held_bytes: int) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -6,11 +6,14 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from bench.contract.tensors import FloatArray
+from bench.contract.tensors import Tensors
 
 Request = TypeVar("Request")
 """What a transport sends: a bytes object, an array; only the transport itself looks into it."""
 
+
+SERVED_AS = "emnist"
+"""What our servers call the model, whichever it is: it stands in their paths."""
 
 HIDDEN = "[hidden]"
 """Stands where a secret stood."""
@@ -93,7 +96,7 @@ class Endpoint:
 class Payload:
     """One request's body as it goes over the wire, built before the clock.
 
-    `indices` [batch] are the rows of the dataset that it carries, in order.
+    `indices` [batch] are the items of the dataset that it carries, in order.
     """
 
     body: bytes
@@ -103,7 +106,7 @@ class Payload:
 
     @property
     def batch_size(self) -> int:
-        """Images in this payload."""
+        """Items in this payload."""
         return len(self.indices)
 
 
@@ -116,7 +119,10 @@ class Answer:
 
 
 class Codec(Protocol):
-    """One wire protocol: pure functions between arrays and bytes; knows no connection."""
+    """One wire protocol for one model: pure functions between arrays and bytes; knows no connection.
+
+    Arrays come and go by the names of the model's signature, with its dtypes and shapes.
+    """
 
     @property
     def name(self) -> str:
@@ -128,16 +134,16 @@ class Codec(Protocol):
         """`http`, `grpc` or `in-process`: which transport carries it."""
         ...
 
-    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
-        """Images [n, width] float32 -> (body, content type, further request headers)."""
+    def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+        """All inputs -> (body, content type, further request headers); ValueError where they are not the signature's."""
         ...
 
-    def decode(self, body: bytes) -> FloatArray:
-        """An answer's bytes -> scores [n, classes] float32, all finite; raises MalformedAnswer."""
+    def decode(self, body: bytes) -> Tensors:
+        """An answer's bytes -> all outputs, with no NaN or infinity in them; raises MalformedAnswer."""
         ...
 
-    def encode_answer(self, scores: FloatArray) -> bytes:
-        """Scores [n, classes] -> the bytes with which a server of this protocol would answer (null, stand-ins, tests)."""
+    def encode_answer(self, outputs: Tensors) -> bytes:
+        """All outputs -> the bytes with which a server of this protocol would answer (null, stand-ins, tests)."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from bench.analysis.cell_measurement import CellRun
@@ -13,6 +14,7 @@ from bench.contract.system import Role
 from bench.experiments.experiment import Asked, Ended, Experiment
 from bench.experiments.lane_builder import LaneBuilder
 from bench.load.payload_sources import CyclingPayloads
+from bench.verification.payloads import PayloadFactory
 
 SCENARIOS: tuple[Scenario, ...] = (ACCURACY,)
 
@@ -30,16 +32,20 @@ class Accuracy(Experiment):
         """The same whatever the options say."""
         return SCENARIOS
 
+    def fitted(self, scenario: Scenario, factory: PayloadFactory) -> Scenario:
+        """In requests of a size that any server takes."""
+        return replace(scenario, batch_size=factory.accuracy_batch)
+
     def head(self, scenario: Scenario) -> str:
         """It is asked once."""
         return f"{scenario.name}: one pass over all images, {scenario.batch_size} a request, not interleaved"
 
     def label(self, cell: Cell) -> str:
         """The test's name says the rest."""
-        return cell.endpoint.id if cell.scenario == ACCURACY else cell.id
+        return cell.endpoint.id if cell.scenario.name == ACCURACY.name else cell.id
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """Each image once: the last request may be a short one."""
+        """Each item once: the last request may be a short one."""
         payload_set = builder.payload_set(cell, wrap=False)
         return CellRun(
             cell, payload_set, measure=builder.one_client(cell, partial(CyclingPayloads, payload_set.payloads)), rerun=rerun

@@ -105,6 +105,10 @@ class Experiment(ABC):
         """What stands in brackets behind the test's name; no other cell of a session has the same."""
         return cell.id
 
+    def fitted(self, scenario: Scenario, factory: PayloadFactory) -> Scenario:  # noqa: ARG002 - most ask as they are told
+        """The scenario as the run's model can be asked; see `PayloadFactory.refusal` for what it cannot be asked at all."""
+        return scenario
+
     def settings(self, settings: Settings) -> Settings:
         """The session's settings with the times of this experiment's campaign."""
         return settings

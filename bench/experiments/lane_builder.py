@@ -19,7 +19,6 @@ from bench.load.payload_sources import CyclingPayloads, PayloadSource, Prepare
 from bench.load.scheduled_load import Peak
 from bench.load.scheduler import Settings
 from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
-from bench.protocols import codec
 from bench.transports.connect import open_connection, open_transport
 from bench.verification.payloads import PayloadFactory, PayloadSet
 
@@ -51,7 +50,7 @@ class LaneBuilder:
 
     def payload_set(self, cell: Cell, *, wrap: bool = True) -> PayloadSet:
         """The payloads that cover the dataset once in the cell's protocol and batch size; see `batches` for `wrap`."""
-        return self.factory.payload_set(codec(cell.endpoint.protocol), cell.scenario.batch_size, wrap=wrap)
+        return self.factory.payload_set(cell.endpoint, cell.scenario.batch_size, wrap=wrap)
 
     def random(self, cell: Cell) -> np.random.Generator:
         """Random numbers that are the cell's own, the same in each session with the same seed."""
@@ -71,7 +70,9 @@ class LaneBuilder:
         It is the lane's own; of a server that is not ours, one for all lanes of the endpoint.
         """
         system = self._fleet.running[cell.backend.name]
-        transport = self._kept.get(cell.endpoint.id) or open_transport(system, system.endpoints[cell.endpoint.name])
+        transport = self._kept.get(cell.endpoint.id) or open_transport(
+            system, system.endpoints[cell.endpoint.name], self.factory.model
+        )
         if cell.backend.attached:
             self._kept[cell.endpoint.id] = transport
         paused_server = self._idle.paused_server(cell.backend.name)

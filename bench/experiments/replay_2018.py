@@ -28,9 +28,8 @@ from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
 from bench.machine.idle_cpu import IdleWatch, awake
-from bench.protocols import codec
 from bench.statistics import throughput
-from bench.transports.clients_2018 import GraphPipeClient, JsonClient, client_of_2018
+from bench.transports.clients_2018 import GraphPipeClient, JsonClient, client_of_2018, fits_2018
 from bench.transports.connect import open_transport
 from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import Probe
@@ -104,11 +103,16 @@ class StudyReplay:
         return self._results.get(wanted.id)
 
     def why_absent(self, backend: str) -> str:
-        """Why a system does not run here."""
+        """Why a system was not asked."""
+        if not fits_2018(self._factory.model.signature):
+            known = "the clients of 2018 know one float32 array and scores"
+            return f"not offered by this model: {known}, not {self._factory.model.signature}"
         absence = self._fleet.absent.get(backend)
         return absence.reason if absence is not None else "the run that is resumed did not replay it"
 
     def _run(self, scenario: Scenario) -> None:
+        if not fits_2018(self._factory.model.signature):
+            return
         sizes = sorted({study.cell.scenario.batch_size for study in self._plan.cells})
         self._fleet.start([study.cell.backend.name for study in self._plan.cells], Probe(self._factory, sizes))
         if not self._plan.smoke:
@@ -172,12 +176,13 @@ class StudyReplay:
     def _lane(self, study: StudyCell) -> tuple[SystemUnderTest, Lane, Any]:
         system = self._fleet.running[study.cell.backend.name]
         endpoint = system.endpoints[study.cell.endpoint.name]
-        payload_set = self._payload_set_of(study)
+        payload_set, model = self._payload_set_of(study), self._factory.model
         transport: Any
         if study.step in (StudyStep.AS_IN_2018, StudyStep.KEPT_CONNECTION):
-            transport = client_of_2018(endpoint, self._factory.dataset.images, kept=study.step is StudyStep.KEPT_CONNECTION)
+            images = next(iter(self._factory.dataset.inputs.values()))
+            transport = client_of_2018(endpoint, model, images, kept=study.step is StudyStep.KEPT_CONNECTION)
         else:
-            transport = open_transport(system, endpoint)
+            transport = open_transport(system, endpoint, model)
         source = CyclingPayloads(payload_set.payloads, transport.prepare)
         goals = Goals(self._plan.step_s)
         paused_server = self._idle.paused_server(study.cell.backend.name)
@@ -185,15 +190,13 @@ class StudyReplay:
         return system, lane, transport
 
     def _payload_set_of(self, study: StudyCell) -> PayloadSet:
-        return self._factory.payload_set(codec(study.cell.endpoint.protocol), study.cell.scenario.batch_size)
+        return self._factory.payload_set(study.cell.endpoint, study.cell.scenario.batch_size)
 
     def _book(self, study: StudyCell, system: SystemUnderTest, lane: Lane, transport: object, rounds: IntArray) -> None:
         cell, payload_set = study.cell, self._payload_set_of(study)
         answers = [Answer(index, body) for index, body in lane.results.answers]
         decoder = _decoder(transport, payload_set.codec)
-        checked = self._factory.verifier(decoder, payload_set.payloads, payload_set.expected).verify(
-            answers, len(self._factory.dataset)
-        )
+        checked = self._factory.verifier(decoder, payload_set.payloads, payload_set.expected).verify(answers)
         speed = None
         if lane.results.duration_s:
             images = np.full(len(lane.results.duration_s), cell.scenario.batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.analysis.cell_measurement import CellRun
 from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
@@ -17,7 +17,7 @@ from bench.contract.interrupts import held_back
 from bench.contract.records import Record, Samples, Verdict
 from bench.contract.rows import GateOutcome, GateRow
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Dataset, Fleet, Model, Role
+from bench.contract.system import Fleet, Role
 from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
 from bench.experiments.checkpoint import Cells, Checkpoints
@@ -90,10 +90,10 @@ class Plan:
 class Campaigns:
     """The session's campaigns; `result` runs a cell's scenario on first use, for all its selected cells at once."""
 
-    def __init__(self, plan: Plan, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch | None = None) -> None:
+    def __init__(self, plan: Plan, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch | None = None) -> None:
         self._plan = plan
         self._fleet = fleet
-        self._factory = PayloadFactory(dataset, model.predictor)
+        self._factory = factory
         self._results: dict[str, CellResult] = {}
         self._idle = idle or IdleWatch(plan.listener.say)
 
@@ -110,8 +110,9 @@ class Campaigns:
         cells = [cell for cell in asked if _together(cell.scenario, scenario)]
         if not cells:
             return
+        asked, cells = list(map(self._fitted, asked)), list(map(self._fitted, cells))
         sizes = sorted({cell.scenario.batch_size for cell in asked})
-        self._fleet.start([cell.backend.name for cell in asked], Probe(self._factory, sizes))
+        self._fleet.start([cell.backend.name for cell in asked if not self._refusal(cell)], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._tell_facts()
@@ -119,14 +120,18 @@ class Campaigns:
         may_load = self._plan.may_load
         spared = {cell.id for cell in cells if experiment.loads and cell.is_far and cell.endpoint.host not in may_load}
         for cell in cells:
-            if cell.backend.name in self._fleet.absent:
+            refusal = self._refusal(cell)
+            if refusal:
+                self._book_blank(cell, Verdict.NOT_MEASURED, refusal)
+            elif cell.backend.name in self._fleet.absent:
                 absence = self._fleet.absent[cell.backend.name]
                 self._book_blank(cell, Verdict.FAILED if absence.failed else Verdict.NOT_MEASURED, absence.reason)
             elif cell.id in spared:
                 host = cell.endpoint.host
                 why = f"{host} is not this machine, and others may need it: load on it needs --may-load {host}"
                 self._book_blank(cell, Verdict.NOT_MEASURED, why)
-        present = [cell for cell in cells if cell.backend.name in self._fleet.running and cell.id not in spared]
+        here = [cell for cell in cells if cell.backend.name in self._fleet.running]
+        present = [cell for cell in here if cell.id not in spared and not self._refusal(cell)]
         settings = experiment.settings(self._plan.settings)
         builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
         runs = [experiment.run_of(cell, builder, self._plan.again(cell)) for cell in present]
@@ -142,6 +147,13 @@ class Campaigns:
 
     def _tell_facts(self) -> None:
         self._plan.listener.facts(self._idle.facts_of(self._fleet.running))
+
+    def _fitted(self, cell: Cell) -> Cell:
+        """The cell with its scenario as this model can be asked."""
+        return replace(cell, scenario=experiment_of(cell.scenario).fitted(cell.scenario, self._factory))
+
+    def _refusal(self, cell: Cell) -> str:
+        return self._factory.refusal(cell.endpoint, cell.scenario.batch_size)
 
     def _book_blank(self, cell: Cell, verdict: Verdict, reason: str) -> None:
         record = blank_record(cell, engine=None, verdict=verdict, reason=reason, again=self._plan.again(cell))

@@ -20,11 +20,9 @@ from bench.contract.system import Instance, SystemUnderTest, log_end
 from bench.contract.wire import Answer, Endpoint
 from bench.load.closed_loop import run_slice
 from bench.load.payload_sources import CyclingPayloads
-from bench.protocols import codec
 from bench.transports.connect import open_transport
 from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
-from bench.verification.verify import Verifier
 
 BLOCK = 20  # exchanges
 LEAST_BLOCKS, MOST_BLOCKS = 8, 500
@@ -58,7 +56,7 @@ class Start:
         try:
             system = self._instance.launch()
             self.row = replace(self.row, launch_s=self._since())
-            endpoint = next(iter(system.endpoints.values()))
+            endpoint = next(each for each in system.endpoints.values() if not self._factory.refusal(each))
             self.row = replace(self.row, port_open_s=self._reached(system, partial(tcp_probe, endpoint)))
             if self._instance.tells_ready:  # before that nobody would send it a request
                 self.row = replace(self.row, ready_s=self._reached(system, self._instance.check_ready))
@@ -104,9 +102,9 @@ class Start:
 
     def _ask_on(self, system: SystemUnderTest, endpoint: Endpoint) -> Blocks:
         """One connection, one image after the other; every answer is verified. Raises ExchangeError."""
-        payload_set = self._factory.payload_set(codec(endpoint.protocol), 1)
+        payload_set = self._factory.payload_set(endpoint, self._factory.model.signature.batch or 1)
         payloads = payload_set.payloads[: BLOCK * LEAST_BLOCKS]
-        transport = open_transport(system, endpoint)
+        transport = open_transport(system, endpoint, self._factory.model)
         blocks: list[tuple[float, float]] = []
         answers: list[Answer] = []
         try:
@@ -122,8 +120,8 @@ class Start:
                 answers += [Answer(index, body) for index, body in done.answers]
         finally:
             transport.close()
-        verifier = Verifier(payload_set.codec, payloads, payload_set.expected, self._factory.dataset.class_names)
-        checked = verifier.verify(answers, len(self._factory.dataset))
+        verifier = self._factory.verifier(payload_set.codec, payloads, payload_set.expected)
+        checked = verifier.verify(answers)
         if checked.wrong:
             raise MalformedAnswer(f"{endpoint.id}: {checked.wrong} of {checked.answers} answers: {checked.first_wrong}")
         return blocks

@@ -104,20 +104,28 @@ class StartUps:
         if not self._done:
             self._done = True
             taken = {row.backend for row in self._rows}
-            self._run([each.name for each in self._plan.backends if each.name not in taken])
+            self._run([each for each in self._plan.backends if each.name not in taken])
         rows = [row for row in self._rows if row.backend == backend.name]
-        return StartResult(backend.name, rows, self._fleet.absent.get(backend.name), self._plan.strict)
+        return StartResult(backend.name, rows, self._absence(backend), self._plan.strict)
 
-    def _run(self, names: Sequence[str]) -> None:
-        if not names:
+    def _absence(self, backend: Backend) -> Absence | None:
+        """Why it is not started: no endpoint could be asked about the model, or it cannot be had."""
+        refusals = [self._factory.refusal(endpoint) for endpoint in backend.endpoints]
+        return Absence(refusals[0]) if all(refusals) else self._fleet.absent.get(backend.name)
+
+    def _run(self, backends: Sequence[Backend]) -> None:
+        if not backends:
             return
-        self._fleet.start(names, self._probe)
+        names = [each.name for each in backends]
+        absences = {each.name: self._absence(each) for each in backends}
+        self._fleet.start([name for name in names if absences[name] is None], self._probe)
+        absences = {each.name: self._absence(each) for each in backends}
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
-        left = [name for name in names if name in self._fleet.running]
-        for name in names:
-            if name not in left:
-                self._keep(StartRow(name, self._fleet.engine, 1, problem=self._fleet.absent[name].reason))
+        for name, absence in absences.items():
+            if absence is not None:
+                self._keep(StartRow(name, self._fleet.engine, 1, problem=absence.reason))
+        left = [name for name in names if absences[name] is None]
         if self._plan.starts is None:
             for name in left:
                 first_answer_s = self._fleet.running[name].facts.start_s

@@ -49,8 +49,8 @@ class Throughput(Experiment):
             return CellRun(cell, payload_set, measure=measure, rerun=rerun)
         audit = partial(builder.one_client, cell, share=AUDIT_SHARE, slices=AUDIT_SLICES)
         same = audit(partial(CyclingPayloads, payload_set.payloads[:1]), Part.SAME)
-        grow = builder.factory.fresh(payload_set.codec, cell.scenario.batch_size)
-        fresh = audit(partial(FreshPayloads, grow), Part.FRESH)
+        grow = builder.factory.fresh(cell.endpoint, cell.scenario.batch_size)
+        fresh = audit(partial(FreshPayloads, grow), Part.FRESH) if grow is not None else None
         return CellRun(cell, payload_set, measure=measure, same=same, fresh=fresh, rerun=rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:

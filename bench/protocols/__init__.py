@@ -6,7 +6,9 @@ import importlib
 import pkgutil
 
 from bench.contract.errors import BadInput
-from bench.contract.wire import Codec
+from bench.contract.tensors import Signature
+from bench.contract.wire import SERVED_AS, Codec
+from bench.protocols._codec import SignatureCodec
 
 
 def protocol_names() -> tuple[str, ...]:
@@ -15,15 +17,21 @@ def protocol_names() -> tuple[str, ...]:
     return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
 
 
-def codec(name: str) -> Codec:
-    """The codec of the protocol `name`; BadInput where there is none."""
+def codec(name: str, signature: Signature, model: str = SERVED_AS) -> Codec:
+    """The codec of the protocol `name` for that model, which the server calls `model`.
+
+    Raises BadInput where there is no such protocol, NotCarried where it has no way to say what the model takes or gives.
+    """
+    return _kind(name)(signature, model)
+
+
+def transport_of(name: str) -> str:
+    """Which transport carries the protocol `name`: `http`, `grpc` or `in-process`."""
+    return _kind(name).transport
+
+
+def _kind(name: str) -> type[SignatureCodec]:
     if name not in protocol_names():
         raise BadInput(f"unknown protocol {name!r}; known protocols: {', '.join(protocol_names())}")
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    found: Codec = module.CODEC
-    return found
-
-
-def load_codecs() -> dict[str, Codec]:
-    """All codecs by name."""
-    return {name: codec(name) for name in protocol_names()}
+    kind: type[SignatureCodec] = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").CODEC
+    return kind

@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bench/protocols/_inference.proto\x12\x14servebench.inference\"C\n\x13InferTensorContents\x12\x15\n\rfp32_contents\x18\x06 \x03(\x02\x12\x15\n\rfp64_contents\x18\x07 \x03(\x01\"\xb1\x03\n\x11ModelInferRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12H\n\x06inputs\x18\x05 \x03(\x0b\x32\x38.servebench.inference.ModelInferRequest.InferInputTensor\x12S\n\x07outputs\x18\x06 \x03(\x0b\x32\x42.servebench.inference.ModelInferRequest.InferRequestedOutputTensor\x12\x1a\n\x12raw_input_contents\x18\x07 \x03(\x0c\x1a~\n\x10InferInputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12;\n\x08\x63ontents\x18\x05 \x01(\x0b\x32).servebench.inference.InferTensorContents\x1a*\n\x1aInferRequestedOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb6\x02\n\x12ModelInferResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12K\n\x07outputs\x18\x05 \x03(\x0b\x32:.servebench.inference.ModelInferResponse.InferOutputTensor\x12\x1b\n\x13raw_output_contents\x18\x06 \x03(\x0c\x1a\x7f\n\x11InferOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12;\n\x08\x63ontents\x18\x05 \x01(\x0b\x32).servebench.inference.InferTensorContentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bench/protocols/_inference.proto\x12\x14servebench.inference\"\xb8\x01\n\x13InferTensorContents\x12\x15\n\rbool_contents\x18\x01 \x03(\x08\x12\x14\n\x0cint_contents\x18\x02 \x03(\x05\x12\x16\n\x0eint64_contents\x18\x03 \x03(\x03\x12\x15\n\ruint_contents\x18\x04 \x03(\r\x12\x17\n\x0fuint64_contents\x18\x05 \x03(\x04\x12\x15\n\rfp32_contents\x18\x06 \x03(\x02\x12\x15\n\rfp64_contents\x18\x07 \x03(\x01\"\xb1\x03\n\x11ModelInferRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12H\n\x06inputs\x18\x05 \x03(\x0b\x32\x38.servebench.inference.ModelInferRequest.InferInputTensor\x12S\n\x07outputs\x18\x06 \x03(\x0b\x32\x42.servebench.inference.ModelInferRequest.InferRequestedOutputTensor\x12\x1a\n\x12raw_input_contents\x18\x07 \x03(\x0c\x1a~\n\x10InferInputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12;\n\x08\x63ontents\x18\x05 \x01(\x0b\x32).servebench.inference.InferTensorContents\x1a*\n\x1aInferRequestedOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb6\x02\n\x12ModelInferResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12K\n\x07outputs\x18\x05 \x03(\x0b\x32:.servebench.inference.ModelInferResponse.InferOutputTensor\x12\x1b\n\x13raw_output_contents\x18\x06 \x03(\x0c\x1a\x7f\n\x11InferOutputTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12;\n\x08\x63ontents\x18\x05 \x01(\x0b\x32).servebench.inference.InferTensorContentsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bench.protocols._inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INFERTENSORCONTENTS']._serialized_start=58
-  _globals['_INFERTENSORCONTENTS']._serialized_end=125
-  _globals['_MODELINFERREQUEST']._serialized_start=128
-  _globals['_MODELINFERREQUEST']._serialized_end=561
-  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_start=391
-  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_end=517
-  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_start=519
-  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_end=561
-  _globals['_MODELINFERRESPONSE']._serialized_start=564
-  _globals['_MODELINFERRESPONSE']._serialized_end=874
-  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_start=747
-  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_end=874
+  _globals['_INFERTENSORCONTENTS']._serialized_start=59
+  _globals['_INFERTENSORCONTENTS']._serialized_end=243
+  _globals['_MODELINFERREQUEST']._serialized_start=246
+  _globals['_MODELINFERREQUEST']._serialized_end=679
+  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_start=509
+  _globals['_MODELINFERREQUEST_INFERINPUTTENSOR']._serialized_end=635
+  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_start=637
+  _globals['_MODELINFERREQUEST_INFERREQUESTEDOUTPUTTENSOR']._serialized_end=679
+  _globals['_MODELINFERRESPONSE']._serialized_start=682
+  _globals['_MODELINFERRESPONSE']._serialized_end=992
+  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_start=865
+  _globals['_MODELINFERRESPONSE_INFEROUTPUTTENSOR']._serialized_end=992
 # @@protoc_insertion_point(module_scope)

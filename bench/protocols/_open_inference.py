@@ -1,57 +1,44 @@
-"""What the three forms of the Open Inference Protocol (V2) share: names, and the checks on an answer's one output tensor."""
+"""What the three forms of the Open Inference Protocol (V2) share: its names of dtypes, and which output is which."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray
-from bench.protocols._arrays import checked_scores, quoted
+from bench.contract.tensors import TensorSpec
+from bench.protocols._arrays import accepted, quoted
 
-MODEL = "emnist"
-INPUT = "images"
-OUTPUT = "scores"
 REQUEST_ID = "1"
 """Always sent: optional by the protocol, but there are servers that fail without it."""
 
-VALUE_TYPES: Mapping[str, str] = {"FP32": "<f4", "FP64": "<f8"}
-"""Datatypes in which scores may come, and how their raw bytes are read."""
+DATATYPES: Mapping[str, str] = {
+    "bool": "BOOL",
+    **{f"{kind}int{bits}": f"{kind.upper()}INT{bits}" for kind in ("", "u") for bits in (8, 16, 32, 64)},
+    **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
+}
+"""The protocol's names by numpy's."""
+
+_DTYPES = {name: dtype for dtype, name in DATATYPES.items()}
 
 
-def require_output(names: Sequence[object]) -> int:
-    """Where the output `scores` is among an answer's outputs; an only output is it, whatever the server calls it."""
-    if OUTPUT in names:
-        return names.index(OUTPUT)
-    if len(names) == 1:
-        return 0
-    raise MalformedAnswer(f"expected the output {OUTPUT!r}, seen {quoted(list(map(str, names)))}")
+def place_of(spec: TensorSpec, names: Sequence[object]) -> int:
+    """Where that output is among an answer's; raises MalformedAnswer."""
+    if spec.name not in names:
+        raise MalformedAnswer(f"expected the output {spec.name!r}, seen {quoted(list(map(str, names)))}")
+    return list(names).index(spec.name)
 
 
-def value_type(datatype: object) -> str:
-    """How raw values of this datatype are read; raises MalformedAnswer unless they are floats."""
-    found = VALUE_TYPES.get(datatype) if isinstance(datatype, str) else None
-    if found is None:
-        raise MalformedAnswer(f"expected an output of datatype {' or '.join(VALUE_TYPES)}, seen {quoted(repr(datatype))}")
-    return found
+def dtype_of(datatype: object, spec: TensorSpec) -> str:
+    """The dtype that an answer says the output has; raises MalformedAnswer where it cannot come in it."""
+    dtype = _DTYPES.get(datatype) if isinstance(datatype, str) else None
+    if dtype is None:
+        expected = f"{spec.name} of datatype {DATATYPES[spec.dtype]}"
+        raise MalformedAnswer(f"expected the output {expected}, seen {quoted(repr(datatype))}")
+    return accepted(dtype, spec)
 
 
-def raw_values(data: bytes, datatype: object) -> npt.NDArray[np.floating]:
-    """The values in raw little-endian bytes."""
-    kind = np.dtype(value_type(datatype))
-    if len(data) % kind.itemsize:
-        raise MalformedAnswer(f"expected values of {kind.itemsize} bytes, seen {len(data)} bytes of {datatype}")
-    return np.frombuffer(data, dtype=kind)
-
-
-def shaped_scores(values: npt.NDArray[np.floating], shape: object) -> FloatArray:
-    """`values` in the shape [n, classes] that the answer states."""
-    lengths = list(shape) if isinstance(shape, Sequence) else []
-    if len(lengths) != 2 or not all(type(length) is int and length > 0 for length in lengths):
-        raise MalformedAnswer(f"expected an output of shape [n, classes], seen {quoted(repr(shape))}")
-    if math.prod(lengths) != values.size:
-        raise MalformedAnswer(f"expected an output of shape {lengths}, seen {values.size} values")
-    return checked_scores(values.reshape(lengths))
+def shape_of(shape: object, spec: TensorSpec) -> list[int]:
+    """The shape that an answer states, out of JSON; raises MalformedAnswer where it is none."""
+    if not isinstance(shape, list) or not all(type(length) is int for length in shape):
+        raise MalformedAnswer(f"expected the output {spec}, seen the shape {quoted(repr(shape))}")
+    return shape

@@ -3,45 +3,65 @@
 POST <path>, Content-Type: application/octet-stream
 request   Request{InferRequest}, answer   InferResponse; of graphpipe.fbs, the slots that count here:
 
-table Tensor        { 0 type: Type (uint8, Float32 = 10); 1 shape: [int64]; 2 data: [uint8]; 3 string_val: [string]; }
+table Tensor        { 0 type: Type (uint8); 1 shape: [int64]; 2 data: [uint8]; 3 string_val: [string]; }
 table InferRequest  { 0 config: string; 1 input_names: [string]; 2 input_tensors: [Tensor]; 3 output_names: [string]; }
 table Request       { 0 req_type: uint8 (InferRequest = 1); 1 req: union; }
 table Error         { 0 code: int64; 1 message: string; }
 table InferResponse { 0 output_tensors: [Tensor]; 1 errors: [Error]; }
+
+Tensors of an answer have no names: they come in the order in which a request names them.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 
 import flatbuffers
-import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray
-from bench.protocols._arrays import checked_scores, matrix, quoted
+from bench.contract.tensors import Array, Tensors, TensorSpec
+from bench.protocols._arrays import accepted, checked_output, quoted, raw_values, shaped, wire_arrays
+from bench.protocols._codec import SignatureCodec
 
-_FLOAT32 = 10
+_TYPES: Mapping[str, int] = {
+    "uint8": 1,
+    "int8": 2,
+    "uint16": 3,
+    "int16": 4,
+    "uint32": 5,
+    "int32": 6,
+    "uint64": 7,
+    "int64": 8,
+    "float16": 9,
+    "float32": 10,
+    "float64": 11,
+}
+_DTYPES = {number: dtype for dtype, number in _TYPES.items()}
 _INFER_REQUEST = 1
 _OVERHEAD_BYTES = 512  # a guess that saves the builder from growing; nothing depends on it
 
 
-class GraphPipe:
-    """Codec of one float32 tensor in and one out, the model's only input and output."""
+class GraphPipe(SignatureCodec):
+    """Codec of typed tensors; of one input and one output no names are sent, as the stock client does it."""
 
     name = "graphpipe"
     transport = "http"
+    uncarried = frozenset({"bool"})
 
-    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+    def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
         """See `Codec.encode`."""
-        builder = flatbuffers.Builder(images.nbytes + _OVERHEAD_BYTES)
+        arrays = wire_arrays(inputs, self.signature.inputs)
+        builder = _builder(arrays)
         config = builder.CreateString("")
-        tensors = _vector(builder, [_write_tensor(builder, images)])
-        no_names = _vector(builder, [])  # no names: the server takes its defaults, as with the stock client
+        tensors = _vector(builder, [_write_tensor(builder, *each) for each in arrays])
+        names_in = names_out = _vector(builder, [])
+        if not self._alone:
+            names_in, names_out = _names(builder, self.signature.inputs), _names(builder, self.signature.outputs)
         builder.StartObject(4)
-        for slot, offset in enumerate((config, no_names, tensors, no_names)):
+        for slot, offset in enumerate((config, names_in, tensors, names_out)):
             builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
         request = builder.EndObject()
         builder.StartObject(2)
@@ -50,24 +70,38 @@ class GraphPipe:
         builder.Finish(builder.EndObject())
         return bytes(builder.Output()), "application/octet-stream", ()
 
-    def decode(self, body: bytes) -> FloatArray:
+    def decode(self, body: bytes) -> Tensors:
         """See `Codec.decode`."""
         try:
-            return checked_scores(_read_answer(body))
+            return _read_answer(body, self.signature.outputs)
         # The library does not verify: foreign bytes end in whatever the first impossible offset or length leads to.
         except (struct.error, ValueError, TypeError, IndexError, OverflowError) as error:
             raise MalformedAnswer(
                 f"expected a flatbuffer InferResponse, seen {len(body)} bytes {body[:40]!r}: {error}"
             ) from error
 
-    def encode_answer(self, scores: FloatArray) -> bytes:
+    def encode_answer(self, outputs: Tensors) -> bytes:
         """See `Codec.encode_answer`."""
-        builder = flatbuffers.Builder(scores.nbytes + _OVERHEAD_BYTES)
-        tensors = _vector(builder, [_write_tensor(builder, scores)])
+        arrays = wire_arrays(outputs, self.signature.outputs)
+        builder = _builder(arrays)
+        tensors = _vector(builder, [_write_tensor(builder, *each) for each in arrays])
         builder.StartObject(2)
         builder.PrependUOffsetTRelativeSlot(0, tensors, 0)
         builder.Finish(builder.EndObject())
         return bytes(builder.Output())
+
+    @property
+    def _alone(self) -> bool:
+        """Whether no name is needed: the server takes its defaults."""
+        return len(self.signature.inputs) == len(self.signature.outputs) == 1
+
+
+def _names(builder: flatbuffers.Builder, specs: Sequence[TensorSpec]) -> int:
+    return _vector(builder, [builder.CreateString(spec.name) for spec in specs])
+
+
+def _builder(arrays: Sequence[tuple[TensorSpec, Array]]) -> flatbuffers.Builder:
+    return flatbuffers.Builder(sum(array.nbytes for _, array in arrays) + _OVERHEAD_BYTES)
 
 
 def _vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
@@ -77,53 +111,52 @@ def _vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
     return int(builder.EndVector())
 
 
-def _write_tensor(builder: flatbuffers.Builder, values: FloatArray) -> int:
-    rows = matrix(values)
-    data = builder.CreateByteVector(rows.tobytes())
-    builder.StartVector(8, rows.ndim, 8)
-    for length in reversed(rows.shape):
+def _write_tensor(builder: flatbuffers.Builder, spec: TensorSpec, array: Array) -> int:
+    data = builder.CreateByteVector(array.tobytes())
+    builder.StartVector(8, array.ndim, 8)
+    for length in reversed(array.shape):
         builder.PrependInt64(length)
     shape = builder.EndVector()
     builder.StartObject(4)
-    builder.PrependUint8Slot(0, _FLOAT32, 0)
+    builder.PrependUint8Slot(0, _TYPES[spec.dtype], 0)
     builder.PrependUOffsetTRelativeSlot(1, shape, 0)
     builder.PrependUOffsetTRelativeSlot(2, data, 0)
     return int(builder.EndObject())
 
 
-def _read_answer(body: bytes) -> FloatArray:
-    """The only output tensor of an InferResponse; raises MalformedAnswer, or what flatbuffers raises on foreign bytes."""
+def _read_answer(body: bytes, specs: Sequence[TensorSpec]) -> Tensors:
+    """The output tensors of an InferResponse; raises MalformedAnswer, or what flatbuffers raises on foreign bytes."""
     response = Table(body, struct.unpack_from("<I", body)[0])
-    errors, error = _first(response, slot=1)
+    errors, error = _at(response, slot=1)
     if errors:
         offset = _offset(error, slot=1)
         text = error.String(offset + error.Pos).decode("utf-8", "replace") if offset else "no message"
-        raise MalformedAnswer(f"expected an output tensor, seen an error: {quoted(text)}")
-    tensors, tensor = _first(response, slot=0)
-    if tensors != 1:
-        raise MalformedAnswer(f"expected 1 output tensor, seen {tensors}")
-    return _read_tensor(tensor)
+        raise MalformedAnswer(f"expected output tensors, seen an error: {quoted(text)}")
+    tensors, _ = _at(response, slot=0)
+    if tensors != len(specs):
+        raise MalformedAnswer(f"expected {len(specs)} output tensor{'s'[: len(specs) > 1]}, seen {tensors}")
+    return {
+        spec.name: checked_output(spec, _read_tensor(_at(response, slot=0, place=place)[1], spec))
+        for place, spec in enumerate(specs)
+    }
 
 
-def _read_tensor(tensor: Table) -> FloatArray:
+def _read_tensor(tensor: Table, spec: TensorSpec) -> Array:
     kind, shape, data = (_offset(tensor, slot) for slot in range(3))
-    seen = tensor.Get(number_types.Uint8Flags, kind + tensor.Pos) if kind else 0
-    if seen != _FLOAT32 or not shape or not data:
-        raise MalformedAnswer(f"expected a tensor of type {_FLOAT32} (float32) with shape and data, seen type {seen}")
-    lengths = tensor.GetVectorAsNumpy(number_types.Int64Flags, shape)
-    values = np.frombuffer(tensor.GetVectorAsNumpy(number_types.Uint8Flags, data), dtype="<f4")
-    if lengths.size != 2 or lengths.min() < 1 or int(lengths[0]) * int(lengths[1]) != values.size:
-        raise MalformedAnswer(
-            f"expected a tensor of shape [n, classes], seen {quoted(lengths[:9].tolist())} with {values.size} values"
-        )
-    return values.reshape(lengths)
+    number = tensor.Get(number_types.Uint8Flags, kind + tensor.Pos) if kind else 0
+    if number not in _DTYPES or not data or not (shape or not spec.shape):
+        expected = f"a tensor of type {_TYPES[spec.dtype]} ({spec.dtype}) with shape and data"
+        raise MalformedAnswer(f"expected {expected}, seen type {number}")
+    lengths = tensor.GetVectorAsNumpy(number_types.Int64Flags, shape).tolist() if shape else []
+    values = tensor.GetVectorAsNumpy(number_types.Uint8Flags, data)
+    return shaped(raw_values(memoryview(values), spec, accepted(_DTYPES[number], spec)), lengths, spec)
 
 
-def _first(table: Table, slot: int) -> tuple[int, Table]:
-    """How many tables a vector has, and the first of them; where there is none, the table itself."""
+def _at(table: Table, slot: int, place: int = 0) -> tuple[int, Table]:
+    """How many tables a vector has, and the one at `place`; where there is none, the table itself."""
     offset = _offset(table, slot)
     count = int(table.VectorLen(offset)) if offset else 0
-    return count, Table(table.Bytes, table.Indirect(table.Vector(offset))) if count else table
+    return count, Table(table.Bytes, table.Indirect(table.Vector(offset) + 4 * place)) if place < count else table
 
 
 def _offset(table: Table, slot: int) -> int:
@@ -131,4 +164,4 @@ def _offset(table: Table, slot: int) -> int:
     return int(table.Offset(4 + 2 * slot))
 
 
-CODEC = GraphPipe()
+CODEC = GraphPipe

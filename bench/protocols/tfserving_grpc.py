@@ -1,24 +1,26 @@
-"""Protocol `tfserving-grpc`: TensorFlow Serving's gRPC API, one float32 tensor in and one out.
+"""Protocol `tfserving-grpc`: TensorFlow Serving's gRPC API.
 
 unary call /tensorflow.serving.PredictionService/Predict
-request   PredictRequest    model "emnist", signature "serving_default", inputs["images"]   [n, width] in tensor_content
-answer    PredictResponse   outputs["scores"] [n, classes] in float_val, or in tensor_content where the server was told so
+request   PredictRequest    model, signature "serving_default", inputs by name, each [n, ...] in tensor_content
+answer    PredictResponse   outputs by name, each in its dtype's own field, or in tensor_content where the server was told so
 
 An error is a gRPC status and never gets here. The messages are a part of the official ones: see _tfserving.proto.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray
-from bench.protocols._arrays import checked_scores, matrix, quoted
+from bench.contract.tensors import Array, Tensors, TensorSpec
+from bench.protocols._arrays import accepted, checked_outputs, quoted, raw_values, shaped, wire_arrays
+from bench.protocols._codec import SignatureCodec
 from bench.protocols._tfserving_pb2 import (
-    DT_FLOAT,
+    DataType,
     ModelSpec,
     PredictRequest,
     PredictResponse,
@@ -27,63 +29,88 @@ from bench.protocols._tfserving_pb2 import (
     Version,
 )
 
-MODEL = "emnist"
 SIGNATURE = "serving_default"
-INPUT = "images"
-OUTPUT = "scores"
-_VALUE_BYTES = 4
+
+_TYPES: Mapping[str, tuple[str, str]] = {
+    "float32": ("DT_FLOAT", "float_val"),
+    "float64": ("DT_DOUBLE", "double_val"),
+    "float16": ("DT_HALF", "half_val"),  # the bits of each, as a whole number
+    **{name: (f"DT_{name.upper()}", "int_val") for name in ("int8", "int16", "int32", "uint8", "uint16")},
+    "int64": ("DT_INT64", "int64_val"),
+    "uint32": ("DT_UINT32", "uint32_val"),
+    "uint64": ("DT_UINT64", "uint64_val"),
+    "bool": ("DT_BOOL", "bool_val"),
+}
+"""TensorFlow's name of a dtype, and the field for its values."""
+
+_DTYPES = {DataType.Value(name): dtype for dtype, (name, _) in _TYPES.items()}
 
 
-class TfServingGrpc:
-    """Codec of the model's only input and output, both by name."""
+class TfServingGrpc(SignatureCodec):
+    """Codec of a model's inputs and outputs, all by name."""
 
     name = "tfserving-grpc"
     transport = "grpc"
 
-    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+    def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
         """See `Codec.encode`."""
-        rows = matrix(images)
-        tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=_shape(rows), tensor_content=rows.tobytes())
-        spec = ModelSpec(name=MODEL, signature_name=SIGNATURE)
-        request = PredictRequest(model_spec=spec, inputs={INPUT: tensor})
-        return request.SerializeToString(), "application/grpc", ()
+        arrays = wire_arrays(inputs, self.signature.inputs)
+        tensors = {spec.name: _tensor(spec, array, {"tensor_content": array.tobytes()}) for spec, array in arrays}
+        spec = ModelSpec(name=self.model, signature_name=SIGNATURE)
+        # deterministic: of several inputs, the order would be another one in each process
+        body = PredictRequest(model_spec=spec, inputs=tensors).SerializeToString(deterministic=True)
+        return body, "application/grpc", ()
 
-    def decode(self, body: bytes) -> FloatArray:
+    def decode(self, body: bytes) -> Tensors:
         """See `Codec.decode`."""
         try:
             response = PredictResponse.FromString(body)
         except DecodeError as error:
             raise MalformedAnswer(f"expected a PredictResponse, seen {len(body)} bytes {body[:40]!r}: {error}") from error
-        if OUTPUT not in response.outputs:
-            raise MalformedAnswer(f"expected the output {OUTPUT!r}, seen {quoted(sorted(response.outputs))}")
-        return checked_scores(_values(response.outputs[OUTPUT]))
 
-    def encode_answer(self, scores: FloatArray) -> bytes:
+        def values(spec: TensorSpec) -> Array:
+            if spec.name not in response.outputs:
+                raise MalformedAnswer(f"expected the output {spec.name!r}, seen {quoted(sorted(response.outputs))}")
+            return _values(response.outputs[spec.name], spec)
+
+        return checked_outputs(self.signature.outputs, values)
+
+    def encode_answer(self, outputs: Tensors) -> bytes:
         """See `Codec.encode_answer`."""
-        rows = matrix(scores)
-        tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=_shape(rows), float_val=rows.ravel().tolist())
-        spec = ModelSpec(name=MODEL, version=Version(value=1), signature_name=SIGNATURE)
-        return PredictResponse(outputs={OUTPUT: tensor}, model_spec=spec).SerializeToString()
+        arrays = wire_arrays(outputs, self.signature.outputs)
+        tensors = {
+            spec.name: _tensor(spec, array, {_TYPES[spec.dtype][1]: _bits(array.ravel()).tolist()}) for spec, array in arrays
+        }
+        spec = ModelSpec(name=self.model, version=Version(value=1), signature_name=SIGNATURE)
+        return PredictResponse(outputs=tensors, model_spec=spec).SerializeToString(deterministic=True)
 
 
-def _shape(rows: FloatArray) -> TensorShapeProto:
-    return TensorShapeProto(dim=[TensorShapeProto.Dim(size=length) for length in rows.shape])
+def _tensor(spec: TensorSpec, array: Array, values: dict[str, Any]) -> TensorProto:
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=length) for length in array.shape])
+    return TensorProto(dtype=_TYPES[spec.dtype][0], tensor_shape=shape, **values)
 
 
-def _values(tensor: TensorProto) -> FloatArray:
-    """A tensor's values in its shape; as in TensorFlow, `tensor_content` counts where it is not empty, else `float_val`."""
-    if tensor.dtype != DT_FLOAT:
-        raise MalformedAnswer(f"expected a tensor of type {DT_FLOAT} (DT_FLOAT), seen type {tensor.dtype}")
-    if len(tensor.tensor_content) % _VALUE_BYTES:
-        raise MalformedAnswer(f"expected float32 values, seen {len(tensor.tensor_content)} bytes of tensor_content")
+def _bits(values: Array) -> Array:
+    """What stands in a tensor's field for these values."""
+    return values.view(np.uint16) if values.dtype == np.float16 else values
+
+
+def _values(tensor: TensorProto, spec: TensorSpec) -> Array:
+    """A tensor's values in its shape; `tensor_content` counts where it is not empty, as in TensorFlow."""
+    dtype = _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        expected = _TYPES[spec.dtype][0]
+        raise MalformedAnswer(f"expected the output {spec.name} of type {expected}, seen type {tensor.dtype}")
+    accepted(dtype, spec)
     if tensor.tensor_content:
-        values = np.frombuffer(tensor.tensor_content, dtype="<f4")
+        values = raw_values(tensor.tensor_content, spec, dtype)
     else:
-        values = np.fromiter(tensor.float_val, dtype=np.float32, count=len(tensor.float_val))
-    lengths = [dim.size for dim in tensor.tensor_shape.dim]
-    if len(lengths) != 2 or min(lengths) < 1 or math.prod(lengths) != values.size:
-        raise MalformedAnswer(f"expected a tensor of shape [n, classes], seen {quoted(lengths)} with {values.size} values")
-    return values.reshape(lengths)
+        field = getattr(tensor, _TYPES[dtype][1])
+        try:
+            values = np.array(field, np.uint16).view(np.float16) if dtype == "float16" else np.array(field, dtype)
+        except OverflowError as error:
+            raise MalformedAnswer(f"expected {dtype} values for {spec.name}: {error}") from error
+    return shaped(values, [dim.size for dim in tensor.tensor_shape.dim], spec)
 
 
-CODEC = TfServingGrpc()
+CODEC = TfServingGrpc

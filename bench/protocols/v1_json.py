@@ -1,7 +1,10 @@
-"""Protocol `v1-json`: TensorFlow Serving's REST API version 1, row form, over HTTP.
+"""Protocol `v1-json`: TensorFlow Serving's REST API version 1 over HTTP.
 
-POST <path>, Content-Type: application/json
-request   {"instances": [[...width numbers...], ...n]}     answer   {"predictions": [[...classes numbers...], ...n]}
+POST <path>, Content-Type: application/json; by row, an entry an item:
+request   {"instances": [[...], ...n]}            answer   {"predictions": [[...], ...n]}
+of several inputs {"instances": [{"<input>": ..., ...}, ...n]}, of several outputs {"predictions": [{"<output>": ...}, ...n]}
+by column, where an input or output counts no items:
+request   {"inputs": {"<input>": ..., ...}}       answer   {"outputs": {"<output>": ..., ...}}, of one output {"outputs": ...}
 error     {"error": "..."}
 """
 
@@ -11,54 +14,98 @@ import numpy as np
 import orjson
 
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray
-from bench.protocols._arrays import checked_scores, matrix, quoted
+from bench.contract.tensors import Array, Tensors
+from bench.protocols._arrays import checked_output, listed, quoted, wire_arrays
+from bench.protocols._codec import SignatureCodec
 
 
-class V1Json:
-    """Codec of the JSON protocol; float32 values are written with as few digits as tell them apart."""
+class V1Json(SignatureCodec):
+    """Codec of the JSON protocol; floats are written with as few digits as tell them apart."""
 
     name = "v1-json"
     transport = "http"
 
-    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+    @property
+    def by_column(self) -> bool:
+        """Whether a row cannot hold what belongs to no item."""
+        return not all(spec.batched for spec in (*self.signature.inputs, *self.signature.outputs))
+
+    def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
         """See `Codec.encode`."""
-        return _dump("instances", images), "application/json", ()
+        arrays = {spec.name: array for spec, array in wire_arrays(inputs, self.signature.inputs)}
+        if self.by_column:
+            document: dict[str, object] = {"inputs": {name: _plain(array) for name, array in arrays.items()}}
+        else:
+            document = {"instances": _rows(arrays)}
+        return _dumped(document), "application/json", ()
 
-    def decode(self, body: bytes) -> FloatArray:
+    def decode(self, body: bytes) -> Tensors:
         """See `Codec.decode`."""
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise MalformedAnswer(f"expected JSON, seen {body[:80]!r} ({error})") from error
-        if not isinstance(document, dict):
-            raise MalformedAnswer(f"expected a JSON object with 'predictions', seen a {type(document).__name__}")
-        if "error" in document:
-            raise MalformedAnswer(f"expected 'predictions', seen an error: {quoted(document['error'])}")
-        if "predictions" not in document:
-            raise MalformedAnswer(f"expected the key 'predictions', seen {quoted(sorted(document))}")
-        return checked_scores(_rows(document["predictions"]))
+        key = "outputs" if self.by_column else "predictions"
+        answer = _answer(body, key)
+        if self.by_column:
+            return self._columns(answer)
+        if not isinstance(answer, list) or not answer:
+            raise MalformedAnswer(f"expected {key!r} to be a list of rows with at least one row, seen {quoted(answer)}")
+        if len(self.signature.outputs) == 1:
+            (spec,) = self.signature.outputs
+            return {spec.name: checked_output(spec, listed(answer, spec, len(spec.shape)))}
+        names = {spec.name for spec in self.signature.outputs}
+        for index, row in enumerate(answer):
+            if not isinstance(row, dict) or set(row) != names:
+                held = sorted(row) if isinstance(row, dict) else row
+                raise MalformedAnswer(f"expected an object with {sorted(names)} in row {index} of {key!r}, seen {quoted(held)}")
+        rows = {spec: [row[spec.name] for row in answer] for spec in self.signature.outputs}
+        return {spec.name: checked_output(spec, listed(values, spec, len(spec.shape))) for spec, values in rows.items()}
 
-    def encode_answer(self, scores: FloatArray) -> bytes:
+    def encode_answer(self, outputs: Tensors) -> bytes:
         """See `Codec.encode_answer`."""
-        return _dump("predictions", scores)
+        arrays = {spec.name: array for spec, array in wire_arrays(outputs, self.signature.outputs)}
+        if not self.by_column:
+            return _dumped({"predictions": _rows(arrays)})
+        columns = {name: _plain(array) for name, array in arrays.items()}
+        return _dumped({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+
+    def _columns(self, answer: object) -> Tensors:
+        specs = self.signature.outputs
+        if len(specs) == 1 and not isinstance(answer, dict):
+            answer = {specs[0].name: answer}
+        if not isinstance(answer, dict) or set(answer) != {spec.name for spec in specs}:
+            held = sorted(answer) if isinstance(answer, dict) else answer
+            raise MalformedAnswer(f"expected 'outputs' with {sorted(spec.name for spec in specs)}, seen {quoted(held)}")
+        return {spec.name: checked_output(spec, listed(answer[spec.name], spec, len(spec.shape))) for spec in specs}
 
 
-def _dump(key: str, values: FloatArray) -> bytes:
-    return orjson.dumps({key: matrix(values)}, option=orjson.OPT_SERIALIZE_NUMPY)
+def _answer(body: bytes, key: str) -> object:
+    """What stands under `key` in an answer's JSON object."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswer(f"expected JSON, seen {body[:80]!r} ({error})") from error
+    if not isinstance(document, dict):
+        raise MalformedAnswer(f"expected a JSON object with {key!r}, seen a {type(document).__name__}")
+    if "error" in document:
+        raise MalformedAnswer(f"expected {key!r}, seen an error: {quoted(document['error'])}")
+    if key not in document:
+        raise MalformedAnswer(f"expected the key {key!r}, seen {quoted(sorted(document))}")
+    return document[key]
 
 
-def _rows(predictions: object) -> FloatArray:
-    """A list of equally long lists of numbers as an array: numpy alone would also take strings and booleans."""
-    if not isinstance(predictions, list) or not predictions:
-        raise MalformedAnswer("expected 'predictions' to be a list of rows with at least one row")
-    for index, row in enumerate(predictions):
-        if not isinstance(row, list) or len(row) != len(predictions[0]):
-            raise MalformedAnswer(f"expected 'predictions' to hold equally long rows, row {index} is not")
-        if not all(type(value) in (float, int) for value in row):
-            raise MalformedAnswer(f"expected numbers in 'predictions', row {index} holds something else")
-    with np.errstate(over="ignore"):
-        return np.array(predictions, dtype=np.float64).astype(np.float32)
+def _rows(arrays: dict[str, Array]) -> object:
+    """An entry an item: its value where there is one array, else its values by name."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    items = len(next(iter(arrays.values())))
+    return [{name: _plain(array[index]) for name, array in arrays.items()} for index in range(items)]
 
 
-CODEC = V1Json()
+def _plain(values: Array | np.generic) -> object:
+    """As orjson takes it: an array with at least one axis, or a number."""
+    return values if isinstance(values, np.ndarray) and values.ndim else values.item()
+
+
+def _dumped(document: object) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+CODEC = V1Json

@@ -1,85 +1,102 @@
-"""Protocol `v2-grpc`: the Open Inference Protocol (V2) over gRPC, one float32 tensor in and one out.
+"""Protocol `v2-grpc`: the Open Inference Protocol (V2) over gRPC.
 
 unary call /inference.GRPCInferenceService/ModelInfer
-request   ModelInferRequest    model "emnist", input "images" FP32 [n, width], values in raw_input_contents
-answer    ModelInferResponse   output "scores" [n, classes], values in raw_output_contents or in the output's contents
+request   ModelInferRequest    the model's inputs by name, datatype and shape, values in raw_input_contents
+answer    ModelInferResponse   its outputs, values in raw_output_contents or in each output's contents
 
 An error is a gRPC status and never gets here. The messages are a part of the official ones: see _inference.proto.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray
-from bench.protocols._arrays import matrix
+from bench.contract.tensors import Array, Tensors, TensorSpec
+from bench.protocols._arrays import checked_outputs, raw_values, shaped, wire_arrays
+from bench.protocols._codec import SignatureCodec
 from bench.protocols._inference_pb2 import ModelInferRequest, ModelInferResponse
-from bench.protocols._open_inference import (
-    INPUT,
-    MODEL,
-    OUTPUT,
-    REQUEST_ID,
-    raw_values,
-    require_output,
-    shaped_scores,
-    value_type,
-)
+from bench.protocols._open_inference import DATATYPES, REQUEST_ID, dtype_of, place_of
 
 _Input = ModelInferRequest.InferInputTensor
 _Wanted = ModelInferRequest.InferRequestedOutputTensor
 _Output = ModelInferResponse.InferOutputTensor
 
+_CONTENTS: Mapping[str, str] = {
+    "bool": "bool_contents",
+    **dict.fromkeys(("int8", "int16", "int32"), "int_contents"),
+    **dict.fromkeys(("uint8", "uint16", "uint32"), "uint_contents"),
+    "int64": "int64_contents",
+    "uint64": "uint64_contents",
+    "float32": "fp32_contents",
+    "float64": "fp64_contents",
+}
+"""Where the values of a dtype stand that are not raw; float16 is always raw."""
 
-class V2Grpc:
+
+class V2Grpc(SignatureCodec):
     """Codec of the gRPC form."""
 
     name = "v2-grpc"
     transport = "grpc"
 
-    def encode(self, images: FloatArray) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
+    def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
         """See `Codec.encode`."""
-        rows = matrix(images)
+        arrays = wire_arrays(inputs, self.signature.inputs)
         request = ModelInferRequest(
-            model_name=MODEL,
+            model_name=self.model,
             id=REQUEST_ID,
-            inputs=[_Input(name=INPUT, datatype="FP32", shape=rows.shape)],
-            outputs=[_Wanted(name=OUTPUT)],
-            raw_input_contents=[rows.tobytes()],
+            inputs=[_Input(name=spec.name, datatype=DATATYPES[spec.dtype], shape=array.shape) for spec, array in arrays],
+            outputs=[_Wanted(name=spec.name) for spec in self.signature.outputs],
+            raw_input_contents=[array.tobytes() for _, array in arrays],
         )
         return request.SerializeToString(), "application/grpc", ()
 
-    def decode(self, body: bytes) -> FloatArray:
+    def decode(self, body: bytes) -> Tensors:
         """See `Codec.decode`."""
         try:
             response = ModelInferResponse.FromString(body)
         except DecodeError as error:
             raise MalformedAnswer(f"expected a ModelInferResponse, seen {len(body)} bytes {body[:40]!r}: {error}") from error
-        place = require_output([output.name for output in response.outputs])
-        output = response.outputs[place]
-        raw = response.raw_output_contents
-        if raw and len(raw) != len(response.outputs):
-            raise MalformedAnswer(f"expected raw contents for each of {len(response.outputs)} outputs, seen {len(raw)}")
-        values = raw_values(raw[place], output.datatype) if raw else _listed(output)
-        return shaped_scores(values, list(output.shape))
+        names, raw = [output.name for output in response.outputs], response.raw_output_contents
+        if raw and len(raw) != len(names):
+            raise MalformedAnswer(f"expected raw contents for each of {len(names)} outputs, seen {len(raw)}")
 
-    def encode_answer(self, scores: FloatArray) -> bytes:
+        def values(spec: TensorSpec) -> Array:
+            place = place_of(spec, names)
+            output = response.outputs[place]
+            dtype = dtype_of(output.datatype, spec)
+            flat = raw_values(raw[place], spec, dtype) if raw else _of_contents(output, dtype)
+            return shaped(flat, output.shape, spec)
+
+        return checked_outputs(self.signature.outputs, values)
+
+    def encode_answer(self, outputs: Tensors) -> bytes:
         """See `Codec.encode_answer`."""
-        rows = matrix(scores)
-        output = _Output(name=OUTPUT, datatype="FP32", shape=rows.shape)
+        arrays = wire_arrays(outputs, self.signature.outputs)
         response = ModelInferResponse(
-            model_name=MODEL, model_version="1", id=REQUEST_ID, outputs=[output], raw_output_contents=[rows.tobytes()]
+            model_name=self.model,
+            model_version="1",
+            id=REQUEST_ID,
+            outputs=[_Output(name=spec.name, datatype=DATATYPES[spec.dtype], shape=array.shape) for spec, array in arrays],
+            raw_output_contents=[array.tobytes() for _, array in arrays],
         )
         return response.SerializeToString()
 
 
-def _listed(output: _Output) -> npt.NDArray[np.floating]:
+def _of_contents(output: _Output, dtype: str) -> Array:
     """The values in an output's own contents."""
-    wide = np.dtype(value_type(output.datatype)).itemsize == np.dtype(np.float64).itemsize
-    values = output.contents.fp64_contents if wide else output.contents.fp32_contents
-    return np.fromiter(values, dtype=np.float64 if wide else np.float32, count=len(values))
+    field = _CONTENTS.get(dtype)
+    if field is None:
+        raise MalformedAnswer(f"expected {dtype} in raw contents, the protocol's only form; seen none for {output.name!r}")
+    values = getattr(output.contents, field)
+    try:
+        return np.array(values, dtype=dtype)
+    except OverflowError as error:
+        raise MalformedAnswer(f"expected {dtype} values for {output.name!r}: {error}") from error
 
 
-CODEC = V2Grpc()
+CODEC = V2Grpc

@@ -11,22 +11,22 @@ from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
 from bench.contract.records import Record, Samples
 from bench.contract.rows import GateRow
-from bench.contract.system import Dataset, Fleet, Model
+from bench.contract.system import Fleet
 from bench.experiments.checkpoint import Cells
 from bench.experiments.scenario_runner import Listener
 from bench.load.scheduler import Progress
 from bench.session.progress import ProgressLine
 from bench.session.state import SESSION, emit_record, emit_run
+from bench.verification.payloads import PayloadFactory
 
 
 class ReportsListener(Listener):
     """Shows lines and progress, hands finished cells on at once, and keeps in the session what stands beside them."""
 
-    def __init__(self, config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> None:
+    def __init__(self, config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> None:
         self._config = config
         self._fleet = fleet
-        self._dataset = dataset
-        self._model = model
+        self._factory = factory
         self._console = Console(config)
         self._session = config.stash[SESSION]
 
@@ -40,7 +40,7 @@ class ReportsListener(Listener):
 
     def facts(self, of_backends: Mapping[str, BackendFacts]) -> None:
         """More is known of the run."""
-        emit_run(self._config, self._fleet, self._dataset, self._model, of_backends)
+        emit_run(self._config, self._fleet, self._factory, of_backends)
 
     def record(self, record: Record, samples: Samples | None) -> None:
         """To the reports."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.analysis.gate import threshold_of
 from bench.contract.errors import BadInput
 from bench.contract.options import OptionGroup, as_given, borrowed, list_option, option, switch, whole_number
-from bench.contract.scenarios import DEFAULT_BATCH_SIZES, Arrival, Offer, Scenario, throughput_scenarios
+from bench.contract.scenarios import DEFAULT_BATCH_SIZES, MOST_ITEMS, Arrival, Offer, Scenario, throughput_scenarios
 from bench.experiments.clients import CLIENTS
 from bench.experiments.open_loop import LOADS
 from bench.experiments.startup import OWN, starts_of
@@ -26,6 +26,25 @@ def seed_of(text: str | None) -> int:
     if seed is None:
         raise BadInput(f"--seed {str(text)[:200]}: expected a whole number from 0 to {2**32 - 1}")
     return seed
+
+
+def accuracy_batch_of(text: str | None) -> int:
+    """`16` -> 16, 0 where it is not given; raises BadInput."""
+    size = whole_number(text, 1, MOST_ITEMS) if text is not None else 0
+    if size is None:
+        raise BadInput(f"--accuracy-batch {str(text)[:200]}: expected a whole number of items a request, 1 to {MOST_ITEMS}")
+    return size
+
+
+def tolerance_of(text: str | None) -> float | None:
+    """`1e-3` -> 0.001, None where it is not given; raises BadInput."""
+    try:
+        part = None if text is None else float(text)
+    except ValueError:
+        part = -1.0
+    if part is not None and not 0 < part < 1:
+        raise BadInput(f"--tolerance {str(text)[:200]}: expected a part of a number's size, above 0 and below 1, like 1e-3")
+    return part
 
 
 def _max_time(given: float) -> float:
@@ -71,7 +90,20 @@ class MeasuringOptions(OptionGroup):
         lambda text: throughput_scenarios(text or DEFAULT_BATCH_SIZES),
         metavar="N[,N...]",
         default=DEFAULT_BATCH_SIZES,
-        help="images a request of the throughput scenarios: 1 is `single`, 8 is `batch8`; accuracy is asked 128 at a time",
+        help="items a request of the throughput scenarios: 1 is `single`, 8 is `batch8`",
+    )
+    accuracy_batch: int = option(
+        accuracy_batch_of,
+        metavar="N",
+        help="items a request of the accuracy pass; if not given about 1 MB of them, at most 128",
+        written_as="accuracy_batch",
+    )
+    tolerance: float | None = option(
+        tolerance_of,
+        metavar="X",
+        help="how far a number of an answer may be from the reference's, as a part of its size (of 1 for probabilities); "
+        "1e-4 for float32 and float64, 1e-2 for float16 if not given",
+        written_as="tolerance",
     )
     seed: int = option(
         seed_of, metavar="N", default="42", help="seed of the order of slices and of the bootstrap", written_as="seed"

@@ -16,12 +16,14 @@ from bench.contract.options import value_of, written_options
 from bench.contract.records import Record, Run, Samples
 from bench.contract.rows import GateRow, SoakRow, StartRow, StudyRow
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend, Dataset, Fleet, Model
+from bench.contract.system import Backend, Fleet
+from bench.contract.tensors import TensorSpec
 from bench.experiments.resume import Resume
 from bench.machine.environment import environment, warnings_about
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.options import MeasuringOptions
 from bench.verification.misclassified import confusion_of
+from bench.verification.payloads import PayloadFactory
 
 
 @dataclass(slots=True)
@@ -52,20 +54,20 @@ class Session:
 SESSION = pytest.StashKey[Session]()
 
 
-def emit_beside(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, idle: IdleWatch) -> None:
+def emit_beside(config: pytest.Config, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch) -> None:
     """Tell the reports what was measured beside the cells; nothing in the smoke run."""
     if not config.stash[SESSION].smoke:
-        emit_run(config, fleet, dataset, model, idle.facts_of(fleet.running))
+        emit_run(config, fleet, factory, idle.facts_of(fleet.running))
 
 
-def emit_run(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model, facts: Mapping[str, BackendFacts]) -> None:
+def emit_run(config: pytest.Config, fleet: Fleet, factory: PayloadFactory, facts: Mapping[str, BackendFacts]) -> None:
     """Tell the reports what this run is; called again when more is known of the backends."""
     session = config.stash[SESSION]
     for backend in session.backends:  # also those that could not be had
         session.facts[backend.name] = declared_facts(backend).merged(session.facts.get(backend.name, BackendFacts()))
     for name, newer in facts.items():
         session.facts[name] = session.facts.get(name, BackendFacts()).merged(newer)
-    config.hook.pytest_servebench_run(config=config, run=run_of(config, fleet, dataset, model))
+    config.hook.pytest_servebench_run(config=config, run=run_of(config, fleet, factory))
 
 
 def declared_facts(backend: Backend) -> BackendFacts:
@@ -78,11 +80,11 @@ def declared_facts(backend: Backend) -> BackendFacts:
     )
 
 
-def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) -> Run:
+def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
     """All that is known of the run so far."""
-    session = config.stash[SESSION]
+    session, dataset, model = config.stash[SESSION], factory.dataset, factory.model
     if session.confusion is None and dataset.labels is not None:
-        session.confusion = confusion_of(dataset, model.predictor(dataset.images))
+        session.confusion = confusion_of(dataset, factory.scores())
     if session.machine is None:
         session.machine = environment(session.client_cpu, MeasuringOptions.of(config).client_priority, fleet.server_cpus)
     machine = session.machine
@@ -105,10 +107,12 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
         },
         model={
             "name": model.name,
-            "sha256": model.given_sha256 or model.sha256,
-            "input_width": model.input_width,
-            "input_shape": list(model.input_shape),
-            "classes": model.classes,
+            "sha256": model.sha256,
+            "inputs": [_described(spec) for spec in model.signature.inputs],
+            "outputs": [_described(spec) for spec in model.signature.outputs],
+            "classes": model.signature.classes,
+            "batch": model.signature.batch,
+            "tolerance": {name: each.allowed for name, each in factory.tolerances.items()},
         },
         options={**written_options(config), "slice_s": MeasuringOptions.of(config).settings.slice_s},
         backends=dict(session.facts),
@@ -120,6 +124,11 @@ def run_of(config: pytest.Config, fleet: Fleet, dataset: Dataset, model: Model) 
         disagreements=tuple(session.disagreements),
         gate=tuple(session.gate_rows),
     )
+
+
+def _described(spec: TensorSpec) -> dict[str, object]:
+    """An input or output as results.json has it: a free length, and that of the items, is -1."""
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape), "batched": spec.batched}
 
 
 def emit_record(config: pytest.Config, record: Record, samples: Samples | None) -> None:

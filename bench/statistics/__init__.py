@@ -6,13 +6,13 @@ bootstrap     blocks of rounds, their length, and the calibration that makes 95 
 throughput    images a second with its interval
 additive      latency of a slice = cell + drift of the host
 comparison    ratios, ranks with ties, halves that disagree
-magnitude     what differences of scores are measured in
+magnitude     what differences of outputs are measured in, and how far they may go by type
 """
 
 from bench.statistics.additive import Effects, Slices, bootstrap_effects, fit_effects
 from bench.statistics.bootstrap import MIN_ROUNDS, Interval
 from bench.statistics.comparison import BETWEEN_STARTS, effect_halves, group_ratio, pairwise_faster, ranks, ratios
-from bench.statistics.magnitude import PROBABILITIES, Magnitude
+from bench.statistics.magnitude import PROBABILITIES, Magnitude, differences, tolerance_of
 from bench.statistics.percentiles import latency_percentile, min_samples, outliers, supported_percentile
 from bench.statistics.throughput import throughput, throughput_halves
 
@@ -25,6 +25,7 @@ __all__ = [
     "Magnitude",
     "Slices",
     "bootstrap_effects",
+    "differences",
     "effect_halves",
     "fit_effects",
     "group_ratio",
@@ -37,4 +38,5 @@ __all__ = [
     "supported_percentile",
     "throughput",
     "throughput_halves",
+    "tolerance_of",
 ]

@@ -1,42 +1,80 @@
-"""How large a model's scores are, and so how far an answer may be off before it is another answer."""
+"""How large a model's outputs are, and so how far an answer may be off before it is another answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+Array = npt.NDArray[Any]
 FloatArray64 = npt.NDArray[np.float64]
-FloatArray32 = npt.NDArray[np.float32]
 
-_SUM_SLACK = 1e-3  # how far from 1 the sum of float32 probabilities may be
+_TOLERANCES = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-4}
+_SUM_SLACK = {"float16": 1e-2}  # how far from 1 the sum of probabilities may be; 1e-3 of other types
+
+
+def tolerance_of(dtype: npt.DTypeLike) -> float:
+    """How far a value of that type may be from the reference's, in `Magnitude.units`: 0 for whole numbers and truth values."""
+    return _TOLERANCES.get(np.dtype(dtype).name, 0.0)
+
+
+def differences(seen: Array, expected: Array) -> FloatArray64:
+    """For each item [n] of two arrays of one shape [n, ...] its largest |difference|.
+
+    inf beside NaN, never 0 where they differ; 0 for items that hold nothing.
+    """
+    ours, theirs = _rows(seen), _rows(expected)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
+    apart = np.nan_to_num(apart, nan=np.inf, posinf=np.inf)
+    if expected.dtype.kind != "f":  # large whole numbers are not told apart as float64
+        apart = np.where(ours != theirs, np.maximum(apart, 1.0), 0.0)
+    worst: FloatArray64 = apart.max(axis=1, initial=0.0)
+    return worst
 
 
 @dataclass(frozen=True, slots=True)
 class Magnitude:
-    """What differences of scores are measured in; `typical` is None for probabilities, which are measured in 1.
+    """What differences of an output are measured in; `typical` is None for probabilities, which are measured in 1.
 
-    Any other output is measured, an item at a time, in its own largest |score|, but in no less than `typical`, the median of
-    that over all items: a score near 0 is a difference of larger terms, and as far off as they are.
+    Any other output is measured, an item at a time, in its own largest |value|, but in no less than `typical`, the median of
+    that over all items: a value near 0 is a difference of larger terms, and as far off as they are.
     """
 
     typical: float | None = None
 
     @classmethod
-    def of(cls, scores: FloatArray32) -> Magnitude:
-        """Of the reference's scores [n, classes]: probabilities are two or more scores in 0..1 that sum to 1."""
-        if scores.shape[1] > 1 and scores.min() >= 0 and np.allclose(scores.sum(axis=1), 1, atol=_SUM_SLACK):
+    def of(cls, values: Array) -> Magnitude:
+        """Of the reference's values [n, ...]: probabilities are rows of two or more numbers in 0..1 that sum to 1."""
+        if values.dtype.kind != "f" or not values.size:
             return cls()
-        largest = np.abs(scores).max(axis=1)
+        slack = _SUM_SLACK.get(values.dtype.name, 1e-3)
+        rows_of_parts = values.ndim == 2 and values.shape[1] > 1 and values.min() >= 0
+        if rows_of_parts and np.allclose(values.sum(axis=1, dtype=np.float64), 1, atol=slack):
+            return cls()
+        largest = _largest(values)
         return cls(float(np.median(largest)) or float(largest.max()) or 1.0)
 
-    def units(self, expected: FloatArray32) -> FloatArray64:
-        """For each item of the reference's scores [n, classes], what its differences are measured in."""
+    def units(self, expected: Array) -> FloatArray64:
+        """For each item of the reference's values [n, ...], what its differences are measured in."""
         if self.typical is None:
             return np.ones(len(expected))
-        units: FloatArray64 = np.maximum(np.abs(expected).max(axis=1).astype(np.float64), self.typical)
+        units: FloatArray64 = np.maximum(_largest(expected), self.typical)
         return units
+
+
+def _largest(values: Array) -> FloatArray64:
+    """The largest |value| of each item [n, ...]."""
+    largest: FloatArray64 = np.abs(_rows(values).astype(np.float64)).max(axis=1, initial=0.0)
+    return largest
+
+
+def _rows(values: Array) -> Array:
+    """Each item's values in a row, however many they are."""
+    return values.reshape(len(values), prod(values.shape[1:]))
 
 
 PROBABILITIES = Magnitude()

@@ -11,19 +11,26 @@ import numpy as np
 import requests
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout
-from bench.contract.tensors import FloatArray
+from bench.contract.system import Model
+from bench.contract.tensors import FloatArray, Signature
 from bench.contract.wire import Codec, Endpoint, Payload
 from bench.protocols import codec
 from bench.transports import DEADLINE_S
 
 _NO_PROXIES = {"http": "", "all": ""}  # of the environment: one has no business between us and the server
-_SCORES = "raw-float32"  # how the scores of a client that hands out an array are kept until they are verified
+_SCORES = "in-process"  # how the scores of a client that hands out an array are kept until they are verified
 
 
-def client_of_2018(endpoint: Endpoint, images: FloatArray, *, kept: bool) -> JsonClient | GraphPipeClient:
+def fits_2018(signature: Signature) -> bool:
+    """Whether the study's clients can ask such a model: one float32 array of items in, scores of classes out."""
+    kinds = [(spec.dtype, spec.batched) for spec in (*signature.inputs, *signature.outputs)]
+    return kinds == [("float32", True)] * 2 and bool(signature.scores) and signature.batch == 0
+
+
+def client_of_2018(endpoint: Endpoint, model: Model, images: FloatArray, *, kept: bool) -> JsonClient | GraphPipeClient:
     """The study's client for this endpoint, a `Transport[FloatArray]`; `kept`: one connection instead of one a request."""
     if endpoint.protocol == "graphpipe":
-        return GraphPipeClient(endpoint, images, kept=kept)
+        return GraphPipeClient(endpoint, model, images, kept=kept)
     return JsonClient(endpoint, images, kept=kept)
 
 
@@ -97,10 +104,11 @@ class GraphPipeClient(_RequestsClient):
 
     name = "graphpipe.remote"
 
-    def __init__(self, endpoint: Endpoint, images: FloatArray, *, kept: bool) -> None:
+    def __init__(self, endpoint: Endpoint, model: Model, images: FloatArray, *, kept: bool) -> None:
         super().__init__(endpoint, images, kept=kept)
-        self._codec = codec(endpoint.protocol)
-        self._scores = codec(_SCORES)
+        self._codec = codec(endpoint.protocol, model.signature)
+        self._scores = codec(_SCORES, model.signature)
+        self._input, self._output = model.signature.inputs[0].name, model.signature.outputs[0].name
         self._execute = None if kept else _stock_client()
         if self._execute is None:
             self.name = "requests, flatbuffers"
@@ -113,14 +121,14 @@ class GraphPipeClient(_RequestsClient):
     def exchange(self, request: FloatArray) -> bytes:
         """All that the study's clock saw; the scores are kept for verification."""
         if self._execute is None:
-            body, content_type, _ = self._codec.encode(request)
+            body, content_type, _ = self._codec.encode({self._input: request})
             return self._scores.encode_answer(self._codec.decode(self._post(body, content_type).content))
         try:
             with self._errors_told():
                 scores = self._execute(self._url, request)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:  # what it raises on error answers
             raise ErrorStatus(f"{self._endpoint.id}: the stock client failed: {error!r}") from error
-        return self._scores.encode_answer(np.asarray(scores, dtype=np.float32))
+        return self._scores.encode_answer({self._output: np.asarray(scores, dtype=np.float32)})
 
 
 def _stock_client() -> Callable[[str, FloatArray], Any] | None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray, Predictor
+from bench.contract.system import Model
+from bench.contract.tensors import Tensors
 from bench.contract.wire import Payload
-from bench.protocols.in_process import CODEC
+from bench.protocols.in_process import InProcess
 
 
 class InProcessTransport:
-    """Calls a predictor; a `Transport[FloatArray]`. There is no connection, so connecting does nothing."""
+    """Calls a model's predictor; a `Transport[Tensors]`. There is no connection, so connecting does nothing."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+    def __init__(self, model: Model) -> None:
+        self._predictor = model.predictor
+        self._codec = InProcess(model.signature)
         self.spent = False
 
-    def prepare(self, payload: Payload) -> FloatArray:
-        """The images as the array that the model takes."""
-        return np.ascontiguousarray(CODEC.decode(payload.body))
+    def prepare(self, payload: Payload) -> Tensors:
+        """The arrays that the model takes."""
+        return self._codec.decode_request(payload.body)
 
     def connect(self) -> None:
         """Nothing to open."""
@@ -28,12 +27,9 @@ class InProcessTransport:
         """Always connected."""
         return False
 
-    def exchange(self, request: FloatArray) -> bytes:
-        """Run the model; the answer's bytes are the scores' own."""
-        scores = self._predictor(request)
-        if scores.ndim != 2:
-            raise MalformedAnswer(f"reference in process: scores of shape {scores.shape}, expected [n, classes]")
-        return CODEC.encode_answer(scores)
+    def exchange(self, request: Tensors) -> bytes:
+        """Run the model; the answer's bytes are the outputs' own."""
+        return self._codec.encode_answer(self._predictor(request))
 
     def close(self) -> None:
         """Nothing to close."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract.system import Dataset
-from bench.contract.tensors import FloatArray, IntArray
+from bench.contract.tensors import Array, IntArray
 from bench.verification.verify import Differing, class_name
 
 PAIRS = 10
@@ -17,7 +17,7 @@ SAMPLES = 6  # images of each pair
 LISTED = 20  # disagreements of one cell; the record's `agreement` counts all of them
 
 
-def confusion_of(dataset: Dataset, scores: FloatArray) -> Confusion:
+def confusion_of(dataset: Dataset, scores: Array) -> Confusion:
     """What the reference misclassifies by its scores [images, classes]; raises ValueError where there are no labels."""
     labels = dataset.labels
     if labels is None:
@@ -67,18 +67,18 @@ def _worst(wrong: IntArray) -> list[tuple[int, int]]:
     return sorted(places, key=lambda place: (-int(both[place]), place))[:PAIRS]
 
 
-def _pair(dataset: Dataset, labels: IntArray, scores: FloatArray, wrong: IntArray, a: int, b: int) -> ConfusedPair:
+def _pair(dataset: Dataset, labels: IntArray, scores: Array, wrong: IntArray, a: int, b: int) -> ConfusedPair:
     one, other = (a, b) if wrong[a, b] >= wrong[b, a] else (b, a)
     answered = scores.argmax(axis=1)
     misclassified = [np.flatnonzero((labels == x) & (answered == y)) for x, y in ((one, other), (other, one))]
-    names = dataset.class_names
+    names, pictures = dataset.class_names, next(iter(dataset.inputs.values()))
     samples = [
         SampleImage(
             index=int(image),
             label=class_name(names, int(labels[image])),
             answered=class_name(names, int(answered[image])),
             score=float(scores[image].max()),
-            pixels=_pixels(dataset.images[image]) if dataset.side_px else "",
+            pixels=_pixels(pictures[image]) if dataset.side_px else "",
         )
         for image in _mixed(*misclassified)[:SAMPLES]
     ]
@@ -93,5 +93,5 @@ def _mixed(first: IntArray, second: IntArray) -> list[int]:
     return [int(image) for image in turns]
 
 
-def _pixels(image: FloatArray) -> str:
+def _pixels(image: Array) -> str:
     return base64.b64encode(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes()).decode()

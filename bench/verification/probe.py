@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import requests
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, MalformedAnswer
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, MalformedAnswer, NotCarried
 from bench.contract.system import Role, SystemUnderTest
 from bench.contract.wire import Answer, Endpoint
-from bench.protocols import codec
 from bench.transports.connect import open_transport
 from bench.verification.payloads import PayloadFactory, PayloadSet
 
@@ -17,27 +16,33 @@ _CONTROL_TIMEOUT_S = 10.0
 
 
 class Probe:
-    """Asks every endpoint of a backend for the first image; `batch_sizes` are those of the run, for null's answers."""
+    """Asks every endpoint of a backend for the first item; `batch_sizes` are those of the run, for null's answers."""
 
     def __init__(self, factory: PayloadFactory, batch_sizes: Sequence[int]) -> None:
         self._factory = factory
-        self._batch_sizes = sorted({1, *batch_sizes})
+        signature = factory.model.signature
+        self._batch_sizes = sorted(size for size in {signature.batch or 1, *batch_sizes} if signature.takes(size))
 
     def __call__(self, system: SystemUnderTest) -> None:
         """Return if every endpoint answered rightly; raises ExchangeError otherwise."""
         for endpoint in system.endpoints.values():
             try:
                 self.ask(system, endpoint)
+            except NotCarried:
+                continue  # its cells say so
             except ExchangeError as error:
                 error.endpoint = endpoint.name
                 raise
 
     def ask(self, system: SystemUnderTest, endpoint: Endpoint) -> None:
-        """Return if this endpoint answered rightly, of an attached one if it answered; raises ExchangeError otherwise."""
-        payload_set = self._factory.payload_set(codec(endpoint.protocol), 1)
+        """Return if this endpoint answered rightly, of an attached one if it answered.
+
+        Raises ExchangeError otherwise, NotCarried where it cannot be asked about the model.
+        """
+        payload_set = self._factory.payload_set(endpoint, self._batch_sizes[0])
         if system.backend.role is Role.CEILING:
             self._prime(endpoint)
-        transport = open_transport(system, endpoint)
+        transport = open_transport(system, endpoint, self._factory.model)
         try:
             transport.connect()
             body = transport.exchange(transport.prepare(payload_set.payloads[0]))
@@ -52,7 +57,7 @@ class Probe:
 
     def _prime(self, endpoint: Endpoint) -> None:
         for batch_size in self._batch_sizes:
-            payload_set = self._factory.payload_set(codec(endpoint.protocol), batch_size)
+            payload_set = self._factory.payload_set(endpoint, batch_size)
             path = endpoint.path.replace("{batch_size}", str(batch_size))
             url = f"http://{endpoint.host}:{endpoint.port}{path}"
             try:

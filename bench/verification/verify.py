@@ -1,21 +1,26 @@
-"""Every timed answer against the in-process reference, image by image, after the clock."""
+"""Every timed answer against the in-process reference, item by item, after the clock."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray, IntArray
+from bench.contract.system import Dataset
+from bench.contract.tensors import Array, IntArray, Signature, Tensors, TensorSpec
 from bench.contract.wire import Answer, Codec, Payload
-from bench.statistics import PROBABILITIES, Magnitude
+from bench.statistics import PROBABILITIES, Magnitude, differences, tolerance_of
 
-TOLERANCE = 1e-4
-"""How far a score may be from the reference's: absolute for probabilities, else a part of what `Magnitude.units` says."""
+BoolArray = npt.NDArray[np.bool_]
+FloatArray64 = npt.NDArray[np.float64]
+
+Apart = Mapping[str, tuple[FloatArray64, FloatArray64]]
+"""Of each output by name: the largest |difference| of each item, and the allowed one."""
 
 _NOBODY = -1
 
@@ -38,9 +43,9 @@ class Verification:
     """What the answers were worth.
 
     `answers` checked, of which `wrong` were wrong, the first one told in `first_wrong`; `agreement` is the part of the
-    answered images whose top class is the reference's (ties by score excused) or, where a model has one output and so no
-    classes, whose score is the reference's within the tolerance; `max_abs_diff` the largest |difference| of a score;
-    `predicted` [n images] the top class last answered for each image, -1 where none was; `decode_s` the median seconds that
+    answered items whose top class is the reference's (ties by score excused) or, of a model without scores of classes, whose
+    outputs all are the reference's within the tolerance; `max_abs_diff` the largest |difference| of a value;
+    `predicted` [items] the top class last answered for each image, -1 where none was; `decode_s` the median seconds that
     the client needs to decode one answer; `differing` the images that were answered with another class.
     """
 
@@ -76,30 +81,59 @@ def counted(answers: Iterable[Differing]) -> tuple[Differing, ...]:
     return tuple(replace(differing, answers=counts[key]) for key, differing in first.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far one output may be off, in units of its `magnitude`: `allowed`, 0 for whole numbers and truth values."""
+
+    magnitude: Magnitude
+    allowed: float
+
+    def of(self, expected: Array) -> FloatArray64:
+        """The largest |difference| that each item [n] of the reference's values may have."""
+        return self.allowed * self.magnitude.units(expected)
+
+
+Tolerances = Mapping[str, Tolerance]
+"""Of each output, by name."""
+
+
+def tolerances_of(signature: Signature, reference: Sequence[Tensors], tolerance: float | None = None) -> Tolerances:
+    """By the reference's outputs for all items; `tolerance` instead of what a float's dtype allows."""
+    return {
+        spec.name: Tolerance(
+            Magnitude.of(np.concatenate([_items(spec, outputs[spec.name]) for outputs in reference])),
+            tolerance if tolerance is not None and tolerance_of(spec.dtype) else tolerance_of(spec.dtype),
+        )
+        for spec in signature.outputs
+    }
+
+
 class Verifier:
-    """Verifies answers to one set of payloads: `expected[k]` [batch, classes] are the reference's scores for payload k."""
+    """Verifies answers to one set of payloads: `expected[k]` are the reference's outputs for payload k."""
 
     def __init__(
         self,
         codec: Codec,
         payloads: Sequence[Payload],
-        expected: Sequence[FloatArray],
-        names: Sequence[str],
-        magnitude: Magnitude = PROBABILITIES,
+        expected: Sequence[Tensors],
+        signature: Signature,
+        dataset: Dataset,
+        tolerances: Tolerances,
     ) -> None:
         self._codec = codec
         self._payloads = payloads
         self._expected = expected
-        self._names = names
-        self._magnitude = magnitude
+        self._signature = signature
+        self._dataset = dataset
+        self._tolerances = tolerances
 
-    def verify(self, answers: Sequence[Answer], images: int) -> Verification:
-        """Judge all answers; `images` is the number of images in the dataset. Identical answers are decoded once."""
+    def verify(self, answers: Sequence[Answer]) -> Verification:
+        """Judge all answers; identical answers are decoded once."""
         judged_before: dict[tuple[int, bytes], _Judged] = {}
         decode_s: list[float] = []
-        predicted = np.full(images, _NOBODY, dtype=np.int64)
+        predicted = np.full(len(self._dataset), _NOBODY, dtype=np.int64)
         differing: list[Differing] = []
-        wrong, agreeing, images_sent, first_wrong, worst = 0, 0, 0, "", 0.0
+        wrong, agreeing, items_sent, first_wrong, worst = 0, 0, 0, "", 0.0
         for number, answer in enumerate(answers):
             key = (answer.payload_index, answer.body)
             judged = judged_before.get(key)
@@ -109,7 +143,7 @@ class Verifier:
                 decode_s.append(perf_counter() - start)
             payload = self._payloads[answer.payload_index]
             agreeing += judged.agreeing
-            images_sent += payload.batch_size
+            items_sent += payload.batch_size
             worst = max(worst, judged.max_abs_diff)
             differing += judged.differing
             if judged.classes is not None:
@@ -121,8 +155,8 @@ class Verifier:
             answers=len(answers),
             wrong=wrong,
             first_wrong=first_wrong,
-            agreement=agreeing / images_sent if images_sent else None,
-            max_abs_diff=worst if images_sent else None,
+            agreement=agreeing / items_sent if items_sent else None,
+            max_abs_diff=worst if items_sent else None,
             predicted=predicted,
             decode_s=float(np.median(decode_s)) if decode_s else None,
             differing=counted(differing),
@@ -138,47 +172,97 @@ class Verifier:
         expected = self._expected[answer.payload_index]
         payload = self._payloads[answer.payload_index]
         try:
-            scores = self._codec.decode(answer.body)
+            outputs = self._codec.decode(answer.body)
         except MalformedAnswer as error:
             return _Judged(0, float("inf"), str(error), None)
         except Exception as error:  # a codec's own fault: this cell's, and no other's
             complaint = f"the codec {self._codec.name} failed on it: {type(error).__name__}: {error}"
             return _Judged(0, float("inf"), complaint, None)
-        if scores.shape != expected.shape:
-            complaint = f"scores of shape {scores.shape} for payload {answer.payload_index}, expected {expected.shape}"
-            return _Judged(0, float("inf"), complaint, None)
-        difference = np.abs(scores.astype(np.float64) - expected)
-        allowed = TOLERANCE * self._magnitude.units(expected)
-        rows = np.arange(len(expected))
-        classes = scores.argmax(axis=1)
-        # A tie: the reference itself scores the answered class as high as its own best, within what rounding may do.
-        tied = expected[rows, classes] >= expected.max(axis=1) - 2 * allowed
-        near = difference.max(axis=1) <= allowed
-        same = (classes == expected.argmax(axis=1)) | tied if expected.shape[1] > 1 else near
-        good = same & near
-        complaint = "" if good.all() else self._complain(int(np.argmin(good)), payload, scores, expected, difference)
-        differing = tuple(
-            Differing(payload.indices[row], best, float(expected[row, best]), top, float(scores[row, top]), bool(tied[row]))
-            for row, (best, top) in enumerate(zip(expected.argmax(axis=1).tolist(), classes.tolist(), strict=True))
-            if best != top
-        )
-        return _Judged(int(same.sum()), float(difference.max()), complaint, classes, differing)
+        for name, values in expected.items():
+            if outputs[name].shape != values.shape:
+                seen = f"{name} of shape {outputs[name].shape} for payload {answer.payload_index}"
+                return _Judged(0, float("inf"), f"{seen}, expected {values.shape}", None)
+        apart = {spec.name: self._apart(spec, outputs, expected) for spec in self._signature.outputs}
+        near = {name: difference <= allowed for name, (difference, allowed) in apart.items()}
+        good = np.broadcast_to(np.logical_and.reduce(np.broadcast_arrays(*near.values())), payload.batch_size)
+        max_abs_diff = max(float(difference.max()) for difference, _ in apart.values())
+        scores = self._signature.scores
+        if not scores:
+            complaint = "" if good.all() else self._far(near, apart, payload, outputs, expected)
+            return _Judged(int(good.sum()), max_abs_diff, complaint, None)
+        top = _top_of(outputs[scores], expected[scores], apart[scores][1], payload)
+        right = good & top.agreeing
+        complaint = ""
+        if not right.all():
+            row = int(np.argmin(right))
+            if near[scores][row] and top.agreeing[row]:
+                del near[scores]
+                complaint = self._far(near, apart, payload, outputs, expected)
+            else:
+                complaint = self._misjudged(row, payload, outputs, expected, apart)
+        return _Judged(int(top.agreeing.sum()), max_abs_diff, complaint, top.answered, top.differing)
 
-    def _complain(self, row: int, payload: Payload, scores: FloatArray, expected: FloatArray, difference: FloatArray) -> str:
+    def _apart(self, spec: TensorSpec, outputs: Tensors, expected: Tensors) -> tuple[FloatArray64, FloatArray64]:
+        """Of each item, or of the whole where the output counts none: its largest |difference|, and the allowed one."""
+        ours, theirs = _items(spec, outputs[spec.name]), _items(spec, expected[spec.name])
+        return differences(ours, theirs), self._tolerances[spec.name].of(theirs)
+
+    def _far(self, near: Mapping[str, BoolArray], apart: Apart, payload: Payload, outputs: Tensors, expected: Tensors) -> str:
+        """Words for the first output that is too far from the reference's, other than by a class."""
+        name = next(name for name, close in near.items() if not close.all())
+        row, (difference, allowed) = int(np.argmin(near[name])), apart[name]
+        place = self._place(row, payload) if len(difference) == payload.batch_size else f"payload of {payload.batch_size}"
+        told = f"{name}: largest |difference| {difference[row]:.2g}, allowed {allowed[row]:g}"
+        if expected[name].size == len(difference):  # one number an item
+            ours, theirs = outputs[name].ravel()[row], expected[name].ravel()[row]
+            told = f"answered {ours:.6g}, the reference says {theirs:.6g}; {told}"
+        return f"{place}: {told}"
+
+    def _misjudged(self, row: int, payload: Payload, outputs: Tensors, expected: Tensors, apart: Apart) -> str:
+        """Words for an item's class, or scores, that are not the reference's."""
+        scores = self._signature.scores
+        difference, allowed = apart[scores]
         return (
-            f"image {payload.indices[row]} (row {row} of {len(expected)}): "
-            f"answered {self._text_of(scores[row])}, the reference says {self._text_of(expected[row])}; "
-            f"largest |difference| {difference[row].max():.2g}, "
-            f"allowed {TOLERANCE * self._magnitude.units(expected)[row]:g}"
+            f"{self._place(row, payload)}: answered {self._text_of(outputs[scores][row])}, "
+            f"the reference says {self._text_of(expected[scores][row])}; "
+            f"largest |difference| {difference[row]:.2g}, allowed {allowed[row]:g}"
         )
 
-    def _text_of(self, scores: FloatArray) -> str:
-        """The best class of one item and its score; of a single output, its value."""
-        if len(scores) == 1:
-            return f"{scores[0]:.6g}"
+    def _place(self, row: int, payload: Payload) -> str:
+        return f"{self._dataset.noun} {payload.indices[row]} (row {row} of {payload.batch_size})"
+
+    def _text_of(self, scores: Array) -> str:
+        """The best class of one item and its score."""
         best = int(scores.argmax())
-        shown = f"{scores[best]:.4f}" if self._magnitude == PROBABILITIES else f"{scores[best]:.6g}"
-        return f"{class_name(self._names, best)!r} with {shown}"
+        probability = self._tolerances[self._signature.scores].magnitude == PROBABILITIES
+        shown = f"{scores[best]:.4f}" if probability else f"{scores[best]:.6g}"
+        return f"{class_name(self._dataset.class_names, best)!r} with {shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Top:
+    """The best class `answered` for each item [n], whether it is the reference's or tied with it, and where it differs."""
+
+    answered: IntArray
+    agreeing: BoolArray
+    differing: tuple[Differing, ...]
+
+
+def _top_of(scores: Array, expected: Array, allowed: FloatArray64, payload: Payload) -> _Top:
+    rows, answered, best = np.arange(len(expected)), scores.argmax(axis=1), expected.argmax(axis=1)
+    # A tie: the reference itself scores the answered class as high as its own best, within what rounding may do.
+    tied = expected[rows, answered] >= expected.max(axis=1) - 2 * allowed
+    differing = tuple(
+        Differing(payload.indices[row], one, float(expected[row, one]), other, float(scores[row, other]), bool(tied[row]))
+        for row, (one, other) in enumerate(zip(best.tolist(), answered.tolist(), strict=True))
+        if one != other
+    )
+    return _Top(answered, (answered == best) | tied, differing)
+
+
+def _items(spec: TensorSpec, values: Array) -> Array:
+    """Item by item; an output that counts none as one."""
+    return values if spec.batched else values[np.newaxis]
 
 
 def class_name(names: Sequence[str], index: int) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.contract.errors import BadInput
 from bench.contract.options import given_path, may_be_read
-from bench.contract.records import Record, Run, Samples, Verdict
+from bench.contract.records import Record, Run, Samples
 from reports.store import dashboards, documents, samples_file
 from reports.store.folder_lock import Hold
 
@@ -45,7 +45,7 @@ class StoredRun:
 
     def absent(self) -> frozenset[str]:
         """The backends of which nothing could be measured here, and which did not fail either."""
-        had = {record.backend for record in self.records if record.verdict is not Verdict.NOT_MEASURED}
+        had = {record.backend for record in self.records if not record.verdict.absent}
         return frozenset(record.backend for record in self.records) - had
 
     def present(self) -> StoredRun:

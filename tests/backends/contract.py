@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.contract.system import Backend
 from bench.contract.wire import Endpoint, Payload
-from bench.transports.connect import open_transport
+from bench.transports.connect import open_connection
 from fixtures.specs.manifest import load_spec
 from tests.bench.scripted import ScriptedSystem
 
@@ -28,7 +28,7 @@ def started(endpoint: Endpoint, port: int) -> ScriptedSystem:
 def exchange(system: ScriptedSystem, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> bytes:
     """One exchange with its endpoint, by the transport that a campaign uses."""
     (endpoint,) = system.endpoints.values()
-    transport = open_transport(system, endpoint)
+    transport = open_connection(endpoint)
     transport.connect()
     try:
         return transport.exchange(transport.prepare(Payload(body, "application/json", (0,), headers)))

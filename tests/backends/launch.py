@@ -25,7 +25,11 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.contract.tensors import FloatArray
+from bench.contract.tensors import FloatArray, Signature
+from fixtures.engines.base import signature_text
+from fixtures.model.load import load_model
+from fixtures.serving.onnx_model import OnnxModel
+from fixtures.serving.signature import Signature as ServedSignature
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 READY_S = 60.0
@@ -111,6 +115,11 @@ def some_images(count: int, width: int = 784) -> FloatArray:
     return np.random.default_rng(count).random((count, width), dtype=np.float32)
 
 
+def onnx_model(path: Path, signature: Signature | None = None) -> OnnxModel:
+    """The model as our servers have it, of 28 x 28 images where no `signature` is given."""
+    return OnnxModel(str(path), ServedSignature.read(signature_text(signature or load_model(path).signature)))
+
+
 def nnef_model(model: Path, folder: Path) -> Path:
     """The ONNX file as an NNEF folder, written once by tract itself; skips where it is not installed."""
     tract = pytest.importorskip("tract")
@@ -127,11 +136,12 @@ def running(
     *arguments: str,
     exports: Mapping[str, Path] | None = None,
     env: Mapping[str, str] | None = None,
+    signature: Signature | None = None,
     command: Sequence[str] = (),
 ) -> Iterator[Server]:
     """The backend `name`, staged in `folder` and answering; further arguments go to its command, or `command` stands for it.
 
-    Skips where packages lack.
+    The model is one of 28 x 28 images where no `signature` is given. Skips where packages lack.
     """
     source = FIXTURES / "backends" / name
     config = tomllib.loads((source / "backend.toml").read_text("utf-8"))
@@ -144,7 +154,8 @@ def running(
     values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app)}
     words = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in command or config["command"]]
     words = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in words]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MODEL_PATH": str(model)}
+    told = {"MODEL_PATH": str(model), "MODEL_SIGNATURE": signature_text(signature or load_model(model).signature)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **told}
     environment |= {key: value.format(export=exports or {}) for key, value in config.get("env", {}).items()}
     environment |= env or {}
     log = folder / "log.txt"

@@ -14,11 +14,12 @@ import requests
 from bench.contract.errors import ConnectionLost, ErrorStatus, MalformedAnswer
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Payload
-from bench.protocols import codec
-from bench.transports.connect import open_transport
+from bench.transports.connect import open_connection
 from bench.transports.http import HttpTransport
 from tests.backends.contract import endpoints_of, exchange, started
 from tests.bench.scripted import CLASSES, PREDICT, WIDTH, little_dataset
+from tests.flat import flat_codec as codec
+from tests.flat import images_of
 from tests.standins.graphpipe import GraphPipeServer, graphpipe
 
 CODEC = codec("graphpipe")
@@ -38,7 +39,7 @@ def server() -> Iterator[GraphPipeServer]:
 @pytest.fixture
 def images() -> FloatArray:
     """Three images of the little dataset."""
-    return little_dataset().images[:3]
+    return images_of(little_dataset())[:3]
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def _stock(name: str) -> ModuleType:
 def connected(server: GraphPipeServer) -> HttpTransport:
     """The transport that a campaign uses, connected."""
     system = started(ENDPOINT, server.server_port)
-    transport = open_transport(system, system.endpoints["graphpipe"])
+    transport = open_connection(system.endpoints["graphpipe"])
     assert isinstance(transport, HttpTransport)
     transport.connect()
     return transport
@@ -99,7 +100,7 @@ def test_garbage_closes_the_connection(server: GraphPipeServer, body: bytes) -> 
     """The Go server panics on what is no flatbuffer and hangs up: a lost connection for us, and the server lives on."""
     with pytest.raises(ConnectionLost, match="closed before an answer"):
         exchange(started(ENDPOINT, server.server_port), body)
-    answer = exchange(started(ENDPOINT, server.server_port), CODEC.encode(little_dataset().images[:1])[0])
+    answer = exchange(started(ENDPOINT, server.server_port), CODEC.encode(images_of(little_dataset())[:1])[0])
     assert CODEC.decode(answer).shape == (1, CLASSES)
 
 

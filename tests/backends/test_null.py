@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from bench.contract.scenarios import CONNECTIONS
-from bench.protocols import codec, protocol_names
+from bench.protocols import protocol_names
 from tests.backends.launch import FIXTURES, Server, exchange, running, some_images, tiny_model
+from tests.flat import flat_codec as codec
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +38,7 @@ def raw_exchange(server: Server, data: bytes) -> bytes:
         return bytes(received)
 
 
-@pytest.mark.parametrize("protocol", ["v1-json", "raw-float32", "graphpipe"])
+@pytest.mark.parametrize("protocol", ["v1-json", "raw", "graphpipe"])
 @pytest.mark.parametrize("batch_size", [1, 128])
 def test_what_was_put_is_what_a_post_gets(null: Server, protocol: str, batch_size: int) -> None:
     """Each protocol's real request is read whole and answered with the stored bytes, again and again on one connection."""

@@ -14,9 +14,9 @@ import pytest
 
 from bench.contract.errors import ErrorStatus
 from bench.contract.wire import Endpoint, Payload
-from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from tests.backends.launch import Server, exchange, running, some_images, tiny_model
+from tests.flat import flat_codec as codec
 
 pytestmark = pytest.mark.integration
 

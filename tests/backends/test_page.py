@@ -17,7 +17,8 @@ from bench.contract.system import Dataset
 from fixtures.dataset.emnist import load_emnist
 from fixtures.serving.image import MAX_UPLOAD_BYTES
 from fixtures.serving.onnx_model import OnnxModel
-from tests.backends.launch import FIXTURES, tiny_model
+from tests.backends.launch import FIXTURES, onnx_model, tiny_model
+from tests.flat import INPUT, OUTPUT, flat_signature, images_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -29,7 +30,7 @@ OWN_MODEL = FIXTURES / "model" / "emnist-mlp.onnx"
 @pytest.fixture(scope="module")
 def model() -> OnnxModel:
     """The project's own model."""
-    return OnnxModel(str(OWN_MODEL))
+    return onnx_model(OWN_MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +86,15 @@ def test_the_empty_page_is_a_form(client: FlaskClient) -> None:
 
 def test_ten_test_images_get_the_references_classes(client: FlaskClient, model: OnnxModel, images: Dataset) -> None:
     """An image of the dataset, uploaded as PNG, is answered with the very class that the reference gives it."""
-    expected = model.run(images.images[:10]).argmax(axis=1)
-    for pixels, best in zip(images.images, expected, strict=False):
+    expected = model.run({INPUT: images_of(images)[:10]})[OUTPUT].argmax(axis=1)
+    for pixels, best in zip(images_of(images), expected, strict=False):
         assert answer(upload(client, png(pixels))) == images.class_names[int(best)]
 
 
 def test_the_page_shows_all_classes(client: FlaskClient, model: OnnxModel, images: Dataset) -> None:
     """62 bars, one of them the best, and its probability to a tenth of a percent."""
-    page = upload(client, png(images.images[0])).text
-    best = float(model.run(images.images[:1]).max())
+    page = upload(client, png(images_of(images)[0])).text
+    best = float(model.run({INPUT: images_of(images)[:1]})[OUTPUT].max())
     assert len(re.findall(r'<g class="bar', page)) == 62
     assert page.count('<g class="bar best"') == 1
     assert f'<strong id="probability">{best * 100:.1f} %</strong>' in page
@@ -137,7 +138,7 @@ def test_broken_forms_get_the_page_too(client: FlaskClient, data: bytes, content
 
 def test_a_files_name_and_type_are_not_believed(client: FlaskClient, images: Dataset) -> None:
     """Only the bytes decide, and the name appears nowhere on the page."""
-    response = upload(client, png(images.images[0]), name="<script>alert(1)</script>.exe")
+    response = upload(client, png(images_of(images)[0]), name="<script>alert(1)</script>.exe")
     assert response.status_code == 200
     assert "alert(1)" not in response.text
 
@@ -152,7 +153,7 @@ def test_scripts_and_styles_are_only_the_pages_own(client: FlaskClient) -> None:
 
 def test_the_api_beside_the_page_still_speaks_json(client: FlaskClient, images: Dataset) -> None:
     """`POST /` stays the JSON endpoint, its errors included."""
-    good = client.post("/", data=json.dumps({"instances": images.images[:1].tolist()}), content_type="application/json")
+    good = client.post("/", data=json.dumps({"instances": images_of(images)[:1].tolist()}), content_type="application/json")
     assert good.status_code == 200
     assert len(good.get_json()["predictions"][0]) == 62
     bad = client.post("/", data=b"{", content_type="application/json")
@@ -161,8 +162,8 @@ def test_the_api_beside_the_page_still_speaks_json(client: FlaskClient, images: 
 
 def test_a_model_of_other_classes_is_shown_by_numbers(tmp_path: Path, images: Dataset) -> None:
     """A person's own model with ten classes gets ten numbered bars."""
-    own = client_of(OnnxModel(str(tiny_model(tmp_path / "ten.onnx", classes=10))))
-    page = upload(own, png(images.images[0])).text
+    own = client_of(onnx_model(tiny_model(tmp_path / "ten.onnx", classes=10)))
+    page = upload(own, png(images_of(images)[0])).text
     assert len(re.findall(r'<g class="bar', page)) == 10
     assert answer_is_digit(page)
 
@@ -175,8 +176,8 @@ def answer_is_digit(page: str) -> bool:
 
 def test_a_model_that_takes_no_pictures_says_so(tmp_path: Path) -> None:
     """The page is there, with the reason; its form is refused with the same words; the API answers."""
-    client = client_of(OnnxModel(str(tiny_model(tmp_path / "narrow.onnx", width=64, classes=10))))
-    told = "takes 64 values, not a picture of 28 x 28 pixels"
+    client = client_of(onnx_model(tiny_model(tmp_path / "narrow.onnx", width=64, classes=10), flat_signature(64, 10)))
+    told = "takes images float32 [n, 64], not a picture of 28 x 28 pixels"
     assert told in client.get("/").text
     refused = upload(client, png(np.ones((28, 28))))
     assert refused.status_code == 422

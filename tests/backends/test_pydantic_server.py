@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from bench.protocols import codec
 from tests.backends.launch import Server, running, some_images, tiny_model
+from tests.flat import flat_codec as codec
 
 pytestmark = pytest.mark.integration
 

@@ -13,14 +13,14 @@ import onnxruntime as ort
 import pytest
 
 from bench.contract.tensors import FloatArray
-from bench.protocols import codec
 from tests.backends.launch import Server, exchange, nnef_model, running, some_images, tiny_model
+from tests.flat import flat_codec as codec
 
 pytestmark = pytest.mark.integration
 
 BACKENDS = ("flask", "fastapi", "fastapi-granian", "nnef", "openvino")
 ATOL = 1e-5  # another runtime sums in another order
-PROTOCOLS = {"rest": "v1-json", "raw": "raw-float32"}
+PROTOCOLS = {"rest": "v1-json", "raw": "raw"}
 JSON, RAW = "application/json", "application/octet-stream"
 
 
@@ -101,9 +101,9 @@ def test_bad_input_is_refused_and_named(server: Server, endpoint: str, body: byt
 def test_values_are_the_models_business(server: Server, model: Path) -> None:
     """Seconds since 1970, or a large batch of them: what the model can compute is answered."""
     images = some_images(5000) * np.float32(1.7e9)
-    reply = server.ask("POST", server.path("raw"), codec("raw-float32").encode(images)[0], RAW)
+    reply = server.ask("POST", server.path("raw"), codec("raw").encode(images)[0], RAW)
     assert reply.status == 200
-    np.testing.assert_allclose(codec("raw-float32").decode(reply.body), truth(model, images), atol=ATOL)
+    np.testing.assert_allclose(codec("raw").decode(reply.body), truth(model, images), atol=ATOL)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "/v1/models/other:predict", 404), ("GET", "/raw", 405)])
@@ -156,5 +156,5 @@ def test_a_stop_leaves_nothing_behind(tmp_path: Path, model: Path, server: Serve
 
 def assert_lives(server: Server) -> None:
     """It still answers a real prediction."""
-    body, content_type, _ = codec("raw-float32").encode(some_images(1))
+    body, content_type, _ = codec("raw").encode(some_images(1))
     assert server.ask("POST", server.path("raw"), body, content_type).status == 200

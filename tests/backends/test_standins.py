@@ -18,11 +18,11 @@ from bench.contract.scenarios import Scenario
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint
 from bench.load.scheduler import Settings
-from bench.protocols import codec
-from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from tests.backends.contract import endpoints_of, exchange, started
-from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, measuring
+from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, little_factory, measuring
+from tests.flat import flat_codec as codec
+from tests.flat import images_of
 from tests.standins import tfserving_model, triton_model
 from tests.standins.graphpipe import graphpipe
 from tests.standins.tfserving import tfserving
@@ -101,7 +101,7 @@ def measured(standin: StandIn) -> Record:
 
 def test_it_is_ready_when_it_answers_rightly(standin: StandIn) -> None:
     """Not while the model loads, which is told in the server's words, and not with another model's answers."""
-    probe = Probe(PayloadFactory(little_dataset(), PREDICT), [1])
+    probe = Probe(little_factory(), [1])
     standin.load(False)
     with pytest.raises(ErrorStatus, match=standin.unloaded):
         probe(standin.system)
@@ -152,7 +152,7 @@ def test_an_unloaded_model_fails_its_cell_in_the_servers_words(standin: StandIn)
 def test_a_wrong_width_is_told(standin: StandIn) -> None:
     """What our own codecs send of images that are too narrow comes back as the server's own complaint."""
     (endpoint,) = standin.system.endpoints.values()
-    body, _, headers = codec(endpoint.protocol).encode(np.ascontiguousarray(little_dataset().images[:3, 1:]))
+    body, _, headers = codec(endpoint.protocol).encode(np.ascontiguousarray(images_of(little_dataset())[:3, 1:]))
     with pytest.raises(ErrorStatus, match=standin.narrow):
         exchange(standin.system, body, headers)
 
@@ -161,6 +161,6 @@ def test_an_answer_that_is_not_finite_is_refused(standin: StandIn) -> None:
     """As JSON's token NaN, which is none, or as a float: neither passes for scores."""
     standin.model.predict = lambda asked: np.full((len(asked), 5), np.nan, dtype=np.float32)
     (endpoint,) = standin.system.endpoints.values()
-    body, _, headers = codec(endpoint.protocol).encode(little_dataset().images[:3])
+    body, _, headers = codec(endpoint.protocol).encode(images_of(little_dataset())[:3])
     with pytest.raises(MalformedAnswer):
         codec(endpoint.protocol).decode(exchange(standin.system, body, headers))

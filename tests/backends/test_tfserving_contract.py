@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import grpc
 import numpy as np
 import orjson
 import pytest
@@ -14,14 +16,20 @@ from bench.contract.errors import ErrorStatus, ExchangeError
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint
 from bench.protocols import _tfserving_pb2 as messages
-from bench.protocols import codec
-from bench.transports.connect import open_transport
+from bench.protocols import codec as named_codec
+from bench.transports.connect import open_connection
 from fixtures.fleet.readiness import check_status
+from fixtures.model.load import open_model, proved
 from fixtures.specs.manifest import load_spec
 from tests.backends.contract import BACKENDS, exchange, started
 from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset
-from tests.standins.tfserving import TfServing, tfserving
+from tests.fixtures.signatures import SERVED
+from tests.flat import flat_codec as codec
+from tests.flat import images_of
+from tests.standins.serving import on_two_ports
+from tests.standins.tfserving import METHOD, TfServing, tfserving
 from tests.standins.tfserving_model import ServedModel
+from tests.standins.tfserving_rest import RestServer
 
 SPEC = load_spec(BACKENDS / "tensorflow-serving" / "backend.toml")
 REST, GRPC = SPEC.backend.endpoints
@@ -44,7 +52,7 @@ def shared() -> Iterator[TfServing]:
 @pytest.fixture
 def images() -> FloatArray:
     """Three images of the little dataset."""
-    return little_dataset().images[:3]
+    return images_of(little_dataset())[:3]
 
 
 def system(server: TfServing, endpoint: Endpoint) -> ScriptedSystem:
@@ -222,6 +230,28 @@ def test_a_server_that_is_gone_is_a_lost_connection(images: FloatArray) -> None:
     """Not an answer of any kind: the campaign counts it as such."""
     with tfserving(ServedModel(PREDICT, WIDTH)) as running:
         gone = system(running, REST)
-        transport = open_transport(gone, gone.endpoints["rest"])
+        transport = open_connection(gone.endpoints["rest"])
     with pytest.raises(ExchangeError, match="cannot connect"):
         transport.connect()
+
+
+def test_a_model_of_two_inputs_goes_over_grpc(tmp_path: Path) -> None:
+    """Token ids and mask, int64, by name; the server reads them as TensorFlow does and answers with the model's scores."""
+    inputs = SERVED["transformer"](tmp_path / "m.onnx")
+    model = proved(open_model(tmp_path / "m.onnx"), inputs, [1, 12])
+    (spec,) = model.signature.outputs
+
+    def answer(body: bytes, _: grpc.ServicerContext) -> bytes:
+        request = messages.PredictRequest.FromString(body)
+        assert {tensor.dtype for tensor in request.inputs.values()} == {messages.DT_INT64}
+        dims = {name: [dim.size for dim in tensor.tensor_shape.dim] for name, tensor in request.inputs.items()}
+        asked = {name: np.frombuffer(request.inputs[name].tensor_content, "<i8").reshape(shape) for name, shape in dims.items()}
+        scores = model.predictor(asked)[spec.name]
+        shape = messages.TensorShapeProto(dim=[messages.TensorShapeProto.Dim(size=length) for length in scores.shape])
+        tensor = messages.TensorProto(dtype=messages.DT_FLOAT, tensor_shape=shape, float_val=scores.ravel().tolist())
+        return messages.PredictResponse(outputs={spec.name: tensor}).SerializeToString()
+
+    wire = named_codec(GRPC.protocol, model.signature)
+    with on_two_ports(RestServer(ServedModel(PREDICT, WIDTH)), METHOD, answer) as (_, port):
+        seen = wire.decode(exchange(started(GRPC, port), wire.encode(inputs)[0]))
+    np.testing.assert_array_equal(seen[spec.name], model.predictor(inputs)[spec.name])

@@ -8,13 +8,13 @@ import pytest
 
 from bench.contract.errors import ErrorStatus, MalformedAnswer
 from bench.contract.wire import Endpoint
-from bench.protocols import codec
-from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
 from fixtures.fleet.readiness import check_status
 from fixtures.specs.manifest import load_spec
 from tests.backends.contract import BACKENDS, exchange, started
-from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset
+from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset, little_factory
+from tests.flat import flat_codec as codec
+from tests.flat import images_of
 from tests.standins.tfserving import tfserving
 from tests.standins.tfserving_model import ServedModel as TensorFlowModel
 from tests.standins.triton import Triton, triton
@@ -23,7 +23,7 @@ from tests.standins.triton_model import ServedModel
 SPEC = load_spec(BACKENDS / "triton-image" / "backend.toml")
 OPENVINO = load_spec(BACKENDS / "openvino-model-server" / "backend.toml")
 REST, BINARY, GRPC = ENDPOINTS = SPEC.backend.endpoints
-READY = Probe(PayloadFactory(little_dataset(), PREDICT), [1])
+READY = Probe(little_factory(), [1])
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_an_unknown_method_is_told(shared: Triton) -> None:
     """A misspelt service or method in a backend.toml is UNIMPLEMENTED."""
     wrong = Endpoint("triton-image", "grpc", "v2-grpc", "/inference.GRPCInferenceService/Infer", GRPC.port)
     with pytest.raises(ErrorStatus, match="UNIMPLEMENTED"):
-        exchange(system(shared, wrong), codec("v2-grpc").encode(little_dataset().images[:1])[0])
+        exchange(system(shared, wrong), codec("v2-grpc").encode(images_of(little_dataset())[:1])[0])
 
 
 def test_openvino_model_server_is_ready_when_both_families_answer_rightly() -> None:

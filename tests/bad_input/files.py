@@ -301,11 +301,12 @@ def _inputs() -> Iterator[Case]:
         "no zip": b"hello",
         "cut": good[:-30],
         "no array": npz(),
-        "other names": npz(images=rows),
+        "other names": npz(pictures=rows),
+        "two names for one": npz(inputs=rows, images=rows),
         "further names": npz(inputs=rows, secret=rows),
         "objects": npz(inputs=head("(3, 784)", "'|O'") + b"cos\nsystem\n"),
         "texts": npz(inputs=np.full((128, 784), "a")),
-        "double": npz(inputs=rows.astype(np.float64)),
+        "double": npz(inputs=rows.astype(np.float64) + 1e-12),
         "not finite": npz(inputs=np.full_like(rows, np.nan)),
         "too few": npz(inputs=rows[:5]),
         "one dimension": npz(inputs=rows[0]),
@@ -327,6 +328,13 @@ def _inputs() -> Iterator[Case]:
         yield Case(f"--inputs: {name}", "pytest", ("--benchmark-only", "--inputs=my.npz"), _INPUTS, write=write)
     both = ("--benchmark-only", "--inputs=my.npz", "--emnist=my.npz")
     yield Case("--inputs: beside --emnist", "pytest", both, (*_INPUTS, "no --emnist"), write=file("my.npz", good))
+    both = ("--benchmark-only", "--inputs=my.npz", "--random-inputs=128")
+    yield Case("--inputs: beside --random-inputs", "pytest", both, (*_INPUTS, "no --random-inputs"), write=file("my.npz", good))
+    named = ("--benchmark-only", "--inputs=my.npz", "--scores-output=labels")
+    words = ("expected --scores-output to name an output", "seen 'labels'; its outputs are scores")
+    yield Case("--scores-output: unknown", "pytest", named, words, write=file("my.npz", good))
+    few = ("--benchmark-only", "--random-inputs=127")
+    yield Case("--random-inputs: too few", "pytest", few, ("--random-inputs 127", "at least 128 items"))
 
 
 def _bomb(name: str, begin: bytes, **arrays: Array) -> Write:

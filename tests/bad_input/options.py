@@ -41,11 +41,21 @@ VALUES: dict[str, dict[str, str]] = {
     },
     "--ratio-to": {"unknown": "flusk", "blank": " ", "case": "Flask", "markup": "<i>", "not selected": "fastapi"},
     "--batch-sizes": {**NUMBERS, "zero": "0", "too large": "4097", "twice": "8,8", "commas": ",,"},
+    "--accuracy-batch": {**NUMBERS, "zero": "0", "too large": "4097"},
+    "--tolerance": {**NUMBERS, "fraction": "1.5", "zero": "0", "one": "1"},
     "--clients": {**NUMBERS, "zero": "0", "too large": "65", "commas": ",,"},
     "--loads": {**NUMBERS, "no unit": "50", "zero": "0%", "above": "201%", "rate of nan": "nan/s", "too fast": "9999999/s"},
     "--arrivals": {"unknown": "uniform", "blank": " ", "case": "Poisson", "list": "poisson,constant", "markup": "<b>"},
     "--slo": {**NUMBERS, "no unit": "15", "zero of a unit": "0ms", "too long": "11s", "other unit": "15ns"},
     "--starts": {**NUMBERS, "too many": "101"},
+    "--random-inputs": {**NUMBERS, "zero": "0", "too many": "1000001"},
+    "--export": {
+        "no format": "here",
+        "unknown": "keras=here",
+        "no folder": "nnef=nowhere",
+        "twice": "nnef=.,nnef=.",
+        "blank": " ",
+    },
     "--soak": {**NUMBERS, "zero": "0", "too long": "604801"},
     "--gate": {**NUMBERS, "zero": "0%", "most": "51%", "below zero": "-5%", "nan of a sign": "nan%", "no sign": "5"},
 }
@@ -58,12 +68,16 @@ REMEDIES = {
     "--backend": "backends: ",
     "--ratio-to": "flask-rest",
     "--batch-sizes": "like 1,128",
+    "--accuracy-batch": "whole number of items",
+    "--tolerance": "like 1e-3",
     "--clients": "like 1,2,4,8",
     "--loads": "like 30%,70%,200/s",
     "--arrivals": "poisson, constant, both",
     "--slo": "like 15ms",
     "--starts": "from 0",
     "--gate": "5%",
+    "--random-inputs": "whole number of items",
+    "--export": "expected",
 }
 """By option, what each refusal says of what it takes."""
 

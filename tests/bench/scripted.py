@@ -25,8 +25,10 @@ from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Settings
 from bench.machine.priority import Priority
-from bench.protocols.raw_float32 import CODEC
+from bench.verification.payloads import PayloadFactory
 from tests.bench.sockets import answering, ok, serving
+from tests.flat import RAW_CODEC as CODEC
+from tests.flat import flat_dataset, flat_model, predictor_of
 
 WIDTH, CLASSES, IMAGES = 16, 5, 24
 Handler = Callable[[FloatArray], bytes]
@@ -39,7 +41,7 @@ Records = dict[str, tuple[Record, Samples | None]]
 WEIGHTS = np.random.default_rng(1).normal(size=(WIDTH, CLASSES))
 
 
-def little_model() -> Callable[[FloatArray], FloatArray]:
+def _little_predict() -> Callable[[FloatArray], FloatArray]:
     def predict(images: FloatArray) -> FloatArray:
         logits = 3.0 * images.astype(np.float64) @ WEIGHTS
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -49,14 +51,22 @@ def little_model() -> Callable[[FloatArray], FloatArray]:
     return predict
 
 
-PREDICT = little_model()
+PREDICT = _little_predict()
 
 
 def little_dataset() -> Dataset:
     images = np.random.default_rng(2).random((IMAGES, WIDTH)).astype(np.float32)
     labels = PREDICT(images).argmax(axis=1).astype(np.int64)
     labels[0] = (labels[0] + 1) % CLASSES  # the model is wrong about one image: accuracy 23/24
-    return Dataset("little", images, labels, tuple("abcde"), sha256="0", synthetic=False, source="made up")
+    return flat_dataset(images, labels, tuple("abcde"))
+
+
+def little_model() -> Model:
+    return flat_model(PREDICT, WIDTH, CLASSES)
+
+
+def little_factory() -> PayloadFactory:
+    return PayloadFactory(little_dataset(), little_model())
 
 
 def right(images: FloatArray) -> bytes:
@@ -148,7 +158,7 @@ class ScriptedFleet:
                 del self.running[name]
 
 
-def backend(name: str, protocol: str = "raw-float32", role: Role = Role.SERVER) -> Backend:
+def backend(name: str, protocol: str = "raw", role: Role = Role.SERVER) -> Backend:
     return Backend(name, summary=name, runtime="script", endpoints=(Endpoint(name, "raw", protocol),), role=role)
 
 
@@ -182,7 +192,7 @@ def measuring(
     """Campaigns over servers that run, each by its first endpoint, and over the reference; see `world`."""
     records: Records = {}
     systems: dict[str, SystemUnderTest] = {
-        "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, PREDICT),
+        "reference": ScriptedSystem(backend("reference", "in-process", Role.REFERENCE), None, predictor_of(PREDICT)),
         **servers,
     }
     if Role.REFERENCE not in experiment_of(scenario).roles:
@@ -192,8 +202,7 @@ def measuring(
     plan = plan_of(
         list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples)), resume
     )
-    model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
-    return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_dataset(), model), cells, records
+    return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_factory()), cells, records
 
 
 class Ears(Listener):

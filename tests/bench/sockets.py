@@ -17,7 +17,7 @@ Script = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serving(
-    script: Script, *, protocol: str = "raw-float32", tls: ssl.SSLContext | None = None, access: Access = PLAIN
+    script: Script, *, protocol: str = "raw", tls: ssl.SSLContext | None = None, access: Access = PLAIN
 ) -> Iterator[Endpoint]:
     """Run `script` on every connection, each in its own thread, over `tls` if given; yields the endpoint to talk to."""
     listener = socket.create_server(("127.0.0.1", 0))

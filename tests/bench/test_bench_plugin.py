@@ -92,7 +92,7 @@ def test_batch_sizes_are_scenarios() -> None:
         line.partition("[flask-raw-")[2].rstrip("]") for line in found.splitlines() if "test_throughput[flask-raw-" in line
     ]
     assert cells == ["single", "batch8", "batch32"]
-    assert "test_throughput[null-raw-float32-batch32]" in found
+    assert "test_throughput[null-raw-batch32]" in found
     assert "test_accuracy[flask-rest]" in found
     assert "test_replay_2018[flask-rest-batch128" in found
 

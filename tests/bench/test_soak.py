@@ -11,18 +11,15 @@ from bench.contract.cells import Cell
 from bench.contract.errors import BadInput
 from bench.contract.rows import SoakRow
 from bench.contract.scenarios import SINGLE
-from bench.contract.system import Model, SystemUnderTest
+from bench.contract.system import SystemUnderTest
 from bench.load.scheduler import Settings
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.load_options import soak_seconds
 from bench.soak import SUITE, Soak
 from tests.bench.scripted import (
-    CLASSES,
-    PREDICT,
-    WIDTH,
     Handler,
     ScriptedFleet,
-    little_dataset,
+    little_factory,
     plan_of,
     right,
     scripted,
@@ -37,9 +34,8 @@ def a_lap(handler: Handler) -> tuple[Soak, list[list[SoakRow]]]:
     with scripted("one", handler) as system:
         systems: dict[str, SystemUnderTest] = {"one": system}
         cell = Cell(system.backend, system.backend.endpoints[0], SINGLE)
-        model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
         plan = plan_of([cell], QUICK, lambda *_: None)
-        soak = Soak(plan, ScriptedFleet(systems, {}), little_dataset(), model, IdleWatch(print))
+        soak = Soak(plan, ScriptedFleet(systems, {}), little_factory(), IdleWatch(print))
         soak.run(1e-9, lambda rows: kept.append(list(rows)))
     return soak, kept
 

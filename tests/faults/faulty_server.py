@@ -39,7 +39,7 @@ def scores(image: tuple[float, ...]) -> list[float]:
 
 
 def right(body: bytes) -> bytes:
-    """The answer in raw-float32's framing."""
+    """The answer in raw's framing."""
     (rows,) = struct.unpack_from("<I", body)
     width = len(WEIGHTS)
     found = [value for row in range(rows) for value in scores(struct.unpack_from(f"<{width}f", body, 4 + 4 * width * row))]

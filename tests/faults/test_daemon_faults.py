@@ -27,7 +27,7 @@ from fixtures.plugin import BACKENDS
 from fixtures.specs.manifest import load_spec
 from fixtures.specs.spec import BackendSpec
 from reports.store.store import RunStore, load_run
-from tests.bench.scripted import Ears, little_dataset, plan_of
+from tests.bench.scripted import Ears, little_factory, plan_of
 from tests.faults.own_daemon import OwnDaemon, own_daemon
 from tests.faults.three import AS_WITHOUT_FAULT, make_faulty
 from tests.fixtures.launching import an_engine
@@ -98,7 +98,7 @@ def measure(
     plan = plan_of([*cells[FIRST], *cells[SECOND]], SETTINGS, store.add)
     plan = replace(plan, client_cpu=min(os.sched_getaffinity(0)), listener=Harming(store.add))
     with an_engine(settings) as engine, LocalFleet(specs, engine, model, settings) as fleet:
-        campaigns = Campaigns(plan, fleet, little_dataset(), model)
+        campaigns = Campaigns(plan, fleet, little_factory())
         campaigns.result(cells[FIRST][0])
         assert store.folder is not None
         before = {record.id: record for record in load_run(store.folder).records}

@@ -23,12 +23,13 @@ from bench.load.connection_pool import ConnectionPool
 from bench.load.scheduler import Settings
 from bench.machine import idle_cpu
 from bench.transports.http import HttpTransport
+from bench.verification.payloads import PayloadFactory
 from fixtures.engines.base import Engine, EngineSettings
 from fixtures.engines.process import process_server
 from fixtures.fleet.fleet import LocalFleet
 from fixtures.specs.manifest import load_spec
 from fixtures.specs.spec import BackendSpec
-from tests.bench.scripted import CLASSES, PREDICT, WEIGHTS, WIDTH, little_dataset, plan_of
+from tests.bench.scripted import WEIGHTS, little_dataset, little_model, plan_of
 
 SINGLE = Scenario("single", batch_size=1)
 SETTINGS = Settings(max_time_s=0.15, min_rounds=40)
@@ -54,7 +55,7 @@ build = true
 timeout_s = {ready_s}
 [[endpoint]]
 name = "raw"
-protocol = "raw-float32"
+protocol = "raw"
 port = 8000
 path = "/"
 """
@@ -78,7 +79,7 @@ def little(root: Path) -> Model:
     path = root / "model.json"
     path.write_text(json.dumps(WEIGHTS.tolist()), encoding="utf-8")
     path.chmod(0o644)
-    return Model("little", str(path), hashlib.sha256(path.read_bytes()).hexdigest(), (WIDTH,), CLASSES, PREDICT)
+    return replace(little_model(), path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def measure(
     cells = [Cell(spec.backend, spec.backend.endpoints[0], scenario) for spec in specs]
     asked = replace(plan_of(cells, plan, keep), client_cpu=min(os.sched_getaffinity(0)))
     with LocalFleet(specs, engine, model, settings) as fleet:
-        Campaigns(asked, fleet, little_dataset(), model).result(cells[0])
+        Campaigns(asked, fleet, PayloadFactory(little_dataset(), model)).result(cells[0])
     return rows
 
 

@@ -20,15 +20,15 @@ import numpy as np
 from bench.contract.errors import ErrorStatus, ExchangeError, MalformedAnswer
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
-from bench.protocols import codec
 from bench.transports import http2
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
 from bench.transports.http2 import frame
 from tests.bench.transports.test_grpc import GOODBYE, METHOD, STARTED, good, grpc_serving
+from tests.flat import flat_codec as codec
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-PROTOCOLS = ("v1-json", "raw-float32", "graphpipe", "v2-json", "v2-binary", "v2-grpc", "tfserving-grpc")
+PROTOCOLS = ("v1-json", "raw", "graphpipe", "v2-json", "v2-binary", "v2-grpc", "tfserving-grpc")
 WIDTH, CLASSES = 4, 3
 NEXT_ANSWER = b"\xff\xfe"
 """Between two answers on one connection."""

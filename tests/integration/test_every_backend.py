@@ -24,15 +24,14 @@ from bench.contract.cells import Cell
 from bench.contract.errors import ErrorStatus
 from bench.contract.records import Record, Samples, Verdict
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Absence, Model, Role, SystemUnderTest
+from bench.contract.system import Absence, Model, Role
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Progress, Settings
 from bench.machine.priority import Priority
-from bench.protocols import codec
 from bench.protocols._inference_pb2 import ModelInferResponse
-from bench.transports.connect import open_transport
+from bench.transports.connect import open_connection
 from bench.transports.grpc import GrpcTransport
 from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
@@ -50,6 +49,8 @@ from fixtures.model.load import load_model
 from fixtures.specs.catalogue import load_specs
 from fixtures.specs.spec import BackendSpec
 from tests.backends.launch import listening
+from tests.flat import INPUT, OUTPUT, images_of
+from tests.flat import flat_codec as codec
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -84,13 +85,13 @@ def settings() -> EngineSettings:
 @pytest.fixture(scope="module")
 def factory(model: Model) -> PayloadFactory:
     """The synthetic images: the answers are held against the model's, whatever it is asked."""
-    return PayloadFactory(load_emnist(None, allow_download=False, say=print), model.predictor)
+    return PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
 
 
 @pytest.fixture(scope="module")
 def exports(model: Model, factory: PayloadFactory, settings: EngineSettings) -> Exports:
     """The formats that some of them serve."""
-    return Exports(model, factory.dataset.images, settings)
+    return Exports(model, factory.dataset.inputs, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,15 @@ class House:
     settings: EngineSettings
     factory: PayloadFactory
     exports: Exports
+
+    @property
+    def images(self) -> FloatArray:
+        """What is asked about [n, width]."""
+        return images_of(self.factory.dataset)
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """The model's scores [n, classes]."""
+        return np.asarray(self.model.predictor({INPUT: images})[OUTPUT])
 
     def fleet(self, *specs: BackendSpec) -> LocalFleet:
         """These backends, on processes."""
@@ -129,7 +139,7 @@ class House:
             again=lambda cell: f"pytest -k {cell.id}",
             listener=Watching(),
         )
-        return Campaigns(plan, fleet, self.factory.dataset, self.model), records
+        return Campaigns(plan, fleet, self.factory), records
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +160,10 @@ def test_it_is_right_and_leaves_nothing(house: House, name: str) -> None:
         assert listening(with_relatives([server.pid, *marked(house.settings.run.variables)])) == {"127.0.0.1"}
         for endpoint in server.endpoints.values():
             for batch_size in (1, 3, 128):
-                payload = house.factory.payload_set(codec(endpoint.protocol), batch_size).payloads[0]
-                expected = house.model.predictor(house.factory.dataset.images[list(payload.indices)])
+                payload = house.factory.payload_set(endpoint, batch_size).payloads[0]
+                expected = house.predict(house.images[list(payload.indices)])
                 assert len(expected) == batch_size
-                np.testing.assert_allclose(answer(server, endpoint, payload), expected, atol=MAX_ABS_DIFF)
+                np.testing.assert_allclose(answer(endpoint, payload), expected, atol=MAX_ABS_DIFF)
         look(fleet)
 
 
@@ -164,15 +174,15 @@ def test_it_takes_any_value_and_large_requests(house: House, name: str) -> None:
         fleet.start([name], Probe(house.factory, [1]))
         refuse_absence(fleet.absent.get(name))
         server = fleet.running[name]
-        few = house.factory.dataset.images[:3]
+        few = house.images[:3]
         many = np.resize(few, (NINE_MIB_IMAGES, few.shape[1]))
         for endpoint in server.endpoints.values():
             asked = [few * SECONDS_SINCE_1970, *([] if "json" in endpoint.protocol else [many])]
             for images in asked:
                 body, content_type, headers = codec(endpoint.protocol).encode(images)
                 payload = Payload(body, content_type, tuple(range(len(images))), headers)
-                expected = house.model.predictor(images)
-                np.testing.assert_allclose(answer(server, endpoint, payload), expected, atol=MAX_ABS_DIFF)
+                expected = house.predict(images)
+                np.testing.assert_allclose(answer(endpoint, payload), expected, atol=MAX_ABS_DIFF)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "grpc" in {each.name for each in SPECS[name].backend.endpoints}])
@@ -190,10 +200,10 @@ def test_it_answers_our_transport_as_it_answers_grpcs(house: House, name: str) -
             transport = GrpcTransport(endpoint)
             transport.connect()
             for rows in (1, 128, NINE_MIB_IMAGES):
-                body, content_type, _ = wire.encode(np.resize(house.factory.dataset.images, (rows, house.model.input_width)))
+                body, content_type, _ = wire.encode(np.resize(house.images, (rows, house.images.shape[1])))
                 ours = transport.exchange(transport.prepare(Payload(body, content_type, tuple(range(rows)))))
                 assert without_id(ours) == without_id(call(body, timeout=30))
-            for bad in (b"garbage", wire.encode(house.factory.dataset.images[:1, 1:].copy())[0]):
+            for bad in (b"garbage", wire.encode(house.images[:1, 1:].copy())[0]):
                 with pytest.raises(grpc.RpcError) as theirs:
                     call(bad, timeout=30)
                 with pytest.raises(ErrorStatus, match=f"gRPC status {theirs.value.code().name}"):
@@ -218,7 +228,7 @@ def test_a_variant_gives_everybody_their_own(house: House, name: str) -> None:
         server = fleet.running[name]
         for endpoint in server.endpoints.values():
             with ThreadPoolExecutor(CLIENTS) as pool:
-                told = list(pool.map(partial(conversation, house, server, endpoint), range(CLIENTS)))
+                told = list(pool.map(partial(conversation, house, endpoint), range(CLIENTS)))
             assert [problem for problems in told for problem in problems] == []
 
 
@@ -303,9 +313,9 @@ def with_broken_command(spec: BackendSpec) -> BackendSpec:
     return replace(spec, process=replace(spec.process, env=env))
 
 
-def answer(server: SystemUnderTest, endpoint: Endpoint, payload: Payload) -> FloatArray:
+def answer(endpoint: Endpoint, payload: Payload) -> FloatArray:
     """What an endpoint says."""
-    transport = open_transport(server, endpoint)
+    transport = open_connection(endpoint)
     try:
         transport.connect()
         return codec(endpoint.protocol).decode(transport.exchange(transport.prepare(payload)))
@@ -313,15 +323,15 @@ def answer(server: SystemUnderTest, endpoint: Endpoint, payload: Payload) -> Flo
         transport.close()
 
 
-def conversation(house: House, server: SystemUnderTest, endpoint: Endpoint, place: int) -> list[str]:
+def conversation(house: House, endpoint: Endpoint, place: int) -> list[str]:
     """One client's requests over one connection, and what was wrong with their answers."""
     wire, problems = codec(endpoint.protocol), []
-    payloads = house.factory.payload_set(wire, (1, 1, 3, 128)[place % 4]).payloads
-    transport = open_transport(server, endpoint)
+    payloads = house.factory.payload_set(endpoint, (1, 1, 3, 128)[place % 4]).payloads
+    transport = open_connection(endpoint)
     try:
         for turn in range(TURNS):
             payload = payloads[(7 * place + turn) % len(payloads)]
-            expected = house.model.predictor(house.factory.dataset.images[list(payload.indices)])
+            expected = house.predict(house.images[list(payload.indices)])
             transport.ensure_connected()
             try:
                 scores = wire.decode(transport.exchange(transport.prepare(payload)))

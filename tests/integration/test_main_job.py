@@ -55,7 +55,7 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
         "flask-rest-single",
         "flask-raw-single",
         "null-v1-json-single",
-        "null-raw-float32-single",
+        "null-raw-single",
         "reference-in-process-single",
     }
     for bench in benchmarks:
@@ -97,7 +97,7 @@ command = ["{python}", "-m", "uvicorn", "--host", "{host}", "--port", "{port[800
 requirements = "requirements.txt"
 [[endpoint]]
 name = "raw"
-protocol = "raw-float32"
+protocol = "raw"
 port = 8000
 path = "/ask"
 """

@@ -39,9 +39,9 @@ class Made:
 
 
 MADE = (
-    Made("fastapi", "raw", "raw-float32", 0.00042, spread=0.1),
-    Made("flask", "raw", "raw-float32", 0.00047, spread=0.35),
-    Made("nnef", "raw", "raw-float32", 0.00039, runtime="tract"),
+    Made("fastapi", "raw", "raw", 0.00042, spread=0.1),
+    Made("flask", "raw", "raw", 0.00047, spread=0.35),
+    Made("nnef", "raw", "raw", 0.00039, runtime="tract"),
     Made("fastapi", "rest", "v1-json", 0.00061),
     Made("flask", "rest", "v1-json", 0.00088, spread=0.4),
     Made("mosec", "rest", "v1-json", 0.0009, gain=1.9, wire_s=0.0008),
@@ -52,7 +52,7 @@ MADE = (
 )
 NULLS = tuple(
     Made("null", name, name, service_s, 0.00002, role="ceiling", runtime="none")
-    for name, service_s in (("raw-float32", 0.00016), ("v1-json", 0.00017), ("v2-grpc", 0.0003))
+    for name, service_s in (("raw", 0.00016), ("v1-json", 0.00017), ("v2-grpc", 0.0003))
 )
 
 
@@ -68,7 +68,7 @@ def under_load() -> tuple[Record, ...]:
 def many_under_load(n: int) -> tuple[Record, ...]:
     """`n` endpoints over five protocols in all load scenarios; their tails are copies of a few, for speed."""
     models = [list(_cells(made)) for made in MADE]
-    protocols = ("v1-json", "raw-float32", "v2-grpc", "graphpipe", "v2-json")
+    protocols = ("v1-json", "raw", "v2-grpc", "graphpipe", "v2-json")
     found = []
     for place in range(n):
         changes: dict[str, Any] = {"backend": f"backend-{place:03}", "endpoint": "main", "protocol": protocols[place % 5]}

@@ -199,7 +199,7 @@ def some_samples(record: Record, n: int | None = None) -> Samples:
 def _speeds(scenario: str, backend: str, endpoint: str, speed: float, **changes: Any) -> Record:
     batch_size = 1 if scenario == "single" else 128
     spread = changes.pop("spread", 0.008)
-    protocol = {"raw": "raw-float32", "raw-float32": "raw-float32", "grpc": "v2-grpc"}.get(endpoint, "v1-json")
+    protocol = {"raw": "raw", "grpc": "v2-grpc"}.get(endpoint, "v1-json")
     latency = batch_size / speed
     values: dict[str, Any] = {
         "backend": backend,
@@ -239,7 +239,7 @@ def _scenario(
             "ratio_high": ratio * 1.009,
             "ratio_to": f"fastapi-raw-{scenario}",
         }
-        name = "v1-json" if endpoint == "rest" else "raw-float32"
+        name = "v1-json" if endpoint == "rest" else "raw"
         cells.append(_speeds(scenario, backend, endpoint, speed, rank=rank, ceiling_fraction=speed / null[name], **against))
     for endpoint, speed in null.items():
         changes = {
@@ -270,8 +270,8 @@ def every_verdict() -> list[Record]:
         ("fastapi", "rest"): (4_310.0, 3),
         ("flask", "rest"): (1_690.0, 4),
     }
-    cells = _scenario("single", 2033.0, single, {"v1-json": 7033.0, "raw-float32": 7411.0})
-    cells += _scenario("batch128", 29_811.0, batch, {"v1-json": 61_000.0, "raw-float32": 402_000.0})
+    cells = _scenario("single", 2033.0, single, {"v1-json": 7033.0, "raw": 7411.0})
+    cells += _scenario("batch128", 29_811.0, batch, {"v1-json": 61_000.0, "raw": 402_000.0})
     cells += [
         _speeds(
             "single", "mosec", "rest", 5_510.0, rank=None, verdict=Verdict.CLIENT_BOUND, reason="reaches 78% of the ceiling"
@@ -306,7 +306,7 @@ def every_verdict() -> list[Record]:
 
 def many(n: int) -> list[Record]:
     """`n` cells of the single scenario over five protocols."""
-    protocols = ("v1-json", "raw-float32", "v2-grpc", "graphpipe", "v2-json")
+    protocols = ("v1-json", "raw", "v2-grpc", "graphpipe", "v2-json")
     return [
         _speeds(
             "single",

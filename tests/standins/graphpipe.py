@@ -11,14 +11,14 @@ import contextlib
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from bench.contract.tensors import FloatArray, Predictor
+from bench.contract.tensors import FloatArray
 from tests.standins.graphpipe_wire import FLOAT32, Metadata, Reader, TensorInfo, infer_response, metadata_response
 from tests.standins.serving import in_a_thread
 
@@ -37,7 +37,7 @@ class GraphPipeServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, predict: Predictor, width: int) -> None:
+    def __init__(self, predict: Callable[[FloatArray], FloatArray], width: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.predict = predict
         self.width = width
@@ -91,7 +91,7 @@ class GraphPipeServer(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def graphpipe(predict: Predictor, width: int) -> Iterator[GraphPipeServer]:
+def graphpipe(predict: Callable[[FloatArray], FloatArray], width: int) -> Iterator[GraphPipeServer]:
     """Serve on a port of the loopback; its `server_port` tells which."""
     server = GraphPipeServer(predict, width)
     with in_a_thread(server):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 
-from bench.contract.tensors import FloatArray, Predictor
+from bench.contract.tensors import FloatArray
 
 SIGNATURES = ("serving_default", "predict")
 INPUT, OUTPUT = "images", "scores"
@@ -30,7 +31,7 @@ def invalid(message: str) -> ServingError:
 class ServedModel:
     """One model at one version; `available` False is a model that still loads; `tensor_content` as by the server's flag."""
 
-    predict: Predictor
+    predict: Callable[[FloatArray], FloatArray]
     width: int
     name: str = "emnist"
     version: int = 1

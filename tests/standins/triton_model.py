@@ -5,11 +5,12 @@ Texts are those of tritonserver 2.51, which is measured itself wherever its whee
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 
-from bench.contract.tensors import FloatArray, Predictor
+from bench.contract.tensors import FloatArray
 
 INPUT, OUTPUT = "images", "scores"
 
@@ -36,7 +37,7 @@ class ServedModel:
     their values over gRPC.
     """
 
-    predict: Predictor
+    predict: Callable[[FloatArray], FloatArray]
     width: int
     name: str = "emnist"
     version: str = "1"

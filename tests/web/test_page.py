@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.contract.system import Dataset
 from fixtures.dataset.emnist import load_emnist
-from fixtures.serving.onnx_model import OnnxModel
-from tests.backends.launch import FIXTURES, Server, running
+from tests.backends.launch import FIXTURES, Server, onnx_model, running
+from tests.flat import INPUT, OUTPUT, images_of
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -123,8 +123,8 @@ def test_an_uploaded_image_is_recognised(browser: Chrome, images: Dataset, artef
     from selenium.webdriver.common.by import By
 
     browser.execute_script("window.sameDocument = true")
-    choose(browser, save(images.images[0], tmp_path / "image.png"))
-    best = int(OnnxModel(str(OWN_MODEL)).run(images.images[:1]).argmax())
+    choose(browser, save(images_of(images)[0], tmp_path / "image.png"))
+    best = int(onnx_model(OWN_MODEL).run({INPUT: images_of(images)[:1]})[OUTPUT].argmax())
     assert find(browser, "#character").text == images.class_names[best]
     assert find(browser, "#probability").text.endswith("%")
     assert len(browser.find_elements(By.CSS_SELECTOR, "#chart .bar")) == 62
@@ -194,9 +194,9 @@ def test_without_javascript(browser: Chrome, images: Dataset, tmp_path: Path) ->
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.refresh()
     assert not find(browser, "#draw").is_displayed()
-    choose(browser, save(images.images[0], tmp_path / "image.png"))
+    choose(browser, save(images_of(images)[0], tmp_path / "image.png"))
     find(browser, "#submit").click()
-    best = int(OnnxModel(str(OWN_MODEL)).run(images.images[:1]).argmax())
+    best = int(onnx_model(OWN_MODEL).run({INPUT: images_of(images)[:1]})[OUTPUT].argmax())
     assert find(browser, "#character").text == images.class_names[best]
 
 
@@ -207,7 +207,7 @@ def test_on_a_phone(browser: Chrome, images: Dataset, artefacts: Path, tmp_path:
     feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
     browser.refresh()
-    choose(browser, save(images.images[1], tmp_path / "image.png", side=140))
+    choose(browser, save(images_of(images)[1], tmp_path / "image.png", side=140))
     assert find(browser, "#character").is_displayed()
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
     background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")

@@ -330,7 +330,7 @@ def test_what_is_open_and_filtered_stands_in_the_address(page: Chrome, report: s
     head(page, "Images/s").click()
     before = cells(page)
     address = page.current_url
-    assert address.endswith("#open=speed+startup&protocol=raw-float32&sort=1+2+descending")
+    assert address.endswith("#open=speed+startup&protocol=raw&sort=1+2+descending")
     page.get("about:blank")
     page.get(address)
     assert page.execute_script(is_open) == ["speed", "startup"]

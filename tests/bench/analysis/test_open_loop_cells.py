@@ -11,7 +11,6 @@ from bench.contract.cells import Cell
 from bench.contract.errors import ConnectionLost
 from bench.contract.records import EarlierRun, Record, Samples, Verdict
 from bench.contract.scenarios import Arrival, Scenario
-from bench.contract.system import Model
 from bench.contract.tensors import FloatArray
 from bench.experiments.clients import clients_scenario
 from bench.experiments.open_loop import open_loop_scenario
@@ -27,13 +26,10 @@ from bench.load.scheduler import Settings
 from bench.statistics.histogram import decode
 from tests.bench.experiments.test_resume import a_run
 from tests.bench.scripted import (
-    CLASSES,
-    PREDICT,
-    WIDTH,
     Handler,
     Records,
     ScriptedFleet,
-    little_dataset,
+    little_factory,
     plan_of,
     right,
     scripted,
@@ -218,8 +214,7 @@ def test_a_resumed_sweep_measures_each_missing_cell_once() -> None:
             plan = plan_of(
                 cells, QUICK, lambda record, samples: told.setdefault(record.scenario, []).append((record, samples)), resume
             )
-            model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
-            return Campaigns(plan, ScriptedFleet({"a": system}, {}), little_dataset(), model)
+            return Campaigns(plan, ScriptedFleet({"a": system}, {}), little_factory())
 
         first = campaigns(Resume())
         first.result(cells[0])

@@ -12,7 +12,7 @@ import pytest
 from bench.contract.cells import Cell
 from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import ACCURACY, SINGLE, Arrival, Offer, Scenario, throughput_scenario
-from bench.contract.system import Model, Role
+from bench.contract.system import Role
 from bench.contract.tensors import FloatArray
 from bench.experiments import clients, experiment_of, experiments, open_loop, slo, throughput
 from bench.experiments.clients import clients_scenario
@@ -21,7 +21,16 @@ from bench.experiments.scenario_runner import Campaigns
 from bench.experiments.slo import slo_scenario
 from bench.load.scheduler import Settings
 from bench.session.load_options import arrivals_of, loads_of
-from tests.bench.scripted import CLASSES, IMAGES, PREDICT, WIDTH, ScriptedFleet, little_dataset, plan_of, right, scripted, world
+from tests.bench.scripted import (
+    IMAGES,
+    WIDTH,
+    ScriptedFleet,
+    little_factory,
+    plan_of,
+    right,
+    scripted,
+    world,
+)
 
 
 @dataclass(frozen=True)
@@ -129,8 +138,7 @@ def test_two_open_loops_of_two_batch_sizes_in_one_session(monkeypatch: pytest.Mo
     with scripted("a", answer) as system:
         cells = [Cell(system.backend, system.backend.endpoints[0], scenario) for scenario in scenarios]
         plan = plan_of(cells, Settings(max_time_s=1.0), lambda record, _: records.__setitem__(record.scenario, record))
-        model = Model("little", "little.onnx", "0", (WIDTH,), CLASSES, PREDICT)
-        Campaigns(plan, ScriptedFleet({"a": system}, {}), little_dataset(), model).result(cells[0])
+        Campaigns(plan, ScriptedFleet({"a": system}, {}), little_factory()).result(cells[0])
     assert list(records) == [scenario.name for scenario in scenarios], "one campaign"
     for scenario, record in zip(scenarios, records.values(), strict=True):
         assert record.verdict not in (Verdict.WRONG_ANSWERS, Verdict.FAILED), record.reason

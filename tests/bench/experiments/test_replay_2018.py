@@ -19,11 +19,11 @@ from bench.contract.wire import Endpoint
 from bench.experiments.replay_2018 import SYSTEMS, StudyCell, StudyPlan, StudyReplay, replayed_cells
 from bench.load.scheduler import Settings
 from bench.machine import idle_cpu
-from bench.protocols import codec
 from bench.transports.clients_2018 import client_of_2018
-from bench.verification.payloads import PayloadFactory
-from tests.bench.scripted import IMAGES, PREDICT, ScriptedFleet, ScriptedSystem, little_dataset
+from tests.bench.scripted import IMAGES, PREDICT, ScriptedFleet, ScriptedSystem, little_dataset, little_factory, little_model
 from tests.bench.sockets import ok, read_request, serving
+from tests.flat import flat_codec as codec
+from tests.flat import images_of
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH = Scenario("batch5", batch_size=5)
@@ -65,7 +65,7 @@ def replaying(
         cells = replayed_cells([Cell(each, each.endpoints[0], scenario) for each in declared])
         plan = StudyPlan(cells, Settings(max_time_s=0.1), 0, smoke, say=lambda text: None, emit=emitted.append)
         fleet = ScriptedFleet(systems, {"tensorflow-serving": Absence("no registry answers")})
-        yield StudyReplay(plan, fleet, PayloadFactory(little_dataset(), PREDICT)), cells, emitted
+        yield StudyReplay(plan, fleet, little_factory()), cells, emitted
 
 
 def test_each_step_is_measured_for_systems_that_run_and_absent_ones_say_why() -> None:
@@ -106,8 +106,8 @@ def test_batches_wrap_around_and_are_never_empty() -> None:
         replay.result(cells[0])
     sizes = {len(batch) for batch in server.batches}
     assert sizes == {1, 5}  # 1 is the readiness probe
-    last_image = little_dataset().images[IMAGES - 1]
-    first_image = little_dataset().images[0]
+    last_image = images_of(little_dataset())[IMAGES - 1]
+    first_image = images_of(little_dataset())[0]
     around = [batch for batch in server.batches if (np.abs(batch - last_image).max(axis=1) < 1e-6).any() and len(batch) == 5]
     assert around
     assert all((np.abs(batch - first_image).max(axis=1) < 1e-6).any() for batch in around)
@@ -115,11 +115,11 @@ def test_batches_wrap_around_and_are_never_empty() -> None:
 
 def test_connections_are_new_for_each_request_of_2018_and_kept_afterwards() -> None:
     """What `requests.post` does, against one session."""
-    images = little_dataset().images
+    images = images_of(little_dataset())
     for kept, expected in ((False, 3), (True, 1)):
         server = CountingServer()
         with serving(server.talk, protocol="v1-json") as endpoint:
-            client = client_of_2018(endpoint, images, kept=kept)
+            client = client_of_2018(endpoint, little_model(), images, kept=kept)
             client.connect()
             for number in range(3):
                 body = client.exchange(images[[number]])
@@ -153,7 +153,7 @@ def test_smoke_asks_once_a_step() -> None:
 def test_replayed_are_the_first_endpoints_of_the_set_that_speak_what_2018_spoke() -> None:
     """Not its raw endpoint, not gRPC, not a backend outside the set."""
     sets = frozenset({SYSTEMS})
-    endpoints = (Endpoint("a", "raw", "raw-float32"), Endpoint("a", "rest", "v1-json"), Endpoint("a", "dev", "v1-json"))
+    endpoints = (Endpoint("a", "raw", "raw"), Endpoint("a", "rest", "v1-json"), Endpoint("a", "dev", "v1-json"))
     backends = [
         Backend("a", "", "", endpoints, sets=sets),
         Backend("b", "", "", (Endpoint("b", "grpc", "tfserving-grpc"),), sets=sets),

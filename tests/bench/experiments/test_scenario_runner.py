@@ -16,12 +16,11 @@ from bench.contract.records import Verdict
 from bench.contract.scenarios import ACCURACY, Scenario
 from bench.contract.system import Absence
 from bench.contract.tensors import FloatArray
-from bench.contract.wire import Codec, Payload
+from bench.contract.wire import Endpoint, Payload
 from bench.load import scheduler
 from bench.load.closed_loop import run_slice
 from bench.load.scheduler import Settings
 from bench.machine.host import EnergyClock
-from bench.protocols.raw_float32 import CODEC
 from bench.verification.payloads import PayloadFactory
 from tests.bench.scripted import (
     IMAGES,
@@ -36,6 +35,7 @@ from tests.bench.scripted import (
     spend,
     world,
 )
+from tests.flat import RAW_CODEC as CODEC
 
 SINGLE = Scenario("single", batch_size=1)
 BATCH = Scenario("batch8", batch_size=8)
@@ -259,8 +259,9 @@ def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: py
     made: list[None] = []
     plain = PayloadFactory.fresh
 
-    def counting(factory: PayloadFactory, codec: Codec, batch_size: int) -> Callable[[], Payload]:
-        make = plain(factory, codec, batch_size)
+    def counting(factory: PayloadFactory, endpoint: Endpoint, batch_size: int) -> Callable[[], Payload]:
+        make = plain(factory, endpoint, batch_size)
+        assert make is not None
 
         def counted() -> Payload:
             made.append(None)

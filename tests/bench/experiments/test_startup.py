@@ -20,10 +20,9 @@ from bench.contract.wire import Endpoint
 from bench.experiments import start_timing
 from bench.experiments.start_timing import tcp_probe, undisturbed_s, warm_at
 from bench.experiments.startup import StartPlan, StartUps, starts_of
-from bench.protocols.raw_float32 import CODEC
-from bench.verification.payloads import PayloadFactory
-from tests.bench.scripted import PREDICT, ScriptedFleet, ScriptedSystem, asked, backend, little_dataset, right
+from tests.bench.scripted import PREDICT, ScriptedFleet, ScriptedSystem, asked, backend, little_factory, right
 from tests.bench.sockets import answering, ok, serving
+from tests.flat import RAW_CODEC as CODEC
 
 EXCHANGES = start_timing.BLOCK * start_timing.LEAST_BLOCKS
 
@@ -122,7 +121,7 @@ def starting(
             say=lambda text: None,
             emit=emitted.append,
         )
-        yield StartUps(plan, fleet, PayloadFactory(little_dataset(), PREDICT)), emitted
+        yield StartUps(plan, fleet, little_factory()), emitted
 
 
 def test_each_start_has_its_steps_in_order_and_is_stopped() -> None:
@@ -278,7 +277,7 @@ def test_a_connection_that_is_dropped_at_once_is_no_open_port() -> None:
     with serving(answering(ok)) as endpoint:
         tcp_probe(endpoint)
     with pytest.raises(ConnectionLost, match="refused"):
-        tcp_probe(Endpoint("a", "raw", "raw-float32", host="127.0.0.1", port=endpoint.port))
+        tcp_probe(Endpoint("a", "raw", "raw", host="127.0.0.1", port=endpoint.port))
     assert threading.active_count() < 50, "no connection was left open"
 
 

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from bench.contract.errors import MalformedAnswer
 from bench.contract.tensors import FloatArray
 from bench.protocols import _inference_pb2 as messages
-from bench.protocols import codec
+from tests.flat import flat_codec as codec
 
 JSON, BINARY, GRPC = codec("v2-json"), codec("v2-binary"), codec("v2-grpc")
 TWO_BY_TWO = np.array([[0.1, 1.0], [0.0, 0.25]], dtype=np.float32)
@@ -152,13 +152,12 @@ def test_grpc_requests_hold_the_very_images(images: FloatArray) -> None:
 def test_every_form_of_values_is_read(scores: FloatArray) -> None:
     """Flat, in rows, as FP64, raw, listed: the same scores."""
     shape, wide = scores.shape, scores.astype(np.float64)
-    name = {"name": "output_0"}  # an only output is the one that was asked for, whatever it is called
     for found in (
-        JSON.decode(json_answer(shape=shape, data=scores.tolist(), **name)),
+        JSON.decode(json_answer(shape=shape, data=scores.tolist())),
         JSON.decode(json_answer(shape=shape, data=scores.ravel().tolist(), datatype="FP64")),
         BINARY.decode(binary_answer(scores.tobytes(), shape=shape)),
-        BINARY.decode(binary_answer(wide.tobytes(), shape=shape, datatype="FP64", **name)),
-        GRPC.decode(grpc_answer([scores.tobytes()], "output_0", shape=shape)),
+        BINARY.decode(binary_answer(wide.tobytes(), shape=shape, datatype="FP64")),
+        GRPC.decode(grpc_answer([scores.tobytes()], shape=shape)),
         GRPC.decode(grpc_answer([wide.tobytes()], datatype="FP64", shape=shape)),
         GRPC.decode(grpc_answer(shape=shape, fp32_contents=scores.ravel())),
         GRPC.decode(grpc_answer(shape=shape, datatype="FP64", fp64_contents=wide.ravel())),
@@ -187,15 +186,15 @@ def test_an_echo_of_the_id_and_further_keys_change_nothing() -> None:
 
 
 WRONG_TENSORS: list[tuple[dict[str, object], str]] = [
-    ({"shape": [4]}, r"shape \[n, classes\], seen \[4\]"),
-    ({"shape": [1, 2, 2]}, r"seen \[1, 2, 2\]"),
-    ({"shape": [0, 2]}, r"seen \[0, 2\]"),
-    ({"shape": [-2, -2]}, r"seen \[-2, -2\]"),
-    ({"shape": [3, 2]}, r"shape \[3, 2\], seen 4 values"),
+    ({"shape": [4]}, r"seen shape \[4\]"),
+    ({"shape": [1, 2, 2]}, r"seen shape \[1, 2, 2\]"),
+    ({"shape": [0, 2]}, r"seen shape \[0, 2\]"),
+    ({"shape": [-2, -2]}, r"seen shape \[-2, -2\]"),
+    ({"shape": [3, 2]}, r"shape \[3, 2\] with 4 values"),
     ({"shape": [2, 2.0]}, "seen"),
-    ({"shape": "22"}, "seen '22'"),
-    ({"shape": None}, "seen None"),
-    ({"datatype": "FP16"}, "FP32 or FP64, seen 'FP16'"),
+    ({"shape": "22"}, "seen the shape '22'"),
+    ({"shape": None}, "seen the shape None"),
+    ({"datatype": "FP16"}, "seen float16"),
     ({"datatype": ["FP32"]}, "seen"),
     ({"datatype": None}, "seen None"),
 ]
@@ -212,14 +211,14 @@ WRONG_TENSORS: list[tuple[dict[str, object], str]] = [
         (b'{"outputs": [[]]}', "list of tensors"),
         (b'{"outputs": []}', r"expected the output 'scores', seen \[\]"),
         (b'{"outputs": [{"name": "a"}, {"name": "b"}]}', r"expected the output 'scores', seen \['a', 'b'\]"),
-        (json_answer(data=None), "seen a NoneType"),
-        (json_answer(data="0.5"), "seen a str"),
-        (json_answer(data=[0.1, 1.0, 0.0]), "seen 3 values"),
-        (json_answer(data=[]), "seen 0 values"),
-        (json_answer(data=[[0.1, 1.0], [0.0]]), "seen 3 values"),
-        (json_answer(data=[[0.1, 1.0], 0.0, 0.25]), "nothing but numbers"),
-        (json_answer(data=[0.1, 1.0, 0.0, "0.25"]), "nothing but numbers"),
-        (json_answer(data=[0.1, 1.0, 0.0, True]), "nothing but numbers"),
+        (json_answer(data=None), "equally long lists, seen None"),
+        (json_answer(data="0.5"), "equally long lists, seen 0.5"),
+        (json_answer(data=[0.1, 1.0, 0.0]), "with 3 values"),
+        (json_answer(data=[]), "with 0 values"),
+        (json_answer(data=[[0.1, 1.0], [0.0]]), "equally long lists"),
+        (json_answer(data=[[0.1, 1.0], 0.0, 0.25]), "equally long lists"),
+        (json_answer(data=[0.1, 1.0, 0.0, "0.25"]), "nothing but float32 values"),
+        (json_answer(data=[0.1, 1.0, 0.0, True]), "nothing but float32 values"),
         (json_answer(data=[0.1, 1.0, 0.0, 1e39]), "infinity in row 1"),
         (json_answer()[:-1], "expected JSON"),
         (binary_answer(), "expected JSON"),
@@ -238,10 +237,10 @@ def test_json_answers_that_are_no_scores(body: bytes, message: str) -> None:
         (json_answer(), "expected the values in binary .*; seen values in JSON"),
         (JSON.encode_answer(np.ones((128, 62), np.float32)), "expected the values in binary .*; seen values in JSON"),
         (b'{"error": "unknown model"}', "seen an error: unknown model"),
-        (binary_answer(VALUES[:-1]), "expected values of 4 bytes, seen 15 bytes of FP32"),
-        (binary_answer(VALUES + VALUES), "seen 8 values"),
-        (binary_answer()[:-4], "expected 16 bytes of values behind the JSON, seen 12"),
-        (binary_answer() + b"\0", "seen 17"),
+        (binary_answer(VALUES[:-1]), "in values of 4 bytes, seen 15 bytes"),
+        (binary_answer(VALUES + VALUES), "with 8 values"),
+        (binary_answer()[:-4], "expected an answer of 138 bytes by its sizes of values, seen 134"),
+        (binary_answer() + b"\0", "seen 139"),
         (binary_answer(parameters={}), "expected the values in binary"),
         (binary_answer(parameters={"binary_data_size": "16"}), "expected the values in binary"),
         (binary_answer(parameters=16), "expected the values in binary"),
@@ -263,15 +262,15 @@ def test_binary_answers_that_are_no_scores(body: bytes, message: str) -> None:
         (messages.ModelInferResponse().SerializeToString(), r"expected the output 'scores', seen \[\]"),
         (grpc_answer([VALUES], "a") + grpc_answer([VALUES], "b"), r"seen \['a', 'b'\]"),
         (grpc_answer([VALUES, VALUES]), "raw contents for each of 1 outputs, seen 2"),
-        (grpc_answer([VALUES[:-1]]), "seen 15 bytes of FP32"),
-        (grpc_answer([VALUES[:-4]]), r"shape \[2, 2\], seen 3 values"),
-        (grpc_answer([VALUES], datatype="INT64"), "seen 'INT64'"),
-        (grpc_answer([VALUES], datatype="FP64"), "seen 2 values"),
-        (grpc_answer([VALUES], shape=(4,)), r"seen \[4\]"),
-        (grpc_answer([VALUES], shape=(-2, -2)), r"seen \[-2, -2\]"),
-        (grpc_answer([VALUES], shape=(2**62, 2)), "seen 4 values"),
-        (grpc_answer(), "seen 0 values"),
-        (grpc_answer(fp64_contents=[0.1, 1.0, 0.0, 0.25]), "seen 0 values"),
+        (grpc_answer([VALUES[:-1]]), "in values of 4 bytes, seen 15 bytes"),
+        (grpc_answer([VALUES[:-4]]), r"shape \[2, 2\] with 3 values"),
+        (grpc_answer([VALUES], datatype="INT64"), "seen int64"),
+        (grpc_answer([VALUES], datatype="FP64"), "with 2 values"),
+        (grpc_answer([VALUES], shape=(4,)), r"seen shape \[4\]"),
+        (grpc_answer([VALUES], shape=(-2, -2)), r"seen shape \[-2, -2\]"),
+        (grpc_answer([VALUES], shape=(2**62, 2)), "with 4 values"),
+        (grpc_answer(), "with 0 values"),
+        (grpc_answer(fp64_contents=[0.1, 1.0, 0.0, 0.25]), "with 0 values"),
         (grpc_answer(fp32_contents=[0.0, np.inf, 0.0, 0.0]), "NaN or infinity in row 0"),
         (ANSWER[:-1], "expected a ModelInferResponse"),
         (ANSWER.replace(b"scores", b"scor\xff\xff"), "expected a ModelInferResponse"),

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor
 
 from bench.contract.tensors import FloatArray
 from bench.protocols import _tfserving_pb2 as ours
-from bench.protocols import codec
+from tests.flat import flat_codec as codec
 from tests.standins.tfserving import tfserving
 from tests.standins.tfserving_model import ServedModel
 

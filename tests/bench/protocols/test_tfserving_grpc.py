@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from bench.contract.errors import MalformedAnswer
 from bench.contract.tensors import FloatArray
 from bench.protocols import _tfserving_pb2 as messages
-from bench.protocols import codec
+from tests.flat import flat_codec as codec
 
 CODEC = codec("tfserving-grpc")
 TWO_BY_TWO = np.array([[0.1, 1.0], [0.0, 0.25]], dtype=np.float32)
@@ -114,23 +114,23 @@ def test_what_a_newer_server_adds_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (answer(dtype=2, float_val=[0.0] * 4), r"type 1 \(DT_FLOAT\), seen type 2"),
+        (answer(dtype=9, tensor_content=bytes(32)), "seen int64"),
         (answer(dtype=1234, float_val=[0.0] * 4), "seen type 1234"),
         (answer(float_val=[0.0] * 4, name="labels"), r"expected the output 'scores', seen \['labels'\]"),
         (messages.PredictResponse().SerializeToString(), r"expected the output 'scores', seen \[\]"),
-        (answer(float_val=[0.0] * 3), r"seen \[2, 2\] with 3 values"),
-        (answer(float_val=[0.0] * 5), r"seen \[2, 2\] with 5 values"),
+        (answer(float_val=[0.0] * 3), r"seen shape \[2, 2\] with 3 values"),
+        (answer(float_val=[0.0] * 5), r"seen shape \[2, 2\] with 5 values"),
         (answer(float_val=[0.5]), "with 1 values"),  # TensorFlow would repeat it; no server shortens scores
         (answer(), "with 0 values"),
         (answer(tensor_content=VALUES[:-4]), "with 3 values"),
-        (answer(tensor_content=VALUES[:-1]), "seen 15 bytes of tensor_content"),
-        (answer((4,), float_val=[0.0] * 4), r"seen \[4\]"),
-        (answer((1, 2, 2), float_val=[0.0] * 4), r"seen \[1, 2, 2\]"),
-        (answer((), float_val=[0.0]), r"seen \[\]"),
-        (answer((0, 2)), r"seen \[0, 2\]"),
-        (answer((-2, -2), float_val=[0.0] * 4), r"seen \[-2, -2\]"),
+        (answer(tensor_content=VALUES[:-1]), "in values of 4 bytes, seen 15 bytes"),
+        (answer((4,), float_val=[0.0] * 4), r"seen shape \[4\]"),
+        (answer((1, 2, 2), float_val=[0.0] * 4), r"seen shape \[1, 2, 2\]"),
+        (answer((), float_val=[0.0]), r"seen shape \[\]"),
+        (answer((0, 2)), r"seen shape \[0, 2\]"),
+        (answer((-2, -2), float_val=[0.0] * 4), r"seen shape \[-2, -2\]"),
         (answer((2**62, 2), float_val=[0.0] * 4), "with 4 values"),
-        (answer((), unknown_rank=True, float_val=[0.0]), r"seen \[\]"),
+        (answer((), unknown_rank=True, float_val=[0.0]), r"seen shape \[\]"),
         (answer(float_val=[0.0, 0.0, np.nan, 0.0]), "NaN or infinity in row 1"),
         (answer(tensor_content=struct.pack("<4f", 0, np.inf, 0, 0)), "NaN or infinity in row 0"),
         (ANSWER[:-1], "expected a PredictResponse"),

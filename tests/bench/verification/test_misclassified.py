@@ -14,6 +14,7 @@ from bench.contract.system import Dataset
 from bench.contract.tensors import FloatArray
 from bench.verification.misclassified import LISTED, SAMPLES, confusion_of, disagreements_of
 from bench.verification.verify import Differing
+from tests.flat import flat_dataset
 
 NAMES = ("O", "0", "l")
 LABELS = [0, 0, 0, 1, 1, 2, 2]
@@ -25,7 +26,7 @@ def a_dataset(labels: list[int], width: int = 4) -> Dataset:
     images = np.zeros((len(labels), width), dtype=np.float32)
     images[:, 0] = np.arange(len(labels)) / 10
     side = 2 if width == 4 else 0
-    return Dataset("made up", images, np.array(labels), NAMES, "0" * 64, synthetic=True, source="here", side_px=side)
+    return flat_dataset(images, np.array(labels), NAMES, side)
 
 
 def scores_for(classes: list[int]) -> FloatArray:
@@ -95,7 +96,7 @@ def test_real_disagreements_stand_before_excused_ones_and_are_cut_last() -> None
 def test_without_labels_nothing_is_a_mistake() -> None:
     """The model's mistakes cannot be told; an answer that differs from the reference's can, and has no label."""
     unlabelled = replace(a_dataset(LABELS), labels=None)
-    with pytest.raises(ValueError, match="made up has no labels"):
+    with pytest.raises(ValueError, match="little has no labels"):
         confusion_of(unlabelled, scores_for(ANSWERED))
     differing = Differing(image=3, reference=0, reference_score=0.8, answered=1, score=0.8, excused=False)
     (found,) = disagreements_of("flask-rest-single", [differing], unlabelled.labels, NAMES)

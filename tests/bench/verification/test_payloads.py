@@ -1,15 +1,18 @@
-"""How images are cut into payloads, and that fresh ones are fresh."""
+"""How items are cut into payloads, and that fresh ones are fresh."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bench.contract.system import Dataset
 from bench.contract.tensors import FloatArray
-from bench.protocols.raw_float32 import CODEC
+from bench.contract.wire import Endpoint
+from bench.verification.fresh_items import FreshItems
 from bench.verification.payloads import PayloadFactory, batches
-from tests.bench.scripted import IMAGES, PREDICT, asked, little_dataset
+from tests.bench.scripted import IMAGES, PREDICT, asked, little_dataset, little_factory
+from tests.flat import FLAT, flat_dataset, flat_model, images_of
+
+RAW = Endpoint("a", "raw", "raw")
 
 
 def test_full_batches_wrap_around() -> None:
@@ -30,36 +33,37 @@ def test_accuracy_batches_hold_each_image_once() -> None:
 def test_book_holds_what_each_payload_must_be_answered_with() -> None:
     """Payload k's images and the expected scores k belong together; endpoints of one protocol share the book."""
     dataset = little_dataset()
-    factory = PayloadFactory(dataset, PREDICT)
-    payload_set = factory.payload_set(CODEC, 5)
+    factory = little_factory()
+    payload_set = factory.payload_set(RAW, 5)
     for payload, expected in zip(payload_set.payloads, payload_set.expected, strict=True):
-        assert np.array_equal(asked(payload.body), dataset.images[list(payload.indices)])
-        assert np.allclose(PREDICT(asked(payload.body)), expected)
-    assert factory.payload_set(CODEC, 5) is payload_set
+        assert np.array_equal(asked(payload.body), images_of(dataset)[list(payload.indices)])
+        assert np.allclose(PREDICT(asked(payload.body)), expected["scores"])
+    assert factory.payload_set(RAW, 5) is payload_set
     assert payload_set.encode_s > 0
 
 
 def test_fresh_payloads_never_repeat_and_their_scores_are_known() -> None:
     """Two rounds over the dataset: all bodies differ, from each other and from the dataset's own."""
-    factory = PayloadFactory(little_dataset(), PREDICT)
-    make = factory.fresh(CODEC, 3)
+    factory = little_factory()
+    make = factory.fresh(RAW, 3)
+    assert make is not None
     fresh = [make() for _ in range(2 * IMAGES)]
-    own = {payload.body for payload in factory.payload_set(CODEC, 3).payloads}
+    own = {payload.body for payload in factory.payload_set(RAW, 3).payloads}
     images = [image.tobytes() for payload in fresh for image in asked(payload.body)]
     assert len({payload.body for payload in fresh} | own) == len(fresh) + len(own)
     assert len(set(images)) == len(images)
     for payload, expected in zip(fresh, factory.fresh_expected(fresh), strict=True):
-        assert PREDICT(asked(payload.body)) == pytest.approx(expected, abs=1e-6)
+        assert PREDICT(asked(payload.body)) == pytest.approx(expected["scores"], abs=1e-6)
 
 
-def dataset_of(images: FloatArray) -> Dataset:
-    return Dataset("made up", images, None, ("0",), sha256="0", synthetic=False, source="here")
+def factory_of(images: FloatArray) -> PayloadFactory:
+    return PayloadFactory(flat_dataset(images), flat_model(lambda asked: asked[:, :1]))
 
 
 def fresh_images(images: FloatArray, batch_size: int, payloads: int) -> FloatArray:
     """What the first fresh payloads hold, one image after the other."""
-    factory = PayloadFactory(dataset_of(images), lambda asked: asked[:, :1])
-    make = factory.fresh(CODEC, batch_size)
+    make = factory_of(images).fresh(RAW, batch_size)
+    assert make is not None
     bodies = [make().body for _ in range(payloads)]
     return np.concatenate([np.frombuffer(body, "<f4", offset=4).reshape(batch_size, -1) for body in bodies])
 
@@ -89,7 +93,7 @@ def test_what_is_always_zero_stays_zero() -> None:
 def test_a_serial_number_goes_on_beyond_one_value() -> None:
     """Millions of images later they still differ."""
     images = np.random.default_rng(0).random((4, 3), dtype=np.float32)
-    factory = PayloadFactory(dataset_of(images), lambda asked: asked[:, :1])
+    items = FreshItems(flat_dataset(images), FLAT)
     numbers = [*range(300), *range(65_530, 65_540), *range(16_777_210, 16_777_220)]
-    found = [factory._fresh_images(number, (0, 1)) for number in numbers]
+    found = [items.make(number, (0, 1))["images"] for number in numbers]
     assert len({image.tobytes() for pair in found for image in pair}) == 2 * len(numbers)

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.contract.errors import MalformedAnswer
-from bench.contract.tensors import FloatArray
+from bench.contract.tensors import FloatArray, Signature
 from bench.contract.wire import Answer, Payload
-from bench.protocols.raw_float32 import CODEC
-from bench.statistics import PROBABILITIES, Magnitude
-from bench.verification.verify import TOLERANCE, Verification, Verifier
+from bench.protocols import codec
+from bench.statistics import PROBABILITIES, Magnitude, tolerance_of
+from bench.verification.verify import Verification, Verifier, tolerances_of
+from tests.flat import FLAT, flat_dataset
+from tests.flat import RAW_CODEC as CODEC
 
 EXPECTED = np.array([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45], [0.2, 0.2, 0.6]], dtype=np.float32)
-PAYLOAD = Payload(b"", "", (5, 6, 7))
+TOLERANCE = tolerance_of("float32")
+REGRESSION = replace(FLAT, scores="")
+
+
+def verifier_of(expected: FloatArray, indices: tuple[int, ...] = (5, 6, 7), signature: Signature = FLAT) -> Verifier:
+    """Of one payload of so many of nine images; `signature` without scores is that of a model that tells no classes apart."""
+    outputs = [{"scores": expected}]
+    dataset = flat_dataset(np.zeros((9, 1), np.float32), names=("x", "y", "z"), side_px=1)
+    payloads = [Payload(b"", "", indices)]
+    return Verifier(codec("raw", signature), payloads, outputs, signature, dataset, tolerances_of(signature, outputs))
 
 
 def verify(*answers: FloatArray | bytes) -> Verification:
     bodies = [body if isinstance(body, bytes) else CODEC.encode_answer(body) for body in answers]
-    verifier = Verifier(CODEC, [PAYLOAD], [EXPECTED], ["x", "y", "z"])
-    return verifier.verify([Answer(0, body) for body in bodies], images=8)
+    return verifier_of(EXPECTED).verify([Answer(0, body) for body in bodies])
 
 
 def test_equal_answers_agree() -> None:
     """The reference's own scores: all agree, nothing differs, the classes are kept by image."""
     found = verify(EXPECTED, EXPECTED)
     assert (found.answers, found.wrong, found.agreement, found.max_abs_diff) == (2, 0, 1.0, 0.0)
-    assert found.predicted.tolist() == [-1, -1, -1, -1, -1, 0, 1, 2]
+    assert found.predicted.tolist() == [-1, -1, -1, -1, -1, 0, 1, 2, -1]
 
 
 def test_rounding_is_allowed_up_to_the_tolerance() -> None:
@@ -77,7 +89,7 @@ def test_what_is_no_answer_is_wrong(answer: FloatArray | bytes, words: str) -> N
 
 def test_check_raises_for_one_answer() -> None:
     """Readiness asks about a single answer."""
-    verifier = Verifier(CODEC, [PAYLOAD], [EXPECTED], ["x", "y", "z"])
+    verifier = verifier_of(EXPECTED)
     verifier.check(Answer(0, CODEC.encode_answer(EXPECTED)))
     with pytest.raises(MalformedAnswer, match="image 5"):
         verifier.check(Answer(0, CODEC.encode_answer(np.ascontiguousarray(EXPECTED[:, ::-1]))))
@@ -85,8 +97,8 @@ def test_check_raises_for_one_answer() -> None:
 
 def test_a_codec_that_fails_costs_its_own_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It should raise MalformedAnswer; whatever else it raises makes that answer wrong, and ends no campaign."""
-    monkeypatch.setattr(type(CODEC), "decode", lambda codec, body: [][0])
-    assert verify(EXPECTED).first_wrong == "answer 1: the codec raw-float32 failed on it: IndexError: list index out of range"
+    monkeypatch.setattr(type(CODEC.named), "decode", lambda codec, body: [][0])
+    assert verify(EXPECTED).first_wrong == "answer 1: the codec raw failed on it: IndexError: list index out of range"
 
 
 def test_probabilities_are_measured_in_one() -> None:
@@ -102,11 +114,11 @@ def test_probabilities_are_measured_in_one() -> None:
 def test_other_scores_may_differ_by_a_part_of_their_size(size: float) -> None:
     """Large ones by more, small ones by less; what is near 0 by as much as the typical one, what is larger by more."""
     expected = np.array([[200.0], [-0.001], [300.0], [40_000.0]], np.float32) * np.float32(size)
-    verifier = Verifier(CODEC, [Payload(b"", "", (0, 1, 2, 3))], [expected], ["0"], Magnitude.of(expected))
+    verifier = verifier_of(expected, (0, 1, 2, 3), REGRESSION)
 
     def wrong(differences: list[float]) -> float:
         body = CODEC.encode_answer(expected + np.array(differences, np.float32)[:, None] * np.float32(size))
-        found = verifier.verify([Answer(0, body)], images=4)
+        found = verifier.verify([Answer(0, body)])
         assert (found.wrong > 0) == (found.agreement != 1.0), "without classes, agreement is to be near"
         return 1 - (found.agreement or 0.0)
 
@@ -119,9 +131,10 @@ def test_other_scores_may_differ_by_a_part_of_their_size(size: float) -> None:
 def test_a_wrong_number_is_told_as_it_is() -> None:
     """An only output has no class to name."""
     expected = np.array([[152.5], [90.0]], np.float32)
-    verifier = Verifier(CODEC, [Payload(b"", "", (7, 8))], [expected], ["0"], Magnitude.of(expected))
-    found = verifier.verify([Answer(0, CODEC.encode_answer(expected + np.array([[0], [1]], np.float32)))], images=9)
+    verifier = verifier_of(expected, (7, 8), REGRESSION)
+    found = verifier.verify([Answer(0, CODEC.encode_answer(expected + np.array([[0], [1]], np.float32)))])
     assert (
-        "image 8 (row 1 of 2): answered 91, the reference says 90; largest |difference| 1, allowed 0.0121" in found.first_wrong
+        "image 8 (row 1 of 2): answered 91, the reference says 90; scores: largest |difference| 1, allowed 0.0121"
+        in found.first_wrong
     )
     assert found.differing == ()

@@ -130,13 +130,13 @@ def test_unranked_cells_are_counted_by_verdict() -> None:
 def test_each_protocol_has_its_own_leader() -> None:
     """JSON and binary are not one race: who leads all need not be who leads among its like."""
     cells = [
-        a_record(backend="a", endpoint="raw", protocol="raw-float32", rank=1, images_per_s=9000.0),
+        a_record(backend="a", endpoint="raw", protocol="raw", rank=1, images_per_s=9000.0),
         a_record(backend="b", endpoint="rest", protocol="v1-json", rank=2, images_per_s=3000.0),
         a_record(backend="c", endpoint="rest", protocol="v1-json", rank=2, images_per_s=2900.0),
         a_record(backend="d", endpoint="rest", protocol="v1-json", rank=4, images_per_s=1000.0),
     ]
     (sentence,) = by_protocol(cells)
-    assert "raw-float32: a-raw with 9,000 images/s (the only one)" in sentence
+    assert "raw: a-raw with 9,000 images/s (the only one)" in sentence
     assert "v1-json: b-rest and c-rest with 3,000 and 2,900 images/s (ahead of 1)" in sentence
     (runtimes,) = by_runtime([*cells, a_record(backend="e", endpoint="rest", runtime="tensorflow", rank=5, images_per_s=7.0)])
     assert "tensorflow: e-rest with 7.00 images/s (the only one)" in runtimes

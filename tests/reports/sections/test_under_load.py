@@ -98,8 +98,8 @@ def test_protocols_stand_together_fastest_first(section: Found) -> None:
     """In every table alike; null is an instrument."""
     for table in (*section.sweep, *section.levels):
         protocols = [row.texts[1] for row in table.rows]
-        assert list(dict.fromkeys(protocols)) == ["v2-grpc", "raw-float32", "v1-json"]
-        assert protocols == sorted(protocols, key=["v2-grpc", "raw-float32", "v1-json"].index)
+        assert list(dict.fromkeys(protocols)) == ["v2-grpc", "raw", "v1-json"]
+        assert protocols == sorted(protocols, key=["v2-grpc", "raw", "v1-json"].index)
         assert {row.record.backend for row in table.instruments} == {"null"}
     assert {row.texts[0] for row in section.sweep[0].rows} == {
         *(f"{made.backend}-{made.endpoint}" for made in MADE),
