@@ -1,7 +1,5 @@
 """Which code measures: a digest of each package that a figure depends on, and the commit, for people, where git knows it."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 from collections.abc import Iterator, Mapping

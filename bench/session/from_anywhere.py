@@ -1,7 +1,5 @@
 """`pytest -c CHECKOUT/tox.ini` from another folder means this checkout: without a path pytest would not find its options."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

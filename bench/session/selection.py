@@ -1,7 +1,5 @@
 """Which cells a session has: what its options and selected backends come to, and what each collected test measures."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Draws throughput bars, grouped by protocol, with intervals, ceilings and verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A figure's unit is the CSS pixel (72 to the inch, so that SVG's points are pixels): text is as large as it says.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re

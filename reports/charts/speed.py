@@ -1,7 +1,5 @@
 """Images/s of one scenario as bars; and the cells of a table by protocol, as all pictures of one client group them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """report.md: the report as GitHub Markdown for pull requests and job summaries; charts are linked files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The summary at the end of a session: one table a scenario, what went wrong, and the answer, in at most 100 columns."""
 
-from __future__ import annotations
-
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The answer, from the records alone: who is fastest, each backend at its best, and whether all are right; ties are told."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial

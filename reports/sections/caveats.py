@@ -1,7 +1,5 @@
 """What to know before believing the run: its warnings, who was not shut in, and who burns CPU while nobody asks it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from bench.contract.backend_facts import PAUSED_ABOVE, BackendFacts

@@ -1,7 +1,5 @@
 """What each backend asks of its owner: lines, dependencies, size, time to start; measured where 2018 only judged."""
 
-from __future__ import annotations
-
 from bench.contract.backend_facts import BackendFacts
 from reports.sections.section import PAGE, Section, Tabular, Text
 from reports.store.store import StoredRun

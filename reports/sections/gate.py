@@ -1,7 +1,5 @@
 """The gate in a report: a table of the cells that were held against another checkout's, and what could be told."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.contract.rows import GateOutcome, GateRow, change_text, gate_sentences

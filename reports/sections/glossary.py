@@ -1,7 +1,5 @@
 """How to read a report: what the terms and the verdicts mean."""
 
-from __future__ import annotations
-
 from bench.contract.records import Verdict
 from reports.sections.section import Heading, Lean, Pairs, Section
 from reports.store.store import StoredRun

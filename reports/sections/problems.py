@@ -1,7 +1,5 @@
 """What could not be measured or believed: cells that share a verdict and a reason stand together, worst verdict first."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What the 2018 study published, and which of today's cells stand beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The replay of 2018 as a table a scenario and two sentences: what the study's method did to its figures, flaw by flaw."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """All that a report says, before any markup: Markdown, HTML and terminal show the same Report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from bench.contract.system import Role

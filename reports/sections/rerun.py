@@ -1,7 +1,5 @@
 """How to measure a cell again: its command."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.contract.records import Record

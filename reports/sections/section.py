@@ -1,7 +1,5 @@
 """A section of a report, before any markup: its heading and its blocks; HTML, Markdown and terminal walk the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, IntEnum, auto

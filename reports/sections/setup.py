@@ -1,7 +1,5 @@
 """Setup: what the run was measured on and with, and how each cell was measured."""
 
-from __future__ import annotations
-
 from reports.sections.cells import accuracy, speed
 from reports.sections.load import under_load
 from reports.sections.section import PAGE, Block, Commands, Details, Heading, Lean, Pairs, Section, Tabular

@@ -1,7 +1,5 @@
 """The soak in the reports: what the suite and each server held over the time, and whether anything grew."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

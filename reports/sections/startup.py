@@ -1,7 +1,5 @@
 """Start-up in the reports: how long each backend takes until it serves as it will serve, in steps, and to stop."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import median

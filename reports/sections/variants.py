@@ -1,7 +1,5 @@
 """What another setting of a server changes, from the concurrency sweep: who gains from batching requests of many clients."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum

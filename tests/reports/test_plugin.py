@@ -1,7 +1,5 @@
 """The reporter in a pytest session of its own, fed through the hooks as the measuring side does it."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """HTML, Markdown, CSV and JSON of one run say the same of every number."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

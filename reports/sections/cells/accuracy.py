@@ -1,7 +1,5 @@
 """Accuracy: whether the servers answer as the model does, what the model takes for what, and who differed from it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Servers that ran already: where they are, the floor of the path to them, and what they say of their model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What serving costs: CPU time, energy and memory of each backend, beside its speed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.contract.records import Record

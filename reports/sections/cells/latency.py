@@ -1,7 +1,5 @@
 """Latency: how many exchanges were answered within a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

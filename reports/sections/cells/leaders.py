@@ -1,7 +1,5 @@
 """Who leads among those of one kind: within each protocol, and among those on the same runtime."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from bench.contract.records import Record

@@ -1,7 +1,5 @@
 """Where the time goes: the parts of one request."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from reports.charts.request_parts import parts_chart

@@ -1,7 +1,5 @@
 """Speed: a table of the cells of each scenario of one client, with their bars."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

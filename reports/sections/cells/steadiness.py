@@ -1,7 +1,5 @@
 """Steadiness: how each cell went through the campaign."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

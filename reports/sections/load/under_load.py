@@ -1,7 +1,5 @@
 """The section "Under load": what happens when others ask too, question by question."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.contract.records import Record

@@ -1,7 +1,5 @@
 """The pictures: every cell and verdict is in them, the same run gives the same bytes, no name breaks them."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import Any

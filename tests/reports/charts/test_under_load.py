@@ -1,7 +1,5 @@
 """The pictures of cells under load: every endpoint is named, doubt shows, no label covers another, no name breaks them."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """report.html: one well-formed page that asks nothing of a network and hides nothing."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """report.md: valid GitHub Markdown, whatever the names hold."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

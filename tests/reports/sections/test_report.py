@@ -1,7 +1,5 @@
 """A report is a list of sections: every renderer shows any section, without knowing it."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 import re

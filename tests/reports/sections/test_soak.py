@@ -1,7 +1,5 @@
 """A soak in the reports: who held what, what grew, and nothing where the run was none."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 
 from bench.contract.rows import SoakRow
