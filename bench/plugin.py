@@ -1,6 +1,6 @@
 """The measuring side's pytest plugin: options, what is collected, the `campaign` fixture, the bridge to pytest-benchmark.
 
-pytest finds hooks and fixtures in this one module; what they do lies in `bench/session/`.
+The fixtures of what is measured lie in `bench/session/measuring.py`.
 """
 
 from __future__ import annotations
@@ -22,22 +22,15 @@ from bench.contract import hooks
 from bench.contract.console import Console, encodable, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
-from bench.contract.options import free_options, value_of
-from bench.contract.rows import StartRow, StudyRow
+from bench.contract.options import value_of
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend, Dataset, Fleet, Model
-from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay, replayed_cells
+from bench.experiments.replay_2018 import replayed_cells
 from bench.experiments.resume import Resume
-from bench.experiments.scenario_runner import Campaigns, Plan
-from bench.experiments.startup import StartPlan, StartUps
-from bench.machine.idle_cpu import IdleWatch
-from bench.session.attached import look_at_attached
 from bench.session.benchmark_bridge import Replay, ReplayClock, one_table
 from bench.session.foreign_options import check_foreign_options, check_groups
-from bench.session.listener import ReportsListener
+from bench.session.measuring import campaign, factory, idle, resume, startup, study  # noqa: F401 - pytest finds them here
 from bench.session.options import MeasuringOptions
 from bench.session.selection import (
-    again,
     cells_of,
     check_protocols,
     group_of,
@@ -46,12 +39,10 @@ from bench.session.selection import (
     param_of,
     scenarios_for,
     scenarios_of_session,
-    selected_cells,
     started_backends,
     turn_of,
 )
-from bench.session.state import SESSION, Session, emit_beside, emit_record, emit_run, run_of
-from bench.verification.payloads import PayloadFactory
+from bench.session.state import SESSION, Session
 
 _BENCH = Path(__file__).parent
 _CLOCK = pytest.StashKey[ReplayClock]()
@@ -237,119 +228,3 @@ def _survived(config: pytest.Config) -> Iterator[None]:
 def replay(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Replay:
     """Hands this test's durations to pytest-benchmark."""
     return Replay(benchmark, request.node.stash[_CLOCK])
-
-
-@pytest.fixture(scope="session")
-def factory(pytestconfig: pytest.Config, dataset: Dataset, model: Model) -> PayloadFactory:
-    """What all servers are asked, and what is right."""
-    options = MeasuringOptions.of(pytestconfig)
-    return PayloadFactory(dataset, model, accuracy_batch=options.accuracy_batch, tolerance=options.tolerance)
-
-
-@pytest.fixture(scope="session")
-def idle(pytestconfig: pytest.Config) -> IdleWatch:
-    """Who of this session's servers burns CPU while idle: those are paused, whatever measures."""
-    return IdleWatch(Console(pytestconfig).line)
-
-
-@pytest.fixture(scope="session")
-def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Resume:
-    """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
-    config, session = request.config, request.config.stash[SESSION]
-    resume, say = session.resume, Console(config).line
-    if resume.is_empty:
-        return resume
-    try:
-        resume.check(run_of(config, fleet, factory), free_options(config))
-    except BadInput as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    session.facts.update(resume.facts)
-    session.study, session.disagreements = resume.with_study(()), resume.disagreements
-    session.startup = tuple(resume.startup)
-    for line in resume.told(selected_cells(request.session.items, config)):
-        say(line)
-    emit_run(config, fleet, factory, {})
-    for record, samples in resume.records:
-        emit_record(config, record, samples)
-    return resume
-
-
-@pytest.fixture(scope="session")
-def campaign(
-    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
-) -> Campaigns:
-    """All measuring of this session; measures a scenario when its first cell is asked for."""
-    config, session = request.config, request.config.stash[SESSION]
-    try:
-        session.facts.update(look_at_attached(session.backends))
-    except BadInput as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return Campaigns(
-        Plan(
-            cells=selected_cells(request.session.items, config),
-            settings=MeasuringOptions.of(config).settings,
-            client_cpu=session.client_cpu,
-            client_priority=MeasuringOptions.of(config).client_priority,
-            ratio_to=session.ratio_to,
-            again=lambda cell: again(config, cell),
-            listener=ReportsListener(config, fleet, factory),
-            strict=MeasuringOptions.of(config).strict_backends,
-            smoke=session.smoke,
-            gate=session.gate,
-            resume=resume,
-            stopwatch=stopwatch_of(config),
-            may_load=MeasuringOptions.of(config).may_load,
-        ),
-        fleet,
-        factory,
-        idle,
-    )
-
-
-@pytest.fixture(scope="session")
-def study(
-    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
-) -> StudyReplay:
-    """The replay of 2018; measures a scenario when its first cell is asked for."""
-    config, session = request.config, request.config.stash[SESSION]
-
-    def emit(rows: Sequence[StudyRow]) -> None:
-        session.study = () if session.smoke else resume.with_study(rows)
-        emit_beside(config, fleet, factory, idle)
-
-    params = map(param_of, request.session.items)
-    plan = StudyPlan(
-        cells=[param for param in params if isinstance(param, StudyCell)],
-        settings=MeasuringOptions.of(config).settings,
-        client_cpu=session.client_cpu,
-        smoke=session.smoke,
-        say=Console(config).line,
-        emit=emit,
-        taken=resume.study,
-        stopwatch=stopwatch_of(config),
-    )
-    return StudyReplay(plan, fleet, factory, idle)
-
-
-@pytest.fixture(scope="session")
-def startup(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume) -> StartUps:
-    """The start-up of all collected backends; measured when the first is asked for."""
-    config, session = request.config, request.config.stash[SESSION]
-
-    def emit(rows: Sequence[StartRow]) -> None:
-        session.startup = () if session.smoke else tuple(rows)
-        emit_beside(config, fleet, factory, idle)
-
-    params, starts = map(param_of, request.session.items), MeasuringOptions.of(config).starts
-    plan = StartPlan(
-        backends=[param for param in params if isinstance(param, Backend)],
-        starts=min(starts, 1) if session.smoke and starts else starts,
-        client_cpu=session.client_cpu,
-        strict=MeasuringOptions.of(config).strict_backends,
-        smoke=session.smoke,
-        say=Console(config).line,
-        emit=emit,
-        taken=resume.startup,
-        stopwatch=stopwatch_of(config),
-    )
-    return StartUps(plan, fleet, factory, idle)

@@ -1,0 +1,142 @@
+"""The fixtures through which a session's benchmarks measure; `bench/plugin.py` hands them to pytest."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.contract.console import Console, stopwatch_of
+from bench.contract.errors import BadInput
+from bench.contract.options import free_options
+from bench.contract.rows import StartRow, StudyRow
+from bench.contract.system import Backend, Dataset, Fleet, Model
+from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay
+from bench.experiments.resume import Resume
+from bench.experiments.scenario_runner import Campaigns, Plan
+from bench.experiments.startup import StartPlan, StartUps
+from bench.machine.idle_cpu import IdleWatch
+from bench.session.attached import look_at_attached
+from bench.session.listener import ReportsListener
+from bench.session.options import MeasuringOptions
+from bench.session.selection import (
+    again,
+    param_of,
+    selected_cells,
+)
+from bench.session.state import SESSION, emit_beside, emit_record, emit_run, run_of
+from bench.verification.payloads import PayloadFactory
+
+
+@pytest.fixture(scope="session")
+def factory(pytestconfig: pytest.Config, dataset: Dataset, model: Model) -> PayloadFactory:
+    """What all servers are asked, and what is right."""
+    options = MeasuringOptions.of(pytestconfig)
+    return PayloadFactory(dataset, model, accuracy_batch=options.accuracy_batch, tolerance=options.tolerance)
+
+
+@pytest.fixture(scope="session")
+def idle(pytestconfig: pytest.Config) -> IdleWatch:
+    """Who of this session's servers burns CPU while idle: those are paused, whatever measures."""
+    return IdleWatch(Console(pytestconfig).line)
+
+
+@pytest.fixture(scope="session")
+def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Resume:
+    """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
+    config, session = request.config, request.config.stash[SESSION]
+    resume, say = session.resume, Console(config).line
+    if resume.is_empty:
+        return resume
+    try:
+        resume.check(run_of(config, fleet, factory), free_options(config))
+    except BadInput as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    session.facts.update(resume.facts)
+    session.study, session.disagreements = resume.with_study(()), resume.disagreements
+    session.startup = tuple(resume.startup)
+    for line in resume.told(selected_cells(request.session.items, config)):
+        say(line)
+    emit_run(config, fleet, factory, {})
+    for record, samples in resume.records:
+        emit_record(config, record, samples)
+    return resume
+
+
+@pytest.fixture(scope="session")
+def campaign(
+    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
+) -> Campaigns:
+    """All measuring of this session; measures a scenario when its first cell is asked for."""
+    config, session = request.config, request.config.stash[SESSION]
+    try:
+        session.facts.update(look_at_attached(session.backends))
+    except BadInput as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    return Campaigns(
+        Plan(
+            cells=selected_cells(request.session.items, config),
+            settings=MeasuringOptions.of(config).settings,
+            client_cpu=session.client_cpu,
+            client_priority=MeasuringOptions.of(config).client_priority,
+            ratio_to=session.ratio_to,
+            again=lambda cell: again(config, cell),
+            listener=ReportsListener(config, fleet, factory),
+            strict=MeasuringOptions.of(config).strict_backends,
+            smoke=session.smoke,
+            gate=session.gate,
+            resume=resume,
+            stopwatch=stopwatch_of(config),
+            may_load=MeasuringOptions.of(config).may_load,
+        ),
+        fleet,
+        factory,
+        idle,
+    )
+
+
+@pytest.fixture(scope="session")
+def study(
+    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
+) -> StudyReplay:
+    """The replay of 2018; measures a scenario when its first cell is asked for."""
+    config, session = request.config, request.config.stash[SESSION]
+
+    def emit(rows: Sequence[StudyRow]) -> None:
+        session.study = () if session.smoke else resume.with_study(rows)
+        emit_beside(config, fleet, factory, idle)
+
+    params = map(param_of, request.session.items)
+    plan = StudyPlan(
+        cells=[param for param in params if isinstance(param, StudyCell)],
+        settings=MeasuringOptions.of(config).settings,
+        client_cpu=session.client_cpu,
+        smoke=session.smoke,
+        say=Console(config).line,
+        emit=emit,
+        taken=resume.study,
+        stopwatch=stopwatch_of(config),
+    )
+    return StudyReplay(plan, fleet, factory, idle)
+
+
+@pytest.fixture(scope="session")
+def startup(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume) -> StartUps:
+    """The start-up of all collected backends; measured when the first is asked for."""
+    config, session = request.config, request.config.stash[SESSION]
+
+    def emit(rows: Sequence[StartRow]) -> None:
+        session.startup = () if session.smoke else tuple(rows)
+        emit_beside(config, fleet, factory, idle)
+
+    params, starts = map(param_of, request.session.items), MeasuringOptions.of(config).starts
+    plan = StartPlan(
+        backends=[param for param in params if isinstance(param, Backend)],
+        starts=min(starts, 1) if session.smoke and starts else starts,
+        client_cpu=session.client_cpu,
+        strict=MeasuringOptions.of(config).strict_backends,
+        smoke=session.smoke,
+        say=Console(config).line,
+        emit=emit,
+        taken=resume.startup,
+        stopwatch=stopwatch_of(config),
+    )
+    return StartUps(plan, fleet, factory, idle)
