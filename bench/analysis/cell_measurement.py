@@ -118,6 +118,7 @@ class VerifiedAnswers:
     encode_s: float
     request_bytes: int
     answer_bytes: int | None
+    unverified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,9 @@ class CellMeasurement:
 def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = False) -> CellMeasurement:
     """What the lanes of a cell measured, with every answer verified; `only_pass`: there was no campaign but a single pass."""
     verification = _verification_of(run, factory)
+    unverified = factory.unverified if run.cell.backend.role is not Role.CEILING else ""
+    if unverified:  # agreeing with who may be wrong is no agreement
+        verification = replace(verification, agreement=None, max_abs_diff=None)
     answers, payloads = run.measure.results.answers, run.payload_set.payloads
     dataset = factory.dataset
     verified = VerifiedAnswers(
@@ -160,6 +164,7 @@ def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = F
         encode_s=run.payload_set.encode_s,
         request_bytes=round(float(np.mean([len(payload.body) for payload in payloads]))),
         answer_bytes=len(answers[0][1]) if answers else None,
+        unverified=unverified,
     )
     return _measurement(run, verified, only_pass=only_pass)
 
@@ -201,6 +206,7 @@ def _exchanges_of(
         answers=answers.verification.answers if answers is not None else 0,
         wrong=answers.verification.wrong if answers is not None else 0,
         first_wrong=redacted(answers.verification.first_wrong) if answers is not None else "",
+        unverified=answers.unverified if answers is not None else "",
     )
 
 

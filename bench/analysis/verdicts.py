@@ -108,7 +108,12 @@ def _failed(evidence: Evidence) -> str:
 
 def _wrong(evidence: Evidence) -> str:
     exchanges = evidence.exchanges
-    return f"{exchanges.wrong} of {exchanges.answers} answers are wrong; {exchanges.first_wrong}" if exchanges.wrong else ""
+    if not exchanges.wrong:
+        return ""
+    are = "are wrong"
+    if exchanges.unverified:  # neither's speed is worth anything until it is known which
+        are = "are others than those that they were held against, and one of the two is wrong"
+    return f"{exchanges.wrong} of {exchanges.answers} answers {are}; {exchanges.first_wrong}"
 
 
 def _cached(evidence: Evidence) -> str:

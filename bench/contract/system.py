@@ -251,9 +251,20 @@ class Dataset:
         return self.items
 
 
+class Truth(StrEnum):
+    """What answers are held against: the model itself, expected answers that a person gave, or what a server answered first."""
+
+    MODEL = "model"
+    EXPECTED = "expected answers"
+    NOBODY = "nobody"
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """The model that all backends serve; `predictor` is the reference (ONNX Runtime, one thread, in process).
+
+    Where `truth` is not the model, nobody has it here, and `answers` are the outputs that all items of the run's dataset are
+    held against, in their order; `first` is the endpoint's id that gave them where nobody knows better.
 
     `path` is the ONNX file, `sha256` its hash and that of what it keeps beside it. `signature` has the lengths of the run's
     dataset where the file leaves them free. `batch_dependent`: an item's answer depends on what it is asked together with.
@@ -266,3 +277,6 @@ class Model:
     predictor: Predictor
     metrics: Mapping[str, object] = field(default_factory=dict)
     batch_dependent: bool = False
+    truth: Truth = Truth.MODEL
+    answers: Tensors | None = None
+    first: str = ""

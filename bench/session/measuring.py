@@ -8,13 +8,13 @@ from bench.contract.console import Console, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.options import free_options
 from bench.contract.rows import StartRow, StudyRow
-from bench.contract.system import Backend, Dataset, Fleet, Model
+from bench.contract.system import Backend, Dataset, Fleet, Model, Truth
 from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.experiments.startup import StartPlan, StartUps
 from bench.machine.idle_cpu import IdleWatch
-from bench.session.attached import look_at_attached
+from bench.session.attached import as_answered, look_at_attached
 from bench.session.listener import ReportsListener
 from bench.session.options import MeasuringOptions
 from bench.session.selection import (
@@ -28,8 +28,14 @@ from bench.verification.payloads import PayloadFactory
 
 @pytest.fixture(scope="session")
 def factory(pytestconfig: pytest.Config, dataset: Dataset, model: Model) -> PayloadFactory:
-    """What all servers are asked, and what is right."""
-    options = MeasuringOptions.of(pytestconfig)
+    """What all servers are asked, and what is right; servers that run already are looked at before anything else is."""
+    options, session = MeasuringOptions.of(pytestconfig), pytestconfig.stash[SESSION]
+    try:
+        session.facts.update(look_at_attached(session.backends, model))
+        if model.truth is Truth.NOBODY:
+            model = as_answered(model, dataset, session.backends, session.facts)
+    except BadInput as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     return PayloadFactory(dataset, model, accuracy_batch=options.accuracy_batch, tolerance=options.tolerance)
 
 
@@ -67,10 +73,6 @@ def campaign(
 ) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[SESSION]
-    try:
-        session.facts.update(look_at_attached(session.backends))
-    except BadInput as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     return Campaigns(
         Plan(
             cells=selected_cells(request.session.items, config),

@@ -16,7 +16,7 @@ from bench.contract.options import value_of, written_options
 from bench.contract.records import Record, Run, Samples
 from bench.contract.rows import GateRow, SoakRow, StartRow, StudyRow
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend, Fleet
+from bench.contract.system import Backend, Fleet, Truth
 from bench.contract.tensors import TensorSpec
 from bench.experiments.resume import Resume
 from bench.machine.environment import environment, warnings_about
@@ -83,7 +83,7 @@ def declared_facts(backend: Backend) -> BackendFacts:
 def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
     """All that is known of the run so far."""
     session, dataset, model = config.stash[SESSION], factory.dataset, factory.model
-    if session.confusion is None and dataset.labels is not None:
+    if session.confusion is None and dataset.labels is not None and model.truth is Truth.MODEL:
         session.confusion = confusion_of(dataset, factory.scores())
     if session.machine is None:
         session.machine = environment(session.client_cpu, MeasuringOptions.of(config).client_priority, fleet.server_cpus)

@@ -88,19 +88,19 @@ def _round_trip_s(transport: MultiplexedTransport[Any], request: Any) -> float |
 
 
 def _asked(transport: HttpTransport, request: bytes) -> Mapping[str, Any]:
-    """The JSON object of a page; an empty one where there is no such page, or it holds something else."""
+    """The JSON object of a page; where there is no such page, or it holds something else, only the `problem`."""
     transport.ensure_connected()
     try:
         said = orjson.loads(transport.exchange(request))
     except TurnedAway:
         raise
-    except (ErrorStatus, MalformedAnswer, orjson.JSONDecodeError):
-        return {}
+    except (ErrorStatus, MalformedAnswer, orjson.JSONDecodeError) as error:
+        return {"problem": str(error)}
     return said if isinstance(said, Mapping) else {}
 
 
 def _v2_model(said: Mapping[str, Any]) -> Facts:
-    kept = {"model": said.get("name"), "versions": said.get("versions"), "platform": said.get("platform")}
+    kept = {"model": said.get("name"), **{key: said.get(key) for key in ("versions", "platform", "problem")}}
     return {**kept, **{side: _tensors(said.get(side)) for side in ("inputs", "outputs")}}
 
 
@@ -114,7 +114,7 @@ def _tensors(listed: object) -> list[str] | None:
 def _v1_status(said: Mapping[str, Any]) -> Facts:
     states = said.get("model_version_status")
     if not isinstance(states, list) or not all(isinstance(each, Mapping) for each in states):
-        return {}
+        return {"problem": said.get("problem")}
     return {
         "versions": [str(each.get("version")) for each in states],
         "state": ", ".join(f"{each.get('version')}: {each.get('state')}" for each in states),

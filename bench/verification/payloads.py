@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.contract.errors import NotCarried
 from bench.contract.scenarios import ACCURACY
-from bench.contract.system import Dataset, Model
+from bench.contract.system import Dataset, Model, Truth
 from bench.contract.tensors import Array, Tensors, chosen
 from bench.contract.wire import Codec, Endpoint, Payload
 from bench.protocols import codec
@@ -83,7 +83,7 @@ class PayloadFactory:
         key = (batch_size, wrap)
         if key not in self._expected:
             plan = batches(len(self.dataset), batch_size, wrap=wrap or self.model.signature.batch > 0)
-            self._expected[key] = tuple(self.model.predictor(self._inputs(indices)) for indices in plan)
+            self._expected[key] = tuple(map(self._right_outputs, plan))
         return self._expected[key]
 
     def scores(self) -> Array:
@@ -119,8 +119,8 @@ class PayloadFactory:
         Always the first payload's items, which the audit repeats: fresh payloads must cost what the repeated one costs but for
         being new. Other items take other paths through a tree or a branch, and other numbers are longer or shorter as text.
         """
-        if not self._fresh.possible:
-            return None
+        if self.model.answers is not None or not self._fresh.possible:
+            return None  # what is right for new items, only a model can say
         codec, indices = self.codec(endpoint), batches(len(self.dataset), batch_size, wrap=True)[0]
         numbers = iter(range(1 << 30))
 
@@ -132,6 +132,22 @@ class PayloadFactory:
     def fresh_expected(self, payloads: Sequence[Payload]) -> list[Tensors]:
         """The reference's outputs for the first `len(payloads)` payloads that one function of `fresh` made, in order."""
         return [self.model.predictor(self._fresh.make(number, payload.indices)) for number, payload in enumerate(payloads)]
+
+    def _right_outputs(self, indices: tuple[int, ...]) -> Tensors:
+        answers = self.model.answers
+        return (
+            self.model.predictor(self._inputs(indices))
+            if answers is None
+            else chosen(answers, self.model.signature.outputs, indices)
+        )
+
+    @property
+    def unverified(self) -> str:
+        """Why nobody knows whether an answer is right; empty where the model or a person says what is."""
+        if self.model.truth is not Truth.NOBODY:
+            return ""
+        known = "not verified: without --model or --expected nobody knows what is right"
+        return f"{known}; held against what {self.model.first} answered first"
 
     def _inputs(self, indices: tuple[int, ...]) -> Tensors:
         return chosen(self.dataset.inputs, self.model.signature.inputs, indices)

@@ -142,6 +142,12 @@ def _attached() -> Iterator[Case]:
     ca = file("ca.pem", "no certificate")
     yield Case("--ca: no certificate", "pytest", (nobody, "--ca=ca.pem"), ("--ca", "certificates in PEM"), write=ca)
     yield Case("--ca: missing", "pytest", (nobody, "--ca=nowhere.pem"), ("--ca nowhere.pem", "expected a file"))
+    expected = (nobody, "--benchmark-only", "--expected=answers.npz")
+    no_array = file("answers.npz", "nothing")
+    yield Case("--expected: missing", "pytest", expected, ("--expected answers.npz", "expected a file"))
+    yield Case("--expected: no inputs", "pytest", expected, ("--expected", "--inputs=FILE.npz beside it"), write=no_array)
+    started = ("--backend=flask", *expected)
+    yield Case("--expected: with a backend", "pytest", started, ("--expected", "a started backend"), write=no_array)
     yield Case("--may-load: url", "pytest", ("--may-load=http://h/",), ("--may-load http://h/", "a host alone"))
     yield Case("--backend: no folder", "pytest", ("--backend=../flask",), ("--backend ../flask", "backend.toml"))
 

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import pytest
 pytest.importorskip("trustme")  # of the group `test`; an older environment may lack it
 import trustme
 
+from bench.contract.records import Verdict
 from fixtures.engines.process.process import free_ports
-from tests.standins.elsewhere import Elsewhere, elsewhere
+from tests.standins.elsewhere import Elsewhere, Scores, elsewhere
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "fixtures" / "model" / "emnist-mlp.onnx"
@@ -34,7 +36,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where sessions are started: with inputs, and with the authority's certificate."""
     folder = tmp_path_factory.mktemp("attached")
     images = np.random.default_rng(3).random((ITEMS, 784)).astype(np.float32)
-    np.savez(folder / "my.npz", inputs=images)
+    np.savez(folder / "my.npz", images=images)
     (folder / "pytest.ini").write_text("[pytest]\n")
     return folder
 
@@ -110,7 +112,7 @@ def test_over_tls_with_a_token_beside_one_that_is_gone(here: Path, secured: Else
         cell = cells[f"{name}-single"]
         assert cell["engine"] == "attached"
         assert not cells[f"{name}-accuracy"]["reason"]
-        assert cell["verdict"] in ("VALID", "UNSTABLE"), cell["reason"]
+        assert not Verdict[cell["verdict"]].fails_test, cell["reason"]  # how fast it is, a busy machine decides
         assert cell["agreement"] == 1.0
         assert cell["answers_verified"] >= cell["exchanges"] > 0
         assert (cell["server_cpu_s_per_image"], cell["server_peak_memory_bytes"]) == (None, None)
@@ -132,7 +134,12 @@ def test_without_trust_or_without_the_token(here: Path, secured: Elsewhere) -> N
     assert distrusted.code == 4
     assert re.search(r"not trusted: .*subject .*CN=models\.example.*--ca FILE", distrusted.told)
     refused = session(
-        here, *urls_of(secured)[:2], "--ca=ca.pem", "--header=Authorization=ENV:TOKEN", TOKEN="Bearer tok-wrong-one"
+        here,
+        *urls_of(secured)[:2],
+        f"--model={MODEL}",
+        "--ca=ca.pem",
+        "--header=Authorization=ENV:TOKEN",
+        TOKEN="Bearer tok-wrong",
     )
     reasons = {name: cell["reason"] for name, cell in refused.cells.items() if cell["engine"] is None}
     assert {"one-v1-json-single", "two-v2-grpc-single"} <= set(reasons)
@@ -140,6 +147,75 @@ def test_without_trust_or_without_the_token(here: Path, secured: Elsewhere) -> N
     assert "UNAUTHENTICATED" in reasons["two-v2-grpc-single"]
     assert "--header NAME=ENV:VARIABLE" in reasons["one-v1-json-single"]
     assert "tok-wrong" not in refused.said()
+
+
+def rolled(rows: Scores, scores: Scores) -> Scores:
+    """In another order, where there is one."""
+    return np.roll(scores, 1, axis=0) if len(scores) > 1 else scores
+
+
+@dataclass
+class OneWrong:
+    """One item's answer is another's."""
+
+    item: Scores
+
+    def __call__(self, rows: Scores, scores: Scores) -> Scores:
+        wrong = np.roll(scores, 1, axis=1)
+        return np.where((rows == self.item).all(axis=1, keepdims=True), wrong, scores).astype(np.float32)
+
+
+def test_wrong_in_each_way_and_said_with_the_first(here: Path) -> None:
+    """Another order, datatype or name of the output, one item of all: WRONG_ANSWERS, and its first; the right one is VALID."""
+    item = np.load(here / "my.npz")["images"][17]
+    faulty = {
+        "order": Elsewhere(MODEL, spoil=rolled),
+        "dtype": Elsewhere(MODEL, datatype="INT64"),
+        "name": Elsewhere(MODEL, output="logits"),
+        "one": Elsewhere(MODEL, spoil=OneWrong(item)),
+        "right": Elsewhere(MODEL),
+    }
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(elsewhere(served)).rest_port for name, served in faulty.items()}
+        urls = [f"--url={name}=v2-json@http://127.0.0.1:{port}/v2/models/emnist" for name, port in ports.items()]
+        asked = session(here, *urls, f"--model={MODEL}", which="accuracy")
+    verdicts = {cell["backend"]: cell["verdict"] for cell in asked.cells.values()}
+    wrong = dict.fromkeys(("order", "dtype", "name", "one"), "WRONG_ANSWERS")
+    assert verdicts == {**wrong, "right": "VALID", "reference": "VALID"}
+    reasons = {cell["backend"]: cell["reason"] for cell in asked.cells.values()}
+    assert re.search(r"item 0 .*answered .* the reference says", reasons["order"])
+    assert "int64" in reasons["dtype"]
+    assert "logits" in reasons["name"]
+    assert re.search(r"item 17 .*answered .* the reference says", reasons["one"])
+    assert asked.code == 1
+
+
+def test_without_a_model(here: Path) -> None:
+    """Held against each other they are not verified, who differs is wrong; expected answers verify; signatures must agree."""
+    images = np.load(here / "my.npz")["images"]
+    with elsewhere(Elsewhere(MODEL)) as right, elsewhere(Elsewhere(MODEL, spoil=OneWrong(images[3]))) as other:
+        np.savez(here / "answers.npz", scores=right.answer(images))
+        one = f"--url=one=v2-json@http://127.0.0.1:{right.rest_port}/v2/models/emnist"
+        two = f"--url=two=v2-json@http://127.0.0.1:{other.rest_port}/v2/models/emnist"
+        three = f"--url=three=v2-grpc@grpc://127.0.0.1:{right.grpc_port}/emnist"
+        nobody = session(here, one, two, three, which="accuracy").cells
+        told = session(here, one, two, f"--expected={here / 'answers.npz'}", which="accuracy").cells
+        np.savez(here / "other.npz", pixels=images)
+        mismatch = session(here, one, f"--inputs={here / 'other.npz'}", which="accuracy")
+    assert {name: cell["verdict"] for name, cell in nobody.items()} == {
+        "one-v2-json-accuracy": "NOT_VERIFIED",
+        "two-v2-json-accuracy": "WRONG_ANSWERS",
+        "three-v2-grpc-accuracy": "NOT_VERIFIED",
+    }
+    assert "held against what one-v2-json answered first" in nobody["three-v2-grpc-accuracy"]["reason"]
+    assert "one of the two is wrong; answer 1: item 3 " in nobody["two-v2-json-accuracy"]["reason"]
+    assert nobody["one-v2-json-accuracy"]["agreement"] is None
+    assert {name: cell["verdict"] for name, cell in told.items()} == {
+        "one-v2-json-accuracy": "VALID",
+        "two-v2-json-accuracy": "WRONG_ANSWERS",
+    }
+    assert mismatch.code == 4
+    assert re.search(r"expected the signature .*pixels float32.*seen images float32 .*--model=FILE", mismatch.told)
 
 
 def test_nobody_answers(here: Path) -> None:

@@ -1,0 +1,69 @@
+"""What a server says of its model's inputs and outputs, read as a signature, and whether it is another model's."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.contract.tensors import FREE, Signature, TensorSpec
+
+_DTYPES = {
+    "BOOL": "bool",
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+    **{f"{sign}INT{bits}": f"{sign.lower()}int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
+    "DT_BOOL": "bool",
+    "DT_HALF": "float16",
+    "DT_FLOAT": "float32",
+    "DT_DOUBLE": "float64",
+    **{f"DT_{sign}INT{bits}": f"{sign.lower()}int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
+}
+"""Of V2 and of TensorFlow."""
+
+_TENSOR = re.compile(r"(?P<name>.+) (?P<dtype>[A-Z0-9_]+) \[(?P<shape>[-0-9, ]*)\]")
+
+
+def told_tensors(texts: object) -> tuple[TensorSpec, ...]:
+    """`images FP32 [-1, 784]` of each; none where one of them cannot be read."""
+    found = [_TENSOR.fullmatch(str(text)) for text in texts] if isinstance(texts, list | tuple) else []
+    if not all(match and match["dtype"] in _DTYPES for match in found):
+        return ()
+    return tuple(_spec(match) for match in found if match)
+
+
+def told_outputs(facts: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """Of one endpoint's facts."""
+    return told_tensors(facts.get("outputs"))
+
+
+def disagreement(facts: Mapping[str, Any], signature: Signature) -> str:
+    """How what an endpoint says differs from the run's signature, both told; empty where it does not, or says nothing."""
+    inputs, outputs = told_tensors(facts.get("inputs")), told_outputs(facts)
+    wrong = _differ(inputs, signature.inputs, all_of_them=True) or _differ(outputs, signature.outputs, all_of_them=False)
+    if not wrong:
+        return ""
+    told = f"{', '.join(map(str, inputs)) or '?'} -> {', '.join(map(str, outputs)) or '?'}"
+    return f"expected the signature of the run's model, {signature}; seen {told}: {wrong}; give its own with --model=FILE.onnx"
+
+
+def _spec(match: re.Match[str]) -> TensorSpec:
+    lengths = [int(word) for word in match["shape"].split(",") if word.strip()]
+    return TensorSpec(match["name"], _DTYPES[match["dtype"]], (FREE, *(x if x > 0 else FREE for x in lengths[1:])))
+
+
+def _differ(told: Sequence[TensorSpec], ours: Sequence[TensorSpec], *, all_of_them: bool) -> str:
+    """The first tensor that is not there, or of another type or shape; a shape without the items' axis is none that differs."""
+    if not told or not ours:
+        return ""
+    by_name = {spec.name: spec for spec in told}
+    for spec in ours:
+        other = by_name.get(spec.name)
+        if other is None:
+            return f"no {spec.name!r}"
+        if other.dtype != spec.dtype:
+            return f"{spec.name!r} is {other.dtype}"
+        same_rank = len(other.shape) == len(spec.shape)
+        if same_rank and any(a != b and FREE not in (a, b) for a, b in zip(other.shape[1:], spec.shape[1:], strict=True)):
+            return f"{spec.name!r} has other lengths"
+    more = by_name.keys() - {spec.name for spec in ours}
+    return f"{min(more)!r} as well" if all_of_them and more else ""
