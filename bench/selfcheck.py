@@ -6,8 +6,6 @@ fixtures; its name keeps it out of the ordinary collection. The slower one is th
 measured before each trial.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

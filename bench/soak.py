@@ -5,8 +5,6 @@ does (accuracy, throughput, several clients), with fresh lanes and connections; 
 at. pytest runs it because the backends are its fixtures; its name keeps it out of the ordinary collection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count

@@ -3,8 +3,6 @@
 Those marked `docker` are one after the other: they look at what an engine holds, and build the same images.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import signal

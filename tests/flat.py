@@ -1,7 +1,5 @@
 """The special case that most tests need: one float32 array [n, width] in, one [n, classes] out, as arrays without names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ turn about: a single image's request and answer of `v2-grpc`, and those of 128. 
 same server, with the same image as raw float32.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

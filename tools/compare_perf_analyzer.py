@@ -5,8 +5,6 @@ endpoint about single items, turn and turn about, with 1 client and with 8. perf
 (`unzip`); it needs Debian's libb64-0d, and PyTriton's libcudart under the name libcudart.so.12, which this finds by itself.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

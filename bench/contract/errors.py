@@ -15,8 +15,6 @@ ServebenchError
     └── MalformedAnswer    bytes that are not the protocol's
 """
 
-from __future__ import annotations
-
 
 class ServebenchError(Exception):
     """Base of all errors of this project: its text is a complete message for a person."""

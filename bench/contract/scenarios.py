@@ -1,7 +1,5 @@
 """The traffic patterns; a scenario says what is sent and how, never to whom."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Named arrays as models take and give them, the signature that describes them, and what the head of an .npy file claims."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod

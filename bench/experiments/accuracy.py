@@ -1,7 +1,5 @@
 """Are all answers the model's, and how many are right? One pass over all images; its times rank nobody."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What an experiment is: one question that is asked of servers, and all that only this question decides."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From a cell to the lanes that measure it: connections, payloads and goals; which ones it needs, its experiment knows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

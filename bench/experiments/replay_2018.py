@@ -4,8 +4,6 @@ The study's loop ran past the end of its data and went on with empty batches; he
 never looked at; here each is verified after the clock. Its servers had answered before as well: the readiness probe here.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

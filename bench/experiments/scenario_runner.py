@@ -1,7 +1,5 @@
 """Runs each scenario once for all selected cells: starts the backends, builds the lanes, measures, hands out results."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace

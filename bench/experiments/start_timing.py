@@ -4,8 +4,6 @@ Asking costs a server that is starting, so it is asked as rarely as the time tha
 to 1 %, or to 2 ms.
 """
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace

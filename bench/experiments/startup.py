@@ -6,8 +6,6 @@ a further replica, not of the first one on a new machine. The backends take turn
 the machine is not one backend's.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

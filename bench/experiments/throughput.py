@@ -1,7 +1,5 @@
 """How many images a second does one client get answered, one request after the other, all servers side by side?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

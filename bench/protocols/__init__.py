@@ -1,7 +1,5 @@
 """One file a wire protocol: `v1_json.py` holds the `CODEC` named `v1-json`; a new protocol is a new file, no edit elsewhere."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 

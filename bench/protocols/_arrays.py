@@ -1,7 +1,5 @@
 """What every codec does: check what may be encoded and what was answered by the signature, and quote foreign words in short."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from math import prod

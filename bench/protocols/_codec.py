@@ -1,7 +1,5 @@
 """What a protocol's file says of itself, and has at hand: the base of all codecs."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

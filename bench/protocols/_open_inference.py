@@ -1,7 +1,5 @@
 """What the three forms of the Open Inference Protocol (V2) share: its names of dtypes, and which output is which."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from bench.contract.errors import MalformedAnswer

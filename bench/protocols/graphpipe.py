@@ -12,8 +12,6 @@ table InferResponse { 0 output_tensors: [Tensor]; 1 errors: [Error]; }
 Tensors of an answer have no names: they come in the order in which a request names them.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping, Sequence
 

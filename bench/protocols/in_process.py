@@ -3,8 +3,6 @@
 Of each array in the signature's order: uint8 its number of axes, uint32 the length of each, then its values; little-endian.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from math import prod

@@ -7,8 +7,6 @@ All little-endian, values in C order and in the model's own dtype. Shapes do not
 free, since it follows from the number of bytes.
 """
 
-from __future__ import annotations
-
 import struct
 
 import numpy as np

@@ -7,8 +7,6 @@ answer    PredictResponse   outputs by name, each in its dtype's own field, or i
 An error is a gRPC status and never gets here. The messages are a part of the official ones: see _tfserving.proto.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,8 +8,6 @@ request   {"inputs": {"<input>": ..., ...}}       answer   {"outputs": {"<output
 error     {"error": "..."}
 """
 
-from __future__ import annotations
-
 import numpy as np
 import orjson
 

@@ -8,8 +8,6 @@ answer    JSON {"outputs": [{..., "parameters": {"binary_data_size": ...}}]}, th
 The length of an answer's JSON stands in a header, which a codec does not see: the JSON's own end tells it as well.
 """
 
-from __future__ import annotations
-
 import json
 
 import orjson

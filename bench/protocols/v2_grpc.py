@@ -7,8 +7,6 @@ answer    ModelInferResponse   its outputs, values in raw_output_contents or in 
 An error is a gRPC status and never gets here. The messages are a part of the official ones: see _inference.proto.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

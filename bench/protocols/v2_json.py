@@ -9,8 +9,6 @@ error     {"error": "..."}
 `data` is flat in row-major order; the protocol also allows nested lists, and answers of that form are read as well.
 """
 
-from __future__ import annotations
-
 import orjson
 
 from bench.contract.errors import MalformedAnswer

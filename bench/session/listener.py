@@ -1,7 +1,5 @@
 """Who hears of this session's campaigns: the terminal, and through the hooks the reports."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest

@@ -1,7 +1,5 @@
 """The options that say how to measure: each declared here, once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bench.analysis.gate import threshold_of

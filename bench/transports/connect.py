@@ -1,7 +1,5 @@
 """Opens the connection that an endpoint needs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.contract.system import Model, SystemUnderTest

@@ -1,7 +1,5 @@
 """In process: the model called in this very process, no wire at all; what is left when serving costs nothing."""
 
-from __future__ import annotations
-
 from bench.contract.system import Model
 from bench.contract.tensors import Tensors
 from bench.contract.wire import Payload

@@ -1,7 +1,5 @@
 """Requests that were never sent before, made from ones that were: no cache of any size can hold their answers."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bench.contract.system import Dataset

@@ -1,7 +1,5 @@
 """Which images the reference misclassifies, and which a server answered with another class than the reference."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Readiness: a real prediction was answered rightly. Also gives the null backend the answer that it has to send."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import requests

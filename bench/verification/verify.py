@@ -1,7 +1,5 @@
 """Every timed answer against the in-process reference, item by item, after the clock."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What the contract tests share: a stand-in as a started backend, and an exchange with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bench.contract.system import Backend

@@ -1,7 +1,5 @@
 """Starts a backend's server from its folder with this interpreter: staged and commanded as its backend.toml says."""
 
-from __future__ import annotations
-
 import http.client
 import importlib.metadata
 import os

@@ -1,7 +1,5 @@
 """graphpipe-python, the house's codec and the stock `graphpipe` package: each of them understands the others."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path

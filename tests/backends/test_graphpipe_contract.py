@@ -1,7 +1,5 @@
 """The measuring side against a stand-in of GraphPipe's reference server in Go: readiness, right and wrong answers, errors."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from types import ModuleType

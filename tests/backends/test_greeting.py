@@ -1,7 +1,5 @@
 """An open loop against gunicorn's gthread with one thread, which waits for seconds on a client that connects and is silent."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

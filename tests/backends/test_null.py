@@ -1,7 +1,5 @@
 """The null backend: canned answers, kept connections, and hard bounds on what a client may send."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket

@@ -1,7 +1,5 @@
 """The house's own servers serve any model of tensors: every protocol that can carry it gives the reference's answers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The fastapi-pydantic backend: right answers, and refusals by its models or by its own words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

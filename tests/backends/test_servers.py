@@ -1,7 +1,5 @@
 """The contract of the house's own HTTP servers: right answers, clear refusals, and connections that are kept."""
 
-from __future__ import annotations
-
 import json
 import struct
 import time

@@ -1,7 +1,5 @@
 """The servers' shared parts as functions: what they read is what the codecs write, and the other way round."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

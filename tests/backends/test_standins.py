@@ -1,7 +1,5 @@
 """What the measuring side makes of servers that are here as stand-ins only: readiness, right and wrong answers, errors."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The measuring side against a stand-in of TensorFlow Serving, REST and gRPC: readiness, right and wrong answers, errors."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

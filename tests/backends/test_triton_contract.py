@@ -1,7 +1,5 @@
 """The measuring side against a stand-in of Triton, in all three forms: readiness, right and wrong answers, errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Archives, models and backend.toml files, hostile ones included, and the places where prepared things are kept."""
 
-from __future__ import annotations
-
 import gzip
 import struct
 import zipfile

@@ -1,7 +1,5 @@
 """A little world for tests of the campaign: a small model, its dataset, and scripted backends on real sockets."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

@@ -1,7 +1,5 @@
 """Small servers on real sockets with scripted behaviour, for tests of transports and of the campaign."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import ssl

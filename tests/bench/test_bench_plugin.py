@@ -1,7 +1,5 @@
 """The command line as a user meets it: what is collected, what bad input gets, and the smoke run. Real pytest processes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

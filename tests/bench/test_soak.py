@@ -1,7 +1,5 @@
 """The soak: a lap measures all cells, then everybody is looked at; what grew or went wrong fails it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import count
 

@@ -4,8 +4,6 @@ Arguments: host, port. MODEL_PATH names a JSON file with the weights of `tests.b
 and FAULT_FROM, with which request (the first is 0), say the rest. Every connection has its own thread.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

@@ -1,7 +1,5 @@
 """Docker's daemon is restarted, or hangs, in mid-campaign: a second daemon of the test's own, and real containers."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

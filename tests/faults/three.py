@@ -1,7 +1,5 @@
 """Three real backends, one of them with a fault, measured side by side as a session would; on either engine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What is fuzzed: functions of bytes that refuse in their own words or succeed. Whatever else they raise is a crash."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import socket

@@ -1,7 +1,5 @@
 """Every backend that runs as a process, with the real engine: right, gone when stopped, and alone in its misfortunes."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

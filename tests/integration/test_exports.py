@@ -1,7 +1,5 @@
 """The real exports: minutes and gigabytes at first, so only where SERVEBENCH_SLOW is set; test_every_backend.py serves them."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Mapping

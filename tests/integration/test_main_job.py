@@ -1,7 +1,5 @@
 """The main job as a user runs it, on the process engine: what it leaves agrees with itself, and one folder is a new backend."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

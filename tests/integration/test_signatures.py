@@ -3,8 +3,6 @@
 Only where SERVEBENCH_SLOW is set: minutes, and large environments at first.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

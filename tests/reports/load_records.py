@@ -1,7 +1,5 @@
 """Made-up records under load: queues that were simulated, so that their curves look as those of servers do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache

@@ -1,7 +1,5 @@
 """Made-up records, runs and samples for the tests of the reports; nothing here was measured."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import replace
 from pathlib import Path

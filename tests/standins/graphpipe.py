@@ -5,8 +5,6 @@ plain text; what the flatbuffers library runs out of bounds on is a panic in Go,
 answers of more than 2048 bytes come chunked.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """What the TensorFlow Serving stand-in serves by either interface, and what it refuses; knows neither HTTP nor gRPC's wire."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Texts are those of tritonserver 2.51, which is measured itself wherever its wheel can be had (the backend `triton`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

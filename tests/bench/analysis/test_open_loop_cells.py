@@ -1,7 +1,5 @@
 """Campaigns under load over real sockets: several clients, schedules, the search for a limit."""
 
-from __future__ import annotations
-
 import itertools
 import time
 

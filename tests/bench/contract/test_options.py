@@ -1,7 +1,5 @@
 """One declaration makes an option: in --help, as an ini key, checked, in the command that measures again, in results.json."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

@@ -1,7 +1,5 @@
 """The experiments: which there are, what their options mean and refuse, and that one more scenario is one line."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

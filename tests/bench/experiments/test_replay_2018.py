@@ -1,7 +1,5 @@
 """The replay of 2018 over real sockets: how each step asks, and that a wrong answer is no figure."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import socket

@@ -1,7 +1,5 @@
 """Campaigns over real sockets: what right, wrong, failing and caching servers come to."""
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 import sys

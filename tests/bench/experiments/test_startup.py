@@ -1,7 +1,5 @@
 """Fresh starts over real sockets: what each step waits for, what a start that fails leaves, and that no start stays behind."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading

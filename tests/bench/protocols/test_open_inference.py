@@ -1,7 +1,5 @@
 """The Open Inference Protocol in its three forms: golden bytes, requests of any batch, and answers that are refused."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

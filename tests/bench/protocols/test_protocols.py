@@ -1,7 +1,5 @@
 """The wire protocols as pure functions: round trips, golden bytes, and answers that are refused."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Every protocol over models of any signature: what it carries comes back bit by bit, what it cannot is refused in words."""
 
-from __future__ import annotations
-
 import json
 import struct
 

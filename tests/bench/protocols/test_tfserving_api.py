@@ -3,8 +3,6 @@
 Skipped where that package is not installed: it needs the whole of TensorFlow. `tox -e tfserving-api` installs and runs it.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import warnings
 from types import ModuleType, SimpleNamespace

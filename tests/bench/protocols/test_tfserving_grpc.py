@@ -1,7 +1,5 @@
 """The protocol of TensorFlow Serving over gRPC: golden bytes by protobuf's wire format, and answers that are refused."""
 
-from __future__ import annotations
-
 import struct
 
 import numpy as np

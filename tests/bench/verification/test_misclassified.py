@@ -1,7 +1,5 @@
 """What the reference takes for what, and the images that a server answered otherwise, by name."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import asdict, replace

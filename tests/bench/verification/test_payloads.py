@@ -1,7 +1,5 @@
 """How items are cut into payloads, and that fresh ones are fresh."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

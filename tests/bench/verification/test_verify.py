@@ -1,7 +1,5 @@
 """Verification of answers: tolerance, ties, shapes, and what is said of the first wrong one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

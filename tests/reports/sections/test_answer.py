@@ -1,7 +1,5 @@
 """The answer in words: true to ranks, ties and verdicts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

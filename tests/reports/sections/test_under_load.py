@@ -1,7 +1,5 @@
 """What was measured under load, in tables and sentences: within each protocol, true to brackets, ties and verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
