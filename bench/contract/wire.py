@@ -46,6 +46,9 @@ class Access:
 UNKNOWN = "unknown"
 """Runtime, endpoint and protocol of a backend whose files cannot be read: it has its row, and is never asked."""
 
+DEADLINE_S = 10.0
+"""For one whole exchange, and for connecting, unless the model is slow: a frozen server may not hold up the others long."""
+
 SERVED_AS = "emnist"
 """What our servers call the model, whichever it is: it stands in their paths."""
 
@@ -55,7 +58,7 @@ class Endpoint:
     """One protocol of one backend; `host` and the real `port` are known once the backend runs.
 
     `model` is what the server calls the model where a request names it in its body. `url` is what a person gave for it, of a
-    backend that runs already; else empty.
+    backend that runs already; else empty. `deadline_s` is for one whole exchange.
     """
 
     backend: str
@@ -67,6 +70,7 @@ class Endpoint:
     model: str = SERVED_AS
     url: str = ""
     access: Access = field(default_factory=Access)
+    deadline_s: float = DEADLINE_S
 
     @property
     def is_near(self) -> bool:

@@ -120,5 +120,7 @@ class LaneBuilder:
     def _pool_of(self, cell: Cell) -> ConnectionPool:
         if cell.endpoint.id not in self._pools:
             endpoint = self._fleet.running[cell.backend.name].endpoints[cell.endpoint.name]
-            self._pools[cell.endpoint.id] = ConnectionPool([open_connection(endpoint) for _ in range(CONNECTIONS)])
+            self._pools[cell.endpoint.id] = ConnectionPool(
+                [open_connection(endpoint) for _ in range(CONNECTIONS)], deadline_s=endpoint.deadline_s
+            )
         return self._pools[cell.endpoint.id]

@@ -10,8 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.contract.errors import ExchangeTimeout
-from bench.contract.wire import MultiplexedTransport
-from bench.transports import DEADLINE_S
+from bench.contract.wire import DEADLINE_S, MultiplexedTransport
 
 _BOTH = select.EPOLLIN | select.EPOLLOUT
 _EVENTS_AT_ONCE = 4  # few, so that an open loop can follow its schedule in between

@@ -15,7 +15,6 @@ from bench.contract.system import Model
 from bench.contract.tensors import FloatArray, Signature
 from bench.contract.wire import Codec, Endpoint, Payload
 from bench.protocols import codec
-from bench.transports import DEADLINE_S
 
 _NO_PROXIES = {"http": "", "all": ""}  # of the environment: one has no business between us and the server
 _SCORES = "in-process"  # how the scores of a client that hands out an array are kept until they are verified
@@ -71,7 +70,7 @@ class _RequestsClient:
         post = self._session.post if self._session is not None else requests.post
         with self._errors_told():
             headers = {"Content-Type": content_type}
-            reply = post(self._url, data=body, headers=headers, timeout=DEADLINE_S, proxies=_NO_PROXIES)
+            reply = post(self._url, data=body, headers=headers, timeout=self._endpoint.deadline_s, proxies=_NO_PROXIES)
         if not reply.ok:
             raise ErrorStatus(f"{self._endpoint.id}: HTTP status {reply.status_code}: {reply.text[:300]}")
         return reply
@@ -81,7 +80,7 @@ class _RequestsClient:
         try:
             yield
         except requests.Timeout as error:
-            raise ExchangeTimeout(f"{self._endpoint.id}: no answer within {DEADLINE_S:g} s: {error}") from error
+            raise ExchangeTimeout(f"{self._endpoint.id}: no answer within {self._endpoint.deadline_s:g} s: {error}") from error
         except requests.RequestException as error:
             raise ConnectionLost(f"{self._endpoint.id}: {error}") from error
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout
 from bench.contract.wire import Endpoint, Payload
-from bench.transports import DEADLINE_S
 from bench.transports.grpc_conversation import PREFIX, CallFailed, Conversation, GrpcRequest
 from bench.transports.http2 import header_block
 from bench.transports.kept_socket import Connection, KeptSocket
@@ -25,7 +24,7 @@ class GrpcTransport(KeptSocket):
     SCHEMES = ("grpc", "grpcs")
     ALPN = "h2"
 
-    def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, endpoint: Endpoint, *, deadline_s: float | None = None) -> None:
         super().__init__(endpoint, deadline_s=deadline_s)
         self._peer = Conversation(self._who())
 

@@ -15,7 +15,6 @@ from collections.abc import Generator, Mapping
 
 from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout, MalformedAnswer, TurnedAway
 from bench.contract.wire import Endpoint, Payload
-from bench.transports import DEADLINE_S
 from bench.transports.kept_socket import Connection, KeptSocket, Unprinted
 from bench.transports.refusals import credentials_wanted, error_status, turned_away
 
@@ -44,7 +43,7 @@ class HttpTransport(KeptSocket):
     SCHEMES = ("http", "https")
     ALPN = "http/1.1"
 
-    def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, endpoint: Endpoint, *, deadline_s: float | None = None) -> None:
         super().__init__(endpoint, deadline_s=deadline_s)
         self._buffer = bytearray(_FIRST_BUFFER_BYTES)
         self._view = memoryview(self._buffer)

@@ -14,7 +14,6 @@ from typing import ClassVar
 
 from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout, UntrustedCertificate
 from bench.contract.wire import Endpoint
-from bench.transports import DEADLINE_S
 from bench.transports.tls import TlsSocket, client_context, distrust
 
 Connection = socket.socket | TlsSocket
@@ -32,15 +31,15 @@ class Unprinted(bytes):
 class KeptSocket:
     """The part of a `MultiplexedTransport` that is the same for every protocol on a socket.
 
-    `SCHEMES`: how a URL begins without and with TLS. `ALPN`: what TLS agrees to speak.
+    `SCHEMES`: how a URL begins without and with TLS. `ALPN`: what TLS agrees to speak. `deadline_s`: instead of the endpoint's.
     """
 
     SCHEMES: ClassVar[tuple[str, str]]
     ALPN: ClassVar[str]
 
-    def __init__(self, endpoint: Endpoint, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, endpoint: Endpoint, *, deadline_s: float | None = None) -> None:
         self._endpoint = endpoint
-        self._deadline_s = deadline_s
+        self._deadline_s = endpoint.deadline_s if deadline_s is None else deadline_s
         self._sock: Connection | None = None
         self.spent = True
 
