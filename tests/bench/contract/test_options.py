@@ -103,6 +103,7 @@ def test_what_was_given_is_repeated_and_written(tmp_path: Path) -> None:
         "precision": 0.05,
         "confidence": 0.99,
         "allow_egress": True,
+        "timeout_s": None,
         "accuracy_batch": 0,
         "tolerance": None,
         "random_inputs": None,
