@@ -127,7 +127,7 @@ def test_a_model_of_ones_own_is_asked_about_its_own_inputs(tmp_path: Path) -> No
     assert set(reference) == {"single", "batch8", "accuracy"}
     for cell in reference.values():
         assert (cell["verdict"], cell["accuracy"], cell["agreement"]) == ("VALID", None, 1.0)
-    assert results["model"]["input_shape"] == [1, 28, 28]
+    assert [each["shape"] for each in results["model"]["inputs"]] == [[-1, 1, 28, 28]]
     assert results["model"]["sha256"] == hashlib.sha256((tmp_path / "mine.onnx").read_bytes()).hexdigest()
     assert (results["dataset"]["name"], results["dataset"]["n"], results["dataset"]["labelled"]) == ("mine", 20, False)
     assert results["run"]["confusion"] is None
