@@ -2,16 +2,22 @@
 
 One for each requirements file of a backend and an exporter, and one for each dependency group that CI uses. What is locked
 holds for every Python from the oldest that the project runs on, and for every platform. A version that a lock has already is
-kept where it still does; `--upgrade` takes the newest.
+kept where it still does; `--upgrade` takes the newest. Pythons for which a lock has no wheels on Linux are said, and are wrong
+where the backend.toml beside it promises them ([process] python).
 """
 
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
+
+from fixtures.engines.installer import WHEELS_ONLY
 from fixtures.engines.locks import LOCK_SUFFIX, asks_for_something, opt_out
+from fixtures.specs.manifest import MANIFEST, load_spec
 
 CHECKOUT = Path(__file__).parents[1]
 GROUPS = ("run", "audit", "test", "lint", "type")
@@ -20,7 +26,9 @@ GROUPS = ("run", "audit", "test", "lint", "type")
 FIXTURES = CHECKOUT / "fixtures"
 LOCKS = CHECKOUT / "locks"
 PYPI = "https://pypi.org/simple"
-OLDEST_PYTHON = "3.11"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+OLDEST_PYTHON = PYTHONS[0]
+_PLATFORM = "x86_64-manylinux_2_35"
 
 
 def group_lock(group: str) -> Path:
@@ -56,9 +64,29 @@ def main(arguments: list[str]) -> int:
         command = ["uv", "pip", "compile", "--quiet", "--no-config", "--default-index", PYPI, "--universal"]
         command += ["--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-header", "--no-annotate", *upgrade]
         done = subprocess.run([*command, *what, "--output-file", str(lock.relative_to(CHECKOUT))], cwd=CHECKOUT, check=False)
-        print(f"{lock.relative_to(CHECKOUT)}: {'written' if done.returncode == 0 else 'FAILED'}", flush=True)
-        failed += done.returncode != 0
+        lacking = [version for version in PYTHONS if done.returncode == 0 and not has_wheels(lock, version)]
+        broken = [version for version in lacking if promised(lock).contains(version)]
+        state = "FAILED" if done.returncode else "written"
+        state += f", no wheels for Python {', '.join(lacking)}" if lacking else ""
+        state += f", FAILED: backend.toml promises {', '.join(broken)}" if broken else ""
+        print(f"{lock.relative_to(CHECKOUT)}: {state}", flush=True)
+        failed += done.returncode != 0 or bool(broken)
     return min(failed, 1)
+
+
+def has_wheels(lock: Path, version: str) -> bool:
+    """Whether a Python of that version can install a lock on Linux without compiling anything."""
+    with tempfile.TemporaryDirectory() as target:
+        command = ["uv", "pip", "sync", "--quiet", "--no-config", "--default-index", PYPI, "--dry-run", f"--target={target}"]
+        command += [*WHEELS_ONLY, "--require-hashes", f"--python-version={version}", f"--python-platform={_PLATFORM}"]
+        return subprocess.run([*command, str(lock)], capture_output=True, check=False).returncode == 0
+
+
+def promised(lock: Path) -> SpecifierSet:
+    """The Pythons that the backend.toml beside a lock says it can be had for; none where there is no such promise."""
+    manifest = lock.with_name(MANIFEST)
+    spec = load_spec(manifest) if manifest.is_file() else None
+    return spec.process.python if spec is not None and spec.process is not None else SpecifierSet("<0")
 
 
 if __name__ == "__main__":
