@@ -214,7 +214,7 @@ def test_without_a_model(here: Path) -> None:
         "one-v2-json-accuracy": "VALID",
         "two-v2-json-accuracy": "WRONG_ANSWERS",
     }
-    assert mismatch.code == 4
+    assert mismatch.code == 4, mismatch.told
     assert re.search(r"expected the signature .*pixels float32.*seen images float32 .*--model=FILE", mismatch.told)
 
 

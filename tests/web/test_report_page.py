@@ -141,7 +141,7 @@ def test_a_click_sorts_within_each_protocol_and_a_third_one_restores(page: Chrom
     assert sorting(button) == "descending"
     down = cells(page)
     rest = [name for name in down if "-rest-" in name]
-    assert rest[:3] == ["mosec-rest-single", "memoiser-rest-single", "swamped-rest-single"]
+    assert rest[:3] == ["mosec-rest-single", "memoiser-rest-single", "stranger-rest-single"]
     assert rest[-1] == "litserve-rest-single", "without a number: last"
     button.click()
     assert sorting(button) == "ascending"

@@ -296,7 +296,7 @@ def test_a_server_that_dies_has_its_last_words_in_its_row(then: Handler, words: 
     record = records["bad"][0]
     assert record.verdict is Verdict.FAILED
     assert words in record.reason
-    assert record.reason.endswith("  log's end:\n    starting\n    out of cheese")
+    assert "  log's end:\n    starting\n    out of cheese" in record.reason
     assert record.rank is None
     assert records["good"][0].verdict in (Verdict.VALID, Verdict.UNSTABLE)
 

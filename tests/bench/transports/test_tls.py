@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("trustme")  # of the group `test`; an older environment may lack it
 import trustme
 
-from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, TurnedAway, UntrustedCertificate
+from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeError, RequestRefused, TurnedAway, UntrustedCertificate
 from bench.contract.wire import Access, Endpoint, Payload
 from bench.load.closed_loop import run_clients
 from bench.load.connection_pool import ConnectionPool
@@ -161,7 +161,7 @@ def http_answer(status: str) -> Script:
 @pytest.mark.parametrize(
     ("status", "error", "words"),
     [
-        ("403 Forbidden", ErrorStatus, "403.*--header"),
+        ("403 Forbidden", RequestRefused, "403.*--header"),
         ("429 Too Many\r\nRetry-After: 30", TurnedAway, "fewer requests.* after 30; HTTP status 429"),
         ("429 Too Many", TurnedAway, "come back later"),
         ("503 Busy\r\nRetry-After: 5", TurnedAway, "after 5; HTTP status 503"),
