@@ -105,7 +105,7 @@ from serving.fastapi_app import Route, create_app
 from serving.onnx_model import OnnxModel
 
 model = OnnxModel()
-app = create_app({"/ask": Route(lambda body: wire.write_raw(model.run(wire.read_raw(body))), wire.RAW)})
+app = create_app({"/ask": Route(lambda body: wire.write_raw(model.run(wire.read_raw(model.signature, body))), wire.RAW)})
 """
 
 
