@@ -157,7 +157,7 @@ class Campaign:
     def _done_fraction(self) -> float:
         """Measured seconds of those that are to be; a lane that searches for something is not done before it has it."""
         left = [lane for lane in self._lanes if not lane.state.retired]
-        goal_s = sum(lane.goals.measured_s for lane in left) or 1.0
+        goal_s = sum(map(_goal_s, left)) or 1.0
         return min(1.0, sum(_counted_s(lane) for lane in left) / goal_s)
 
     def _slice_s(self, lane: Lane) -> float:
@@ -238,7 +238,12 @@ def _difference(before: float | None, after: float | None) -> float | None:
 def _counted_s(lane: Lane) -> float:
     """Measured seconds that count as progress: no more than the goal, and less while a search goes on."""
     searching = lane.pattern.done is not None and not lane.state.finished
-    return min(lane.results.measured_s, 0.9 * lane.goals.measured_s if searching else lane.goals.measured_s)
+    return min(lane.results.measured_s, (0.9 if searching else 1.0) * _goal_s(lane))
+
+
+def _goal_s(lane: Lane) -> float:
+    """Seconds that its goals ask for; where exchanges are slow, so many slices of them take longer than the measuring time."""
+    return max(lane.goals.measured_s, lane.goals.slices * lane.state.typical_s)
 
 
 def _expected(lane: Lane, slice_s: float) -> int:
