@@ -70,6 +70,14 @@ SINGLE = throughput_scenario(1)
 BATCH_128 = throughput_scenario(128)
 ACCURACY = Scenario("accuracy", batch_size=128, kind="accuracy", title="Accuracy", unit="share of images")
 
+_ACCURACY_BYTES = 2**20  # of a request's items, where one has less than that
+
+
+def accuracy_batch(item_bytes: int) -> int:
+    """Items a request of the accuracy pass, where nobody asks for another number: about 1 MB of them, at most 128."""
+    return max(1, min(ACCURACY.batch_size, _ACCURACY_BYTES // max(1, item_bytes)))
+
+
 THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)
 
 DEFAULT_BATCH_SIZES = ",".join(str(scenario.batch_size) for scenario in THROUGHPUT_SCENARIOS)

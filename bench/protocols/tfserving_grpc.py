@@ -29,7 +29,7 @@ from bench.protocols._tfserving_pb2 import (
 
 SIGNATURE = "serving_default"
 
-_TYPES: Mapping[str, tuple[str, str]] = {
+TYPES: Mapping[str, tuple[str, str]] = {
     "float32": ("DT_FLOAT", "float_val"),
     "float64": ("DT_DOUBLE", "double_val"),
     "float16": ("DT_HALF", "half_val"),  # the bits of each, as a whole number
@@ -41,7 +41,7 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 """TensorFlow's name of a dtype, and the field for its values."""
 
-_DTYPES = {DataType.Value(name): dtype for dtype, (name, _) in _TYPES.items()}
+_DTYPES = {DataType.Value(name): dtype for dtype, (name, _) in TYPES.items()}
 
 
 class TfServingGrpc(SignatureCodec):
@@ -77,7 +77,7 @@ class TfServingGrpc(SignatureCodec):
         """See `Codec.encode_answer`."""
         arrays = wire_arrays(outputs, self.signature.outputs)
         tensors = {
-            spec.name: _tensor(spec, array, {_TYPES[spec.dtype][1]: _bits(array.ravel()).tolist()}) for spec, array in arrays
+            spec.name: _tensor(spec, array, {TYPES[spec.dtype][1]: _bits(array.ravel()).tolist()}) for spec, array in arrays
         }
         spec = ModelSpec(name=self.model, version=Version(value=1), signature_name=SIGNATURE)
         return PredictResponse(outputs=tensors, model_spec=spec).SerializeToString(deterministic=True)
@@ -85,7 +85,7 @@ class TfServingGrpc(SignatureCodec):
 
 def _tensor(spec: TensorSpec, array: Array, values: dict[str, Any]) -> TensorProto:
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=length) for length in array.shape])
-    return TensorProto(dtype=_TYPES[spec.dtype][0], tensor_shape=shape, **values)
+    return TensorProto(dtype=TYPES[spec.dtype][0], tensor_shape=shape, **values)
 
 
 def _bits(values: Array) -> Array:
@@ -97,13 +97,13 @@ def _values(tensor: TensorProto, spec: TensorSpec) -> Array:
     """A tensor's values in its shape; `tensor_content` counts where it is not empty, as in TensorFlow."""
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
-        expected = _TYPES[spec.dtype][0]
+        expected = TYPES[spec.dtype][0]
         raise MalformedAnswer(f"expected the output {spec.name} of type {expected}, seen type {tensor.dtype}")
     accepted(dtype, spec)
     if tensor.tensor_content:
         values = raw_values(tensor.tensor_content, spec, dtype)
     else:
-        field = getattr(tensor, _TYPES[dtype][1])
+        field = getattr(tensor, TYPES[dtype][1])
         try:
             values = np.array(field, np.uint16).view(np.float16) if dtype == "float16" else np.array(field, dtype)
         except OverflowError as error:

@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.errors import BadInput, ExchangeError, NotCarried, UntrustedCertificate
+from bench.contract.scenarios import accuracy_batch
 from bench.contract.system import Backend, Dataset, Model, Role
 from bench.contract.tensors import Signature, Tensors, TensorSpec, chosen
 from bench.contract.wire import Endpoint, Payload
@@ -14,8 +15,6 @@ from bench.protocols import codec
 from bench.transports.connect import open_connection
 from bench.verification.endpoint_facts import endpoint_facts
 from bench.verification.told_signature import disagreement, told_outputs
-
-_ASKED_BYTES = 2**20  # of a request's items
 
 
 def look_at_attached(backends: Sequence[Backend], model: Model) -> dict[str, BackendFacts]:
@@ -79,7 +78,7 @@ def as_answered(model: Model, dataset: Dataset, backends: Sequence[Backend], fac
 def _all_answers(endpoint: Endpoint, dataset: Dataset, signature: Signature) -> Tensors:
     """What it answers about every item, asked in order on one connection."""
     speaker, transport = codec(endpoint.protocol, signature, endpoint.model), open_connection(endpoint)
-    size = max(1, min(128, _ASKED_BYTES // max(1, signature.item_bytes)))
+    size = accuracy_batch(signature.item_bytes)
     answered = []
     try:
         transport.connect()

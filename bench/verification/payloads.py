@@ -9,15 +9,13 @@ from time import perf_counter
 import numpy as np
 
 from bench.contract.errors import NotCarried
-from bench.contract.scenarios import ACCURACY
+from bench.contract.scenarios import accuracy_batch as usual_accuracy_batch
 from bench.contract.system import Dataset, Model, Truth
 from bench.contract.tensors import Array, Tensors, chosen
 from bench.contract.wire import Codec, Endpoint, Payload
 from bench.protocols import codec
 from bench.verification.fresh_items import FreshItems
 from bench.verification.verify import Verifier, tolerances_of
-
-_ACCURACY_BYTES = 2**20  # of a request's items, where one has less than that
 
 
 def batches(items: int, batch_size: int, *, wrap: bool) -> list[tuple[int, ...]]:
@@ -51,7 +49,7 @@ class PayloadFactory:
     def __init__(self, dataset: Dataset, model: Model, *, accuracy_batch: int = 0, tolerance: float | None = None) -> None:
         self.dataset = dataset
         self.model = model
-        self.accuracy_batch = model.signature.batch or accuracy_batch or _accuracy_batch(model.signature.item_bytes)
+        self.accuracy_batch = model.signature.batch or accuracy_batch or usual_accuracy_batch(model.signature.item_bytes)
         self._expected: dict[tuple[int, bool], tuple[Tensors, ...]] = {}
         self.tolerances = tolerances_of(model.signature, self.reference(self.accuracy_batch, wrap=False), tolerance)
         self._fresh = FreshItems(dataset, model.signature)
@@ -151,10 +149,6 @@ class PayloadFactory:
 
     def _inputs(self, indices: tuple[int, ...]) -> Tensors:
         return chosen(self.dataset.inputs, self.model.signature.inputs, indices)
-
-
-def _accuracy_batch(item_bytes: int) -> int:
-    return max(1, min(ACCURACY.batch_size, _ACCURACY_BYTES // max(1, item_bytes)))
 
 
 def _encoded(codec: Codec, inputs: Tensors, indices: tuple[int, ...]) -> Payload:

@@ -5,19 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.contract.tensors import FREE, Signature, TensorSpec
+from bench.protocols._open_inference import DATATYPES
+from bench.protocols.tfserving_grpc import TYPES
 
-_DTYPES = {
-    "BOOL": "bool",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-    **{f"{sign}INT{bits}": f"{sign.lower()}int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
-    "DT_BOOL": "bool",
-    "DT_HALF": "float16",
-    "DT_FLOAT": "float32",
-    "DT_DOUBLE": "float64",
-    **{f"DT_{sign}INT{bits}": f"{sign.lower()}int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
-}
+_DTYPES = {name: dtype for dtype, name in DATATYPES.items()} | {name: dtype for dtype, (name, _) in TYPES.items()}
 """Of V2 and of TensorFlow."""
 
 _TENSOR = re.compile(r"(?P<name>.+) (?P<dtype>[A-Z0-9_]+) \[(?P<shape>[-0-9, ]*)\]")

@@ -42,6 +42,6 @@ def finding(tables: Sequence[Table]) -> str:
         known = sorted((r.latency_p99_s, endpoint_name(r)) for row in table.rows if (r := row.record).latency_p99_s is not None)
         if known:
             (low, first), (high, last) = known[0], known[-1]
-            spread = f" to {milliseconds(high)} ({last})" if len(known) > 1 else ""
+            spread = f" to {milliseconds(high)} ms ({last})" if len(known) > 1 else ""
             return f"{table.title}: 99 of 100 answered within {milliseconds(low)} ms ({first}){spread}."
     return ""
