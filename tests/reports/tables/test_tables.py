@@ -18,6 +18,11 @@ def column(table: Table, key: str) -> list[str]:
     return [row.texts[0] for row in (*picked.rows, *picked.instruments)]
 
 
+def test_every_verdict_is_in_the_made_up_run() -> None:
+    """The other tests rely on it."""
+    assert {record.verdict for record in every_verdict()} == set(Verdict)
+
+
 @pytest.mark.parametrize(
     ("value", "half_width", "text"),
     [
