@@ -56,7 +56,8 @@ class Priority:
             if self.realtime:
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             elif self.niceness != usual:
-                _be_nice(usual, usual_of_group)
+                with contextlib.suppress(OSError):  # what was given away is not had again without privilege
+                    _be_nice(usual, usual_of_group)
 
 
 def priority_of(wanted: str | None) -> Priority:

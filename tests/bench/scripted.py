@@ -22,7 +22,7 @@ from bench.experiments.checkpoint import Cells
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Settings
-from bench.machine.priority import Priority
+from bench.machine.priority import priority_of
 from bench.verification.payloads import PayloadFactory
 from tests.bench.sockets import answering, ok, serving
 from tests.flat import RAW_CODEC as CODEC
@@ -236,7 +236,7 @@ def plan_of(
         cells=cells,
         settings=settings,
         client_cpu=0,
-        client_priority=Priority(0),
+        client_priority=priority_of("normal"),
         ratio_to=RatioTo(None),
         again=lambda cell: f"pytest -k {cell.id}",
         listener=Ears(emit),

@@ -27,7 +27,7 @@ from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
 from bench.experiments.scenario_runner import Campaigns, Listener, Plan
 from bench.load.scheduler import Progress, Settings
-from bench.machine.priority import Priority
+from bench.machine.priority import priority_of
 from bench.protocols._inference_pb2 import ModelInferResponse
 from bench.transports.connect import open_connection
 from bench.transports.grpc import GrpcTransport
@@ -132,7 +132,7 @@ class House:
             cells=cells,
             settings=Settings(max_time_s=MEASURING_S),
             client_cpu=max(os.sched_getaffinity(0)),
-            client_priority=Priority(0),
+            client_priority=priority_of("normal"),
             ratio_to=RatioTo(None),
             again=lambda cell: f"pytest -k {cell.id}",
             listener=Watching(),

@@ -234,8 +234,10 @@ def test_a_server_elsewhere_that_is_killed_in_mid_campaign_has_address_and_error
     """Nobody here sees its process: that it is gone shows in what it answers. The others stand."""
     with (
         subprocess.Popen([sys.executable, "-c", ELSEWHERE], stdout=subprocess.PIPE, text=True) as process,
+        contextlib.ExitStack() as stack,
         scripted("good", right) as good,
     ):
+        stack.callback(process.kill)
         assert process.stdout is not None
         port = int(process.stdout.readline())
         declared = replace(backend("gone"), attached=True)
