@@ -1,5 +1,6 @@
 """Who may import whom, held on the syntax tree."""
 
+import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tools.draw_rooms import APART, DOCUMENT, ROOMS, ROOT, SHARED, arrows, drawn
 PACKAGES = tuple(ROOMS)
 OURS = (*PACKAGES, "tools", "tests", "conftest")
 MOST_FILES = 16
-"""Uses what became tools, and goes with the code for SBOMs; this line goes with it."""
+MOST_LINES = 250
 
 
 def offences(module: str, source: str) -> list[str]:
@@ -70,6 +71,18 @@ def test_no_folder_is_crowded(package: str) -> None:
         if not path.is_relative_to(ROOT / "fixtures" / "backends"):
             counts[path.parent] = counts.get(path.parent, 0) + 1
     assert {str(folder): count for folder, count in counts.items() if count > MOST_FILES} == {}
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tools"])
+def test_a_long_module_says_why_it_is_one(package: str) -> None:
+    """Beyond so many lines its docstring tells, with the words "one module", what would be torn apart in two."""
+    unexplained = {}
+    for module, path in modules(package).items():
+        source = path.read_text(encoding="utf-8")
+        lines, told = len(source.splitlines()), ast.get_docstring(ast.parse(source)) or ""
+        if lines > MOST_LINES and "one module" not in " ".join(told.lower().split()):
+            unexplained[module] = lines
+    assert unexplained == {}
 
 
 def test_the_drawing_is_current() -> None:

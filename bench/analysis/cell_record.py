@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from bench.analysis.cell_measurement import CellMeasurement, CellRun, FloatArray64, measurement_of
+from bench.analysis.cell_measurement import CellMeasurement, CellRun, measurement_of
 from bench.analysis.verdicts import Evidence, decide
 from bench.contract.cells import Cell
 from bench.contract.confusion import Disagreement
 from bench.contract.records import Record, Samples, Verdict
 from bench.contract.rows import GateRow
+from bench.contract.tensors import FloatArray64
 from bench.statistics import Interval, latency_percentile, outliers
 from bench.statistics.histogram import encode_latencies
 from bench.verification.payloads import PayloadFactory

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.cell_measurement import FloatArray64, LaneMeasurement
-from bench.contract.tensors import IntArray
+from bench.analysis.lane_measurement import LaneMeasurement
+from bench.contract.tensors import FloatArray64, IntArray
 from bench.load.lane_results import SliceResult
 from bench.statistics import (
     Effects,

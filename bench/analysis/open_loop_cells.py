@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.cell_measurement import CellMeasurement, CellRun, FloatArray64, measurement_of
+from bench.analysis.cell_measurement import CellMeasurement, CellRun, measurement_of
 from bench.analysis.cell_record import Costs, Findings, Latencies, Outcome, ScheduleFigures, Speed, record_of
 from bench.analysis.verdicts import Evidence, ScheduleEvidence, decide
 from bench.contract.records import Samples
+from bench.contract.tensors import FloatArray64
 from bench.load.closed_loop import Slice
 from bench.load.lane_results import SliceResult
 from bench.load.open_loop import LATE_S

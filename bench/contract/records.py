@@ -1,6 +1,6 @@
 """What a run leaves behind: one Record a cell, one Run a session, as plain frozen data with a versioned schema.
 
-Longer than other modules: each field of a record is told of where it is declared, and nowhere else.
+It is one module and a long one: each field of a record is told of where it is declared, and nowhere else.
 
 Schema history
     1  2026-11-22  first version

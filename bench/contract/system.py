@@ -1,7 +1,7 @@
 """What the measuring side sees of what was prepared: backends, running servers, the fleet, dataset and model.
 
-`fixtures` implements the protocols here; tests implement them with scripted servers. Long for its contracts: there is
-little else in it.
+`fixtures` implements the protocols here; tests implement them with scripted servers. It is one module and a long one
+for its contracts: there is little else in it.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ FloatArray = npt.NDArray[np.float32]
 """Scores [n, classes] float32, C order."""
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray64 = npt.NDArray[np.float64]
 
 Tensors = Mapping[str, Array]
 """Arrays by the model's own names: all its inputs, or all its outputs."""
@@ -96,11 +98,6 @@ class Signature:
     def item_bytes(self) -> int:
         """Bytes that one item brings along in a request."""
         return sum(spec.nbytes for spec in self.inputs if spec.batched)
-
-    @property
-    def whole_bytes(self) -> int:
-        """Bytes that stand in each request once, whatever its number of items."""
-        return sum(spec.nbytes for spec in self.inputs if not spec.batched)
 
     def takes(self, items: int) -> bool:
         """Whether a request may have so many items."""

@@ -1,6 +1,7 @@
 """How long does an answer take when requests come on a schedule, whatever the server does?"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def offers_of(cell: Cell, builder: LaneBuilder) -> OpenLoop:
 def in_windows(settings: Settings) -> Settings:
     """A cell's measuring time in some windows, long enough for a schedule to be one."""
     window_s = float(np.clip(settings.max_time_s / WINDOWS, *_WINDOW_S))
-    return settings.with_times(settings.max_time_s, window_s)
+    return replace(settings, slice_s=window_s)
 
 
 def on_schedule(runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:

@@ -203,9 +203,10 @@ class Campaigns:
         lanes = [lane for run in runs for lane in run.lanes]
         own = [run for run in runs if not self._plan.resume.has(run.cell)]
         campaign = Campaign(lanes, settings, Checkpoints(own, listener.underway, listener.progress(name)))
+        priority = self._plan.client_priority.beside(self._plan.client_cpu, self._fleet.server_cpus)
         interrupted = True
         try:
-            with self._plan.stopwatch.phase(MEASURING), undisturbed(self._plan.client_cpu, self._priority()):
+            with self._plan.stopwatch.phase(MEASURING), undisturbed(self._plan.client_cpu, priority):
                 campaign.run()
             interrupted = False
         finally:
@@ -220,9 +221,6 @@ class Campaigns:
             f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
             f"{campaign.exchange_share():.0%} of it inside timed exchanges"
         )
-
-    def _priority(self) -> Priority:
-        return self._plan.client_priority.beside(self._plan.client_cpu, self._fleet.server_cpus)
 
     def _book_measured(self, experiment: Experiment, runs: Sequence[CellRun], interrupted: bool) -> None:
         resume = self._plan.resume

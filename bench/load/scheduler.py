@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter, thread_time
 
 from bench.contract.errors import BackendFailed
@@ -40,10 +40,6 @@ class Settings:
     def __post_init__(self) -> None:
         if self.max_time_s <= 0 or self.slice_s <= 0:
             raise ValueError("max_time_s and slice_s must be above 0")
-
-    def with_times(self, max_time_s: float, slice_s: float) -> Settings:
-        """The same order and precision, with other times."""
-        return replace(self, max_time_s=max_time_s, slice_s=slice_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +137,8 @@ class Campaign:
             while active := [lane for lane in self._lanes if not lane.over]:
                 self._random.shuffle(active)
                 for lane in active:
-                    state = lane.state
-                    state.credit_s += self._settings.slice_s * state.rate
-                    if state.credit_s > 0 and not state.retired:
+                    lane.state.credit_s += self._settings.slice_s * lane.state.rate
+                    if lane.state.credit_s > 0 and not lane.state.retired:
                         self._one_slice(lane, position, steal, energy)
                         position += 1
                 self.rounds += 1

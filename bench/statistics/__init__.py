@@ -4,15 +4,17 @@ percentiles   latencies that n supports, outliers counted
 histogram     latencies as texts that are kept, merged and drawn; imported by itself
 bootstrap     blocks of rounds, their length, and the calibration that makes 95 % mean 95 %
 throughput    images a second with its interval
+neighbours    the slices of a campaign that are near enough in time to be compared
 additive      latency of a slice = cell + drift of the host
 comparison    ratios, ranks with ties, halves that disagree
 magnitude     what differences of outputs are measured in, and how far they may go by type
 """
 
-from bench.statistics.additive import Effects, Slices, bootstrap_effects, fit_effects
+from bench.statistics.additive import Effects, bootstrap_effects, fit_effects
 from bench.statistics.bootstrap import MIN_ROUNDS, Interval
 from bench.statistics.comparison import BETWEEN_STARTS, effect_halves, group_ratio, pairwise_faster, ranks, ratios
 from bench.statistics.magnitude import PROBABILITIES, Magnitude, differences, tolerance_of
+from bench.statistics.neighbours import Slices
 from bench.statistics.percentiles import latency_percentile, min_samples, outliers, supported_percentile
 from bench.statistics.throughput import throughput, throughput_halves
 

@@ -18,10 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.statistics.bootstrap import MIN_ROUNDS, Floats, Ints, block_counts, block_length, round_places, stretch
-
-REACH = 4
-"""Slices at most so many positions apart are compared."""
+from bench.statistics.bootstrap import MIN_ROUNDS, Floats, block_counts, block_length, round_places, stretch
+from bench.statistics.neighbours import Pairs, Slices, neighbours
 
 SMOOTHING = 0.1
 """s in units of the median |r|: residuals below it count as squares."""
@@ -32,33 +30,6 @@ _CONVERGED = 1e-9
 _REPLICATE_STEPS = 12  # from the point estimate, about one standard error away: leaves a thousandth of that, at the median
 _LEAST_SMOOTHING = 1e-7  # a ten-millionth of a latency: below what any clock tells
 _BATCH_ELEMENTS = 250_000  # replicates x pairs worked on at once: stays in the processor's cache
-
-
-@dataclass(frozen=True, slots=True)
-class Slices:
-    """The slices of all cells of a campaign, each array [slices], in any order.
-
-    `cell` 0 to cells - 1, `position` in the order of the campaign (no two alike), `round_index`, and `log_latency`:
-    the natural logarithm of the slice's median seconds an exchange. Raises ValueError where they do not fit together.
-    """
-
-    cell: Ints
-    position: Ints
-    round_index: Ints
-    log_latency: Floats
-
-    def __post_init__(self) -> None:
-        lengths = {len(self.cell), len(self.position), len(self.round_index), len(self.log_latency)}
-        if len(lengths) != 1:
-            raise ValueError(f"all arrays are one number a slice: expected equal lengths, seen {sorted(lengths)}")
-        if len(np.unique(self.position)) != len(self.position):
-            raise ValueError("two slices have the same position: positions count the slices of the whole campaign")
-        if not np.all(np.isfinite(self.log_latency)):
-            raise ValueError("log_latency must be finite: leave out slices without an answered exchange")
-
-    def part(self, chosen: npt.NDArray[np.bool_]) -> Slices:
-        """Those slices that are `chosen` [slices]."""
-        return Slices(self.cell[chosen], self.position[chosen], self.round_index[chosen], self.log_latency[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +51,12 @@ class Effects:
         return np.asarray(np.isfinite(self.value) & (finite > 0) & (2 * finite >= len(self.replicates)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Neighbouring slices of different cells, sorted by which two cells; `first` < `second` [kinds] name the cells.
-
-    Pairs of kind k are the `size[k]` from `start[k]` on; `difference` [pairs] is log latency second - first; `place`
-    [pairs] that of the earlier slice.
-    """
-
-    cells: int
-    first: Ints
-    second: Ints
-    start: Ints
-    size: Ints
-    difference: Floats
-    place: Ints
-
-
 def fit_effects(slices: Slices, cells: int, *, smoothing: float = SMOOTHING) -> Floats:
     """What each cell costs: [cells] in log latency, sum 0; NaN for cells that no chain of neighbours connects to the rest.
 
     exp(difference of two) is the ratio of the cells' typical latencies, freed from the host's drift. Deterministic.
     """
-    pairs = _neighbours(slices, round_places(slices.round_index)[0], cells)
+    pairs = neighbours(slices, round_places(slices.round_index)[0], cells)
     effects, _ = _fit(pairs, slices, smoothing)
     return np.asarray(_centred(effects[None], _connected(pairs, np.ones((1, len(pairs.difference)))))[0])
 
@@ -114,7 +68,7 @@ def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int 
     ask for; each cell's deviations are stretched by what the bootstrap lacks for its own series (see `bootstrap`).
     """
     place, places = round_places(slices.round_index)
-    pairs = _neighbours(slices, place, cells)
+    pairs = neighbours(slices, place, cells)
     everything = np.ones((1, len(pairs.difference)))
     start, smoothing = _fit(pairs, slices, SMOOTHING)
     value = _centred(start[None], _connected(pairs, everything))[0]
@@ -135,28 +89,7 @@ def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int 
     return Effects(value, np.where(measured, drawn, np.nan))
 
 
-def _neighbours(slices: Slices, place: Ints, cells: int) -> _Pairs:
-    """All pairs of slices of different cells at most REACH positions apart."""
-    if len(slices.cell) and not (slices.cell.min() >= 0 and slices.cell.max() < cells):
-        seen = f"{slices.cell.min()} to {slices.cell.max()}"
-        raise ValueError(f"slices name cells outside the campaign: expected 0 to {cells - 1}, seen {seen}")
-    order = np.argsort(slices.position)
-    cell, position, place, latency = slices.cell[order], slices.position[order], place[order], slices.log_latency[order]
-    near = []
-    for apart in range(1, min(REACH, len(order) - 1) + 1):
-        earlier = np.arange(len(order) - apart)
-        fits = (position[apart:] - position[:-apart] <= REACH) & (cell[apart:] != cell[:-apart])
-        near.append(np.stack([earlier, earlier + apart])[:, fits])
-    earlier, later = np.concatenate(near, axis=1) if near else np.empty((2, 0), dtype=np.int64)
-    turn = np.where(cell[earlier] < cell[later], 1.0, -1.0)
-    kind = np.minimum(cell[earlier], cell[later]) * cells + np.maximum(cell[earlier], cell[later])
-    by_kind = np.argsort(kind, kind="stable")
-    kinds, start, size = np.unique(kind[by_kind], return_index=True, return_counts=True)
-    difference = (turn * (latency[later] - latency[earlier]))[by_kind]
-    return _Pairs(cells, kinds // cells, kinds % cells, start, size, difference, place[earlier][by_kind])
-
-
-def _fit(pairs: _Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float]:
+def _fit(pairs: Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float]:
     """The effects [cells] of all pairs, and the s that they were smoothed with: it shrinks until it fits the residuals."""
     effects = np.zeros(pairs.cells)
     for cell in np.unique(slices.cell):
@@ -172,7 +105,7 @@ def _fit(pairs: _Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float
     return effects, s
 
 
-def _refit(pairs: _Pairs, counts: Floats, start: Floats, smoothing: float) -> Floats:
+def _refit(pairs: Pairs, counts: Floats, start: Floats, smoothing: float) -> Floats:
     """The effects [replicates, cells] of campaigns in which each place counts so often [replicates, places]."""
     weight = counts[:, pairs.place]
     effects = np.repeat(start[None], len(counts), axis=0)
@@ -186,13 +119,13 @@ def _batches(counts: Floats, pairs: int) -> Iterator[Floats]:
     return (counts[first : first + size] for first in range(0, len(counts), size))
 
 
-def _residuals(pairs: _Pairs, effects: Floats) -> Floats:
+def _residuals(pairs: Pairs, effects: Floats) -> Floats:
     """Fitted - seen: [replicates, pairs]."""
     fitted = effects[:, pairs.second] - effects[:, pairs.first]
     return np.repeat(fitted, pairs.size, axis=1) - pairs.difference
 
 
-def _step(pairs: _Pairs, weight: Floats, effects: Floats, smoothing: float) -> Floats:
+def _step(pairs: Pairs, weight: Floats, effects: Floats, smoothing: float) -> Floats:
     """How far the weighted least squares solution is from `effects`: [replicates, cells], to be subtracted."""
     residual = _residuals(pairs, effects)
     pull = weight / np.sqrt(residual**2 + smoothing**2)
@@ -201,7 +134,7 @@ def _step(pairs: _Pairs, weight: Floats, effects: Floats, smoothing: float) -> F
     return np.asarray(np.linalg.solve(_grounded(laplacian), slope[..., None])[..., 0], dtype=np.float64)
 
 
-def _laplacian(pairs: _Pairs, pull: Floats) -> Floats:
+def _laplacian(pairs: Pairs, pull: Floats) -> Floats:
     """[replicates, cells, cells] of the graph whose edges pull so hard [replicates, kinds]."""
     laplacian = np.zeros((len(pull), pairs.cells, pairs.cells))
     laplacian[:, pairs.first, pairs.second] = laplacian[:, pairs.second, pairs.first] = -pull
@@ -217,7 +150,7 @@ def _grounded(laplacian: Floats) -> Floats:
     return np.asarray(laplacian + np.eye(size) * (1e-9 * trace / size + np.finfo(np.float64).tiny))
 
 
-def _divergence(pairs: _Pairs, flow: Floats) -> Floats:
+def _divergence(pairs: Pairs, flow: Floats) -> Floats:
     """[rows, cells]: what flows out of each cell, of `flow` [rows, kinds] from first to second."""
     ends = np.zeros((len(pairs.first), pairs.cells))
     kind = np.arange(len(pairs.first))
@@ -225,7 +158,7 @@ def _divergence(pairs: _Pairs, flow: Floats) -> Floats:
     return flow @ ends
 
 
-def _connected(pairs: _Pairs, weight: Floats) -> npt.NDArray[np.bool_]:
+def _connected(pairs: Pairs, weight: Floats) -> npt.NDArray[np.bool_]:
     """[replicates, cells] whether a cell belongs to the largest set that chains of pairs of some weight connect."""
     pull = np.add.reduceat(weight, pairs.start, axis=1) if len(pairs.difference) else np.zeros((len(weight), 0))
     reach = (_laplacian(pairs, pull) != 0) | np.eye(pairs.cells, dtype=np.bool_)
@@ -243,7 +176,7 @@ def _centred(effects: Floats, connected: npt.NDArray[np.bool_]) -> Floats:
     return np.where(connected, effects - mean, np.nan)
 
 
-def _scores(pairs: _Pairs, effects: Floats, smoothing: float, places: int) -> Floats:
+def _scores(pairs: Pairs, effects: Floats, smoothing: float, places: int) -> Floats:
     """How much each place pulls at each cell's effect, up to scale: [places, cells], the fit's influence function."""
     residual = _residuals(pairs, effects[None])[0]
     pull = 1 / np.sqrt(residual**2 + smoothing**2)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bench.statistics.additive import Effects, Slices, bootstrap_effects
+from bench.statistics.additive import Effects, bootstrap_effects
 from bench.statistics.bootstrap import Floats, Interval, symmetric_interval
+from bench.statistics.neighbours import Slices
 
 Flags = npt.NDArray[np.bool_]
 

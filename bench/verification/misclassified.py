@@ -8,7 +8,7 @@ import numpy as np
 from bench.contract.confusion import ClassCount, ConfusedPair, Confusion, Disagreement, SampleImage
 from bench.contract.system import Dataset
 from bench.contract.tensors import Array, IntArray
-from bench.verification.verify import Differing, class_name
+from bench.verification.top_class import Differing, class_name
 
 PAIRS = 10
 SAMPLES = 6  # images of each pair

@@ -1,39 +1,22 @@
 """Every timed answer against the in-process reference, item by item, after the clock."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.contract.errors import MalformedAnswer
 from bench.contract.system import Dataset
-from bench.contract.tensors import Array, IntArray, Signature, Tensors, TensorSpec
+from bench.contract.tensors import Array, BoolArray, FloatArray64, IntArray, Signature, Tensors, TensorSpec
 from bench.contract.wire import Answer, Codec, Payload
 from bench.statistics import PROBABILITIES, Magnitude, differences, tolerance_of
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray64 = npt.NDArray[np.float64]
+from bench.verification.top_class import Differing, class_name, counted, top_of
 
 Apart = Mapping[str, tuple[FloatArray64, FloatArray64]]
 """Of each output by name: the largest |difference| of each item, and the allowed one."""
 
 _NOBODY = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Differing:
-    """An image answered with another top class than the reference's, `answers` times; `excused` if that one is tied with it."""
-
-    image: int
-    reference: int
-    reference_score: float
-    answered: int
-    score: float
-    excused: bool
-    answers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +49,6 @@ class _Judged:
     complaint: str
     classes: IntArray | None
     differing: tuple[Differing, ...] = ()
-
-
-def counted(answers: Iterable[Differing]) -> tuple[Differing, ...]:
-    """Each image and class once, with the sum of its answers, in the order of the first ones."""
-    counts: Counter[tuple[int, int]] = Counter()
-    first: dict[tuple[int, int], Differing] = {}
-    for differing in answers:
-        key = (differing.image, differing.answered)
-        counts[key] += differing.answers
-        first.setdefault(key, differing)
-    return tuple(replace(differing, answers=counts[key]) for key, differing in first.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +160,7 @@ class Verifier:
         if not scores:
             complaint = "" if good.all() else self._far(near, apart, payload, outputs, expected)
             return _Judged(int(good.sum()), max_abs_diff, complaint, None)
-        top = _top_of(outputs[scores], expected[scores], apart[scores][1], payload)
+        top = top_of(outputs[scores], expected[scores], apart[scores][1], payload)
         right = good & top.agreeing
         complaint = ""
         if not right.all():
@@ -237,32 +209,6 @@ class Verifier:
         return f"{class_name(self._dataset.class_names, best)!r} with {shown}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Top:
-    """The best class `answered` for each item [n], whether it is the reference's or tied with it, and where it differs."""
-
-    answered: IntArray
-    agreeing: BoolArray
-    differing: tuple[Differing, ...]
-
-
-def _top_of(scores: Array, expected: Array, allowed: FloatArray64, payload: Payload) -> _Top:
-    rows, answered, best = np.arange(len(expected)), scores.argmax(axis=1), expected.argmax(axis=1)
-    # A tie: the reference itself scores the answered class as high as its own best, within what rounding may do.
-    tied = expected[rows, answered] >= expected.max(axis=1) - 2 * allowed
-    differing = tuple(
-        Differing(payload.indices[row], one, float(expected[row, one]), other, float(scores[row, other]), bool(tied[row]))
-        for row, (one, other) in enumerate(zip(best.tolist(), answered.tolist(), strict=True))
-        if one != other
-    )
-    return _Top(answered, (answered == best) | tied, differing)
-
-
 def _items(spec: TensorSpec, values: Array) -> Array:
     """Item by item; an output that counts none as one."""
     return values if spec.batched else values[np.newaxis]
-
-
-def class_name(names: Sequence[str], index: int) -> str:
-    """A model may have more classes than the dataset has names."""
-    return names[index] if index < len(names) else f"class {index}"

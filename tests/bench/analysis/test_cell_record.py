@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from bench.analysis.cell_measurement import CellMeasurement, LaneMeasurement
+from bench.analysis.cell_measurement import CellMeasurement
 from bench.analysis.cell_record import (
     Costs,
     Findings,
@@ -16,6 +16,7 @@ from bench.analysis.cell_record import (
     outcome_of,
     record_of,
 )
+from bench.analysis.lane_measurement import LaneMeasurement
 from bench.analysis.verdicts import Evidence, Exchanges
 from bench.contract.cells import Cell
 from bench.contract.records import Record, Verdict

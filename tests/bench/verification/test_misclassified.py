@@ -11,7 +11,7 @@ from bench.contract.confusion import Confusion
 from bench.contract.system import Dataset
 from bench.contract.tensors import FloatArray
 from bench.verification.misclassified import LISTED, SAMPLES, confusion_of, disagreements_of
-from bench.verification.verify import Differing
+from bench.verification.top_class import Differing
 from tests.flat import flat_dataset
 
 NAMES = ("O", "0", "l")
