@@ -21,10 +21,8 @@ from tests.backends.contract import endpoints_of, exchange, started
 from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, little_factory, measuring
 from tests.flat import flat_codec as codec
 from tests.flat import images_of
-from tests.standins import tfserving_model, triton_model
+from tests.standins import tfserving, triton
 from tests.standins.graphpipe import graphpipe
-from tests.standins.tfserving import tfserving
-from tests.standins.triton import triton
 
 TOO_NARROW = rf"Matrix size-incompatible: In\[0\]: \[3,{WIDTH - 1}\]"
 
@@ -45,8 +43,8 @@ class StandIn:
 
 @contextlib.contextmanager
 def of_tensorflow_serving(endpoint: Endpoint, tensor_content: bool = False) -> Iterator[StandIn]:
-    model = tfserving_model.ServedModel(PREDICT, WIDTH, tensor_content=tensor_content)
-    with tfserving(model) as server:
+    model = tfserving.ServedModel(PREDICT, WIDTH, tensor_content=tensor_content)
+    with tfserving.tfserving(model) as server:
         system = started(endpoint, server.grpc_port if endpoint.name == "grpc" else server.rest_port)
         words = r"(404|NOT_FOUND).*Servable not found for request: Latest\(emnist\)"
         yield StandIn(system, model, partial(setattr, model, "available"), words)
@@ -54,8 +52,8 @@ def of_tensorflow_serving(endpoint: Endpoint, tensor_content: bool = False) -> I
 
 @contextlib.contextmanager
 def of_triton(endpoint: Endpoint) -> Iterator[StandIn]:
-    model = triton_model.ServedModel(PREDICT, WIDTH)
-    with triton(model) as server:
+    model = triton.ServedModel(PREDICT, WIDTH)
+    with triton.triton(model) as server:
         system = started(endpoint, server.grpc_port if endpoint.name == "grpc" else server.rest_port)
         words = r"(404|NOT_FOUND).*Request for unknown model: 'emnist' has no available versions"
         narrow = rf"Expected \[-1,{WIDTH}\], got \[3,{WIDTH - 1}\]"

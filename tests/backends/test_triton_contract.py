@@ -13,10 +13,10 @@ from tests.backends.contract import BACKENDS, exchange, started
 from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset, little_factory
 from tests.flat import flat_codec as codec
 from tests.flat import images_of
+from tests.standins.serving import Served
+from tests.standins.tfserving import ServedModel as TensorFlowModel
 from tests.standins.tfserving import tfserving
-from tests.standins.tfserving_model import ServedModel as TensorFlowModel
-from tests.standins.triton import Triton, triton
-from tests.standins.triton_model import ServedModel
+from tests.standins.triton import ServedModel, triton
 
 SPEC = load_spec(BACKENDS / "triton-image" / "backend.toml")
 OPENVINO = load_spec(BACKENDS / "openvino-model-server" / "backend.toml")
@@ -25,20 +25,20 @@ READY = Probe(little_factory(), [1])
 
 
 @pytest.fixture
-def server() -> Iterator[Triton]:
+def server() -> Iterator[Served]:
     """A running stand-in."""
     with triton(ServedModel(PREDICT, WIDTH)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Triton]:
+def shared() -> Iterator[Served]:
     """One stand-in for the tests that change nothing in it."""
     with triton(ServedModel(PREDICT, WIDTH)) as running:
         yield running
 
 
-def system(server: Triton, endpoint: Endpoint) -> ScriptedSystem:
+def system(server: Served, endpoint: Endpoint) -> ScriptedSystem:
     """The stand-in as a started backend with this endpoint."""
     return started(endpoint, server.grpc_port if "grpc" in endpoint.protocol else server.rest_port)
 
@@ -51,7 +51,7 @@ def test_the_two_tritons_are_asked_alike() -> None:
     ]
 
 
-def test_its_status_is_read_as_the_manifest_says(server: Triton) -> None:
+def test_its_status_is_read_as_the_manifest_says(server: Served) -> None:
     """[ready.status] of the backend.toml: an error is not ready, the model's metadata is."""
     assert SPEC.status is not None
     server.model.available = False
@@ -61,14 +61,14 @@ def test_its_status_is_read_as_the_manifest_says(server: Triton) -> None:
     check_status(system(server, REST), SPEC.status)
 
 
-def test_json_instead_of_binary_is_never_ready(server: Triton) -> None:
+def test_json_instead_of_binary_is_never_ready(server: Served) -> None:
     """A server without the extension that answers JSON all the same would be measured as what it is not."""
     server.model.binary_outputs = False
     with pytest.raises(MalformedAnswer, match="values in JSON"):
         READY(system(server, BINARY))
 
 
-def test_values_that_are_listed_over_grpc_are_read(server: Triton) -> None:
+def test_values_that_are_listed_over_grpc_are_read(server: Served) -> None:
     """Raw or in the output's contents: both are the protocol's."""
     server.model.raw_outputs = False
     READY(system(server, GRPC))
@@ -83,7 +83,7 @@ def test_values_that_are_listed_over_grpc_are_read(server: Triton) -> None:
         ("/v2/models/emnist/infer", b'{"inputs": [0.5', "HTTP status 500.*failed to parse the request JSON buffer: "),
     ],
 )
-def test_rest_refusals_reach_us_as_the_server_words_them(shared: Triton, path: str, body: bytes, words: str) -> None:
+def test_rest_refusals_reach_us_as_the_server_words_them(shared: Served, path: str, body: bytes, words: str) -> None:
     """Bad input is an ErrorStatus with HTTP's number and the text of {"error": ...}."""
     with pytest.raises(ErrorStatus, match=words):
         exchange(system(shared, Endpoint("triton-image", "rest", "v2-json", path, REST.port)), body)
@@ -93,13 +93,13 @@ def test_rest_refusals_reach_us_as_the_server_words_them(shared: Triton, path: s
     ("body", "words"),
     [(b"", "NOT_FOUND: Request for unknown model: '' is not found"), (b"\xff garbage", "INTERNAL: Unable to parse request")],
 )
-def test_grpc_refusals_reach_us_as_the_server_words_them(shared: Triton, body: bytes, words: str) -> None:
+def test_grpc_refusals_reach_us_as_the_server_words_them(shared: Served, body: bytes, words: str) -> None:
     """Bad input is an ErrorStatus with gRPC's code and the server's message."""
     with pytest.raises(ErrorStatus, match=f"gRPC status {words}"):
         exchange(system(shared, GRPC), body)
 
 
-def test_an_unknown_method_is_told(shared: Triton) -> None:
+def test_an_unknown_method_is_told(shared: Served) -> None:
     """A misspelt service or method in a backend.toml is UNIMPLEMENTED."""
     wrong = Endpoint("triton-image", "grpc", "v2-grpc", "/inference.GRPCInferenceService/Infer", GRPC.port)
     with pytest.raises(ErrorStatus, match="UNIMPLEMENTED"):

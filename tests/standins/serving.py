@@ -1,14 +1,36 @@
-"""What the stand-ins of servers with two interfaces share: REST on one port of the loopback, one gRPC method on another."""
+"""What the stand-ins share: a kept connection's handler, refusals, and REST on one port beside one gRPC method on another."""
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import grpc
 
 Call = Callable[[bytes, grpc.ServicerContext], bytes]
+
+_HTTP_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.UNIMPLEMENTED: 405,
+    grpc.StatusCode.INTERNAL: 500,
+}
+
+
+class Refusal(Exception):
+    """What a server refuses: a gRPC status, which REST turns into `http_status`."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @property
+    def http_status(self) -> int:
+        return _HTTP_STATUS[self.code]
 
 
 class KeptConnection(BaseHTTPRequestHandler):
@@ -26,8 +48,35 @@ class KeptConnection(BaseHTTPRequestHandler):
     def respond(self, body: bytes) -> None:
         raise NotImplementedError
 
+    def send(self, status: int, content: bytes, content_type: str, **headers: str) -> None:
+        """The whole answer; an underscore in a header's name is a hyphen."""
+        self.send_response(status)
+        for name, value in {"Content_Type": content_type, "Content_Length": str(len(content)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
+
+
+class RestServer(ThreadingHTTPServer):
+    """Keeps connections, one thread each; `model` is what its handler answers with."""
+
+    daemon_threads = True
+
+    def __init__(self, handler: type[KeptConnection], model: Any, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), handler)
+        self.model = model
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running stand-in of two interfaces: what it serves, and where it listens."""
+
+    model: Any
+    rest_port: int
+    grpc_port: int
 
 
 class _OneMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -55,13 +104,19 @@ def in_a_thread(server: ThreadingHTTPServer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def on_two_ports(rest: ThreadingHTTPServer, method: str, call: Call, grpc_port: int = 0) -> Iterator[tuple[int, int]]:
-    """Serve both; their ports, REST's first."""
+def one_method(method: str, call: Call, port: int = 0) -> Iterator[int]:
+    """Serve it over gRPC; the port."""
     service = grpc.server(ThreadPoolExecutor(2), handlers=[_OneMethod(method, call)])
-    grpc_port = service.add_insecure_port(f"127.0.0.1:{grpc_port}")
+    port = service.add_insecure_port(f"127.0.0.1:{port}")
     service.start()
     try:
-        with in_a_thread(rest):
-            yield rest.server_port, grpc_port
+        yield port
     finally:
         service.stop(grace=None).wait()
+
+
+@contextlib.contextmanager
+def on_two_ports(rest: RestServer, method: str, call: Call, grpc_port: int = 0) -> Iterator[Served]:
+    """Serve both."""
+    with one_method(method, call, grpc_port) as port, in_a_thread(rest):
+        yield Served(rest.model, rest.server_port, port)

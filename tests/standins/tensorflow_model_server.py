@@ -10,10 +10,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from bench.contract.tensors import FloatArray
-from tests.standins.serving import on_two_ports
-from tests.standins.tfserving import METHOD, answer_call
-from tests.standins.tfserving_model import ServedModel
-from tests.standins.tfserving_rest import RestServer
+from tests.standins.tfserving import ServedModel, tfserving
 
 ROOT = Path(__file__).parents[2]
 VERSION = "TensorFlow ModelServer: 2.19.1-stand-in"
@@ -42,8 +39,7 @@ def main(arguments: list[str], folder: str) -> None:
     files = sorted(path.name for path in (base / max(versions, key=int)).iterdir())
     Path(folder, "started.json").write_text(json.dumps({"arguments": arguments, "versions": versions, "files": files}))
     model = ServedModel(predictor(os.environ["MODEL_PATH"]), 784, name=options["model_name"])
-    rest = RestServer(model, int(options["rest_api_port"]))
-    with on_two_ports(rest, METHOD, answer_call(model), int(options["port"])):
+    with tfserving(model, int(options["rest_api_port"]), int(options["port"])):
         threading.Event().wait()
 
 

@@ -1,10 +1,12 @@
-"""A stand-in of TensorFlow Serving: its REST and gRPC interfaces as documented, errors included, around any predictor."""
+"""A stand-in of TensorFlow Serving around any predictor: what our codecs and readiness ask by REST and gRPC, as documented."""
 
-import contextlib
-import math
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import grpc
 import numpy as np
@@ -12,32 +14,73 @@ from google.protobuf.message import DecodeError
 
 from bench.contract.tensors import FloatArray
 from bench.protocols import _tfserving_pb2 as messages
-from tests.standins.serving import Call, on_two_ports
-from tests.standins.tfserving_model import INPUT, OUTPUT, SIGNATURES, ServedModel, ServingError, invalid
-from tests.standins.tfserving_rest import RestServer
+from tests.standins.serving import KeptConnection, Refusal, RestServer, Served, on_two_ports
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
+INPUT, OUTPUT = "images", "scores"
+_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<predict>:predict)?")
 
 
-@dataclass(frozen=True, slots=True)
-class TfServing:
-    """A running stand-in: where it listens, and what it serves."""
+@dataclass(slots=True)
+class ServedModel:
+    """One model at one version; `available` False is a model that still loads; `tensor_content` as by the server's flag."""
 
-    model: ServedModel
-    rest_port: int
-    grpc_port: int
+    predict: Callable[[FloatArray], FloatArray]
+    width: int
+    name: str = "emnist"
+    version: int = 1
+    available: bool = True
+    tensor_content: bool = False
+
+    def run(self, name: str, version: int | None, images: FloatArray) -> FloatArray:
+        """The scores; raises Refusal unless this is the model and version, it is loaded, and TensorFlow can multiply."""
+        if name != self.name or version not in (None, self.version) or not self.available:
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {asked}")
+        if images.shape[1] != self.width:
+            sizes = f"In[0]: [{','.join(map(str, images.shape))}], In[1]: [{self.width},512]"
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"Matrix size-incompatible: {sizes}\n\t [[{{{{node MatMul}}}}]]")
+        return self.predict(images)
 
 
-@contextlib.contextmanager
-def tfserving(model: ServedModel) -> Iterator[TfServing]:
+def tfserving(model: ServedModel, rest_port: int = 0, grpc_port: int = 0) -> AbstractContextManager[Served]:
     """Serve `model` on two ports of the loopback."""
-    with on_two_ports(RestServer(model), METHOD, answer_call(model)) as ports:
-        yield TfServing(model, *ports)
+    return on_two_ports(RestServer(_Handler, model, rest_port), METHOD, partial(_predict, model), grpc_port)
 
 
-def answer_call(model: ServedModel) -> Call:
-    """What the gRPC method does."""
-    return partial(_predict, model)
+class _Handler(KeptConnection):
+    server: RestServer
+
+    def respond(self, body: bytes) -> None:
+        if not self.path.startswith("/v1/"):
+            self.send(404, b"", "text/html")
+            return
+        try:
+            text, status = json.dumps(self._answer(body), indent=4), 200
+        except Refusal as error:
+            text, status = f'{{ "error": {json.dumps(error.message)} }}', error.http_status
+        self.send(status, text.encode(), "application/json")
+
+    def _answer(self, body: bytes) -> dict[str, Any]:
+        model: ServedModel = self.server.model
+        asked = _PATH.fullmatch(self.path)
+        if asked is None or (self.command == "POST") != bool(asked["predict"]):
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {self.command} {self.path}")
+        if self.command == "GET":
+            if asked["name"] != model.name:
+                raise Refusal(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {asked['name']}")
+            state = "AVAILABLE" if model.available else "LOADING"
+            status = {"error_code": "OK", "error_message": ""}
+            return {"model_version_status": [{"version": str(model.version), "state": state, "status": status}]}
+        images = np.array(json.loads(body)["instances"], dtype=np.float32)
+        scores = model.run(asked["name"], int(asked["version"]) if asked["version"] else None, images)
+        return {"predictions": [[_printed(score) for score in row] for row in scores]}
+
+
+def _printed(score: np.float32) -> float:
+    """As the server prints a float: with six digits where they tell it apart, else with nine."""
+    short = float(f"{score:.6g}")
+    return short if np.float32(short) == score else float(f"{score:.9g}")
 
 
 def _predict(model: ServedModel, body: bytes, context: grpc.ServicerContext) -> bytes:
@@ -45,53 +88,20 @@ def _predict(model: ServedModel, body: bytes, context: grpc.ServicerContext) -> 
         return _answer(model, messages.PredictRequest.FromString(body)).SerializeToString()
     except DecodeError:
         context.abort(grpc.StatusCode.INTERNAL, "")
-    except ServingError as error:
+    except Refusal as error:
         context.abort(error.code, error.message)
 
 
 def _answer(model: ServedModel, request: messages.PredictRequest) -> messages.PredictResponse:
-    spec = request.model_spec
-    if not spec.name:
-        raise invalid("Missing ModelSpec")
-    model.look_up(spec.name, spec.version.value if spec.HasField("version") else None)
-    signature = spec.signature_name or SIGNATURES[0]
-    if signature not in SIGNATURES:
-        raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
-    scores = model.run(_input(request))
-    for alias in request.output_filter:
-        if alias != OUTPUT:
-            raise invalid(
-                f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{OUTPUT}}}."
-            )
+    spec, given = request.model_spec, request.inputs[INPUT]
+    images = np.frombuffer(given.tensor_content, dtype="<f4").reshape([dim.size for dim in given.tensor_shape.dim])
+    scores = model.run(spec.name, spec.version.value if spec.HasField("version") else None, images)
     dims = [messages.TensorShapeProto.Dim(size=length) for length in scores.shape]
     tensor = messages.TensorProto(dtype=messages.DT_FLOAT, tensor_shape=messages.TensorShapeProto(dim=dims))
     if model.tensor_content:
         tensor.tensor_content = scores.astype("<f4").tobytes()
     else:
         tensor.float_val.extend(scores.ravel().tolist())
-    served = messages.ModelSpec(name=model.name, version=messages.Version(value=model.version), signature_name=signature)
+    version = messages.Version(value=model.version)
+    served = messages.ModelSpec(name=model.name, version=version, signature_name=spec.signature_name)
     return messages.PredictResponse(outputs={OUTPUT: tensor}, model_spec=served)
-
-
-def _input(request: messages.PredictRequest) -> FloatArray:
-    sent = sorted(request.inputs)
-    if len(sent) != 1:
-        raise invalid(
-            f"input size does not match signature: {len(sent)}!=1 len({{{','.join(sent)}}}) != len({{{INPUT}}}). "
-            f"Sent extra: {{{','.join(set(sent) - {INPUT})}}}. Missing but required: {{{','.join({INPUT} - set(sent))}}}."
-        )
-    if sent != [INPUT]:
-        raise invalid(f"input tensor alias not found in signature: {sent[0]}. Inputs expected to be in the set {{{INPUT}}}.")
-    tensor = request.inputs[INPUT]
-    shape = [dim.size for dim in tensor.tensor_shape.dim]
-    if tensor.dtype != messages.DT_FLOAT:
-        raise invalid(f"Expects arg[0] to be float but type {tensor.dtype} is provided")
-    if tensor.tensor_content:
-        values = np.frombuffer(tensor.tensor_content[: len(tensor.tensor_content) // 4 * 4], dtype="<f4")
-        whole = len(tensor.tensor_content) == 4 * math.prod(shape)
-    else:
-        values = np.array(tensor.float_val, dtype=np.float32)
-        whole = len(values) == math.prod(shape)
-    if min(shape, default=0) < 0 or not whole:
-        raise invalid(f"tensor parsing error: {INPUT}")
-    return values.reshape(shape)

@@ -15,8 +15,7 @@ from google.protobuf.descriptor import Descriptor
 from bench.contract.tensors import FloatArray
 from bench.protocols import _tfserving_pb2 as ours
 from tests.flat import flat_codec as codec
-from tests.standins.tfserving import tfserving
-from tests.standins.tfserving_model import ServedModel
+from tests.standins.tfserving import ServedModel, tfserving
 
 CODEC = codec("tfserving-grpc")
 SHAPES = [(1, 784), (3, 784), (128, 784)]
