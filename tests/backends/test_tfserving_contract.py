@@ -25,6 +25,7 @@ from tests.standins.tfserving import METHOD, ServedModel, tfserving
 
 SPEC = load_spec(BACKENDS / "tensorflow-serving" / "backend.toml")
 REST, GRPC = SPEC.backend.endpoints
+OF_ANOTHER_MODEL = codec("tfserving-grpc").encode(np.zeros((1, WIDTH), np.float32))[0].replace(b"emnist", b"others")
 
 
 @pytest.fixture
@@ -86,10 +87,7 @@ def test_a_wrong_path_is_told(shared: Served, images: FloatArray, path: str, sta
     ("body", "status"),
     [
         (b"\xff garbage", "INTERNAL: "),
-        (
-            messages.PredictRequest(model_spec=messages.ModelSpec(name="other")).SerializeToString(),
-            "NOT_FOUND: Servable not found",
-        ),
+        (OF_ANOTHER_MODEL, r"NOT_FOUND: Servable not found for request: Latest\(others\)"),
     ],
 )
 def test_grpc_refusals_reach_us_as_the_server_words_them(shared: Served, body: bytes, status: str) -> None:
