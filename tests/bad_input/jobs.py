@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 WORKER = Path(__file__).with_name("worker.py")
-LEFT_OUT = ("EMNIST_ARCHIVE", "PYTEST_ADDOPTS", "COLUMNS", "DOCKER_HOST")
+LEFT_OUT = ("EMNIST_ARCHIVE", "PYTEST_ADDOPTS", "COLUMNS", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")
 TIMEOUT_S = 900
 WITHOUT_PRIVILEGE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """Root may read and write everything: without these two, what is shut is shut to root as well."""
