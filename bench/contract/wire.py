@@ -49,8 +49,12 @@ UNKNOWN = "unknown"
 DEADLINE_S = 10.0
 """For one whole exchange, and for connecting, unless the model is slow: a frozen server may not hold up the others long."""
 
-SERVED_AS = "emnist"
-"""What our servers call the model, whichever it is: it stands in their paths."""
+MOST_ANSWER_BYTES = 2**28
+"""More than any usual answer: what a client takes of a server before it gives up, unless the model answers with more."""
+
+
+WIDE_INT64 = "int64 beyond int32"
+"""What a server has not that takes int64 and computes in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Endpoint:
     """One protocol of one backend; `host` and the real `port` are known once the backend runs.
 
     `model` is what the server calls the model where a request names it in its body. `url` is what a person gave for it, of a
-    backend that runs already; else empty. `deadline_s` is for one whole exchange.
+    backend that runs already; else empty. `lacks` are dtypes, or WIDE_INT64, that its server has not.
+    `deadline_s` is for one whole exchange, `most_answer_bytes` for its answer's body.
     """
 
     backend: str
@@ -70,7 +75,9 @@ class Endpoint:
     model: str = SERVED_AS
     url: str = ""
     access: Access = field(default_factory=Access)
+    lacks: tuple[str, ...] = ()
     deadline_s: float = DEADLINE_S
+    most_answer_bytes: int = MOST_ANSWER_BYTES
 
     @property
     def is_near(self) -> bool:

@@ -10,6 +10,7 @@ from statistics import median
 
 from bench.contract.errors import BackendFailed, ExchangeError, ExchangeTimeout, TurnedAway
 from bench.contract.system import SystemUnderTest, Usage, log_end
+from bench.contract.wire import DEADLINE_S
 from bench.load.closed_loop import Requests, Slice
 from bench.load.lane_results import LaneResults
 from bench.load.load_patterns import LoadPattern
@@ -17,6 +18,8 @@ from bench.load.payload_sources import PayloadSource
 from bench.machine.idle_cpu import PausedServer
 
 _GIVE_UP_AFTER = 6  # errors in a row without an answer between them
+_WARM_UP_LIMIT_S = 600.0  # while all others wait: at least so much, and more where a model is slow
+_WARM_UP_SHARE = 0.2  # of an exchange's deadline, for each of the requests: some times what the model itself takes
 _TIMEOUT_WEIGHT = 3  # a time-out counts as three errors: a frozen server may not hold up the others for long
 _TIMEOUTS = 6  # also with answers between them: its row is FAILED with the first, and each costs all others its deadline
 
@@ -79,6 +82,11 @@ class Lane:
     paused_server: PausedServer | None = None
     state: LaneState = field(default_factory=LaneState)
     results: LaneResults = field(default_factory=LaneResults)
+
+    def warm_up_limit_s(self, requests: int) -> float:
+        """For so many requests: also those of a slow model, whose exchanges have a long deadline, come to their end."""
+        known = (each.deadline_s for each in self.system.endpoints.values() if each.id == self.endpoint)
+        return max(_WARM_UP_LIMIT_S, _WARM_UP_SHARE * requests * next(known, DEADLINE_S))
 
     @property
     def over(self) -> bool:
@@ -160,7 +168,7 @@ class Lane:
     def retire_slow(self, limit_s: float) -> None:
         """Retire because the warm-up took longer than its limit."""
         took = f"an answer takes {self.state.typical_s:.3g} s by now"
-        self._retire(f"gave up in the warm-up: it was not over after {limit_s:g} s, {took}")
+        self._retire(f"gave up in the warm-up: it was not over after {limit_s:g} s, {took}; --timeout gives it more time")
 
     def retire_uncontrolled(self, error: BackendFailed) -> None:
         """Retire because the server could not be paused or resumed."""

@@ -22,7 +22,6 @@ from bench.machine.idle_cpu import awake
 
 _WARM_UP_BELOW = 0.25  # of a slice: an exchange faster than this is "fast", and its slice opens with an untimed warm-up request
 _PROGRESS_EVERY_S = 0.5
-_WARM_UP_LIMIT_S = 600.0  # of one lane, while all others wait; that is 0.6 s for each of 1000 images
 _LONGEST = 3.0  # times a lane's measuring time, where it waits for a number of exchanges
 
 
@@ -119,12 +118,13 @@ class Campaign:
     def _warm_up(self, lane: Lane, exchanges: int | None) -> None:
         """Send a measuring lane's payloads once each, which answers every image of the dataset; an audit lane's first two."""
         count = exchanges or (len(lane.source.payloads) if lane.part is Part.MEASURE else 2)
-        give_up_at = perf_counter() + _WARM_UP_LIMIT_S
+        limit_s = lane.warm_up_limit_s(count)
+        give_up_at = perf_counter() + limit_s
         for done in lane.pattern.warm_up(lane.source, count):
             lane.record_warm_up(done)
             self._silent.record(lane, done)
             if perf_counter() > give_up_at and not lane.state.retired:
-                lane.retire_slow(_WARM_UP_LIMIT_S)
+                lane.retire_slow(limit_s)
             if lane.state.retired:
                 return
 

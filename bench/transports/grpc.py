@@ -26,7 +26,7 @@ class GrpcTransport(KeptSocket):
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float | None = None) -> None:
         super().__init__(endpoint, deadline_s=deadline_s)
-        self._peer = Conversation(self._who())
+        self._peer = Conversation(self._who(), self._endpoint.most_answer_bytes)
 
     def prepare(self, payload: Payload) -> GrpcRequest:
         """The header block of the call, and its message with its prefix."""
@@ -53,7 +53,7 @@ class GrpcTransport(KeptSocket):
     def connect(self) -> None:
         """Open a new connection and exchange settings, so that a call finds the peer's; raises ConnectionLost."""
         sock = self._open_socket()
-        self._peer = Conversation(self._who())
+        self._peer = Conversation(self._who(), self._endpoint.most_answer_bytes)
         give_up_at = time.perf_counter() + self._deadline_s
         try:
             while not self._peer.greeted:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout, MalformedAnswer, TurnedAway
+from bench.contract.wire import MOST_ANSWER_BYTES
 from bench.transports import http2
 from bench.transports.http2 import (
     ACK,
@@ -26,7 +27,6 @@ from bench.transports.http2 import (
 )
 from bench.transports.refusals import credentials_wanted, error_status, turned_away
 
-MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _BUFFER_BYTES = 256 * 1024
 _RETURNED_BYTES = 2**26  # so much of the connection's window is given back at once
 _DATA, _HEADERS = int(Kind.DATA), int(Kind.HEADERS)
@@ -71,11 +71,12 @@ class Conversation:
     """A new connection's: `greeted` once the peer's settings and its word on ours have come, `over` once no call may follow.
 
     `out` are bytes to send; `rest` is what of the message waits for the peer's windows; `answer` is the call's message, once
-    it is whole. `who` names the endpoint in errors.
+    it is whole. `who` names the endpoint in errors; an answer has at most `most_bytes`.
     """
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, most_bytes: int = MOST_ANSWER_BYTES) -> None:
         self._who = who
+        self._most_bytes = most_bytes
         self.over = False
         self.out = GREETING
         self.rest = memoryview(b"")
@@ -180,8 +181,8 @@ class Conversation:
         if self._unreturned >= _RETURNED_BYTES:
             self.out += http2.window_update(0, self._unreturned)
             self._unreturned = 0
-            if sum(map(len, self._parts)) > MAX_MESSAGE_BYTES + PREFIX.size:
-                raise MalformedAnswer(f"{self._who}: an answer of more than {MAX_MESSAGE_BYTES} bytes")
+            if sum(map(len, self._parts)) > self._most_bytes + PREFIX.size:
+                raise MalformedAnswer(f"{self._who}: an answer of more than {self._most_bytes} bytes")
         if flags & END_STREAM:
             raise MalformedAnswer(f"{self._who}: the answer ended without a status of gRPC")
 

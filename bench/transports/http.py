@@ -18,7 +18,6 @@ from bench.contract.wire import Endpoint, Payload
 from bench.transports.kept_socket import Connection, KeptSocket, Unprinted
 from bench.transports.refusals import credentials_wanted, error_status, turned_away
 
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
 _FIRST_BUFFER_BYTES = 256 * 1024
 _EXCERPT_BYTES = 300
@@ -251,8 +250,9 @@ class HttpTransport(KeptSocket):
         return bytes(self._view[start:end])
 
     def _bounded(self, size: int) -> int:
-        if size > MAX_ANSWER_BYTES:
-            raise MalformedAnswer(f"{self._who()}: an answer of {size} bytes or more, expected at most {MAX_ANSWER_BYTES}")
+        most = self._endpoint.most_answer_bytes
+        if size > most:
+            raise MalformedAnswer(f"{self._who()}: an answer of {size} bytes or more, expected at most {most}")
         return size
 
     def _grow(self, size: int) -> None:

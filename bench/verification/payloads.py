@@ -11,8 +11,8 @@ import numpy as np
 from bench.contract.errors import NotCarried
 from bench.contract.scenarios import accuracy_batch as usual_accuracy_batch
 from bench.contract.system import Dataset, Model, Truth
-from bench.contract.tensors import Array, Tensors, chosen
-from bench.contract.wire import Codec, Endpoint, Payload
+from bench.contract.tensors import Array, Tensors, TensorSpec, chosen
+from bench.contract.wire import WIDE_INT64, Codec, Endpoint, Payload
 from bench.protocols import codec
 from bench.verification.fresh_items import FreshItems
 from bench.verification.verify import Verifier, tolerances_of
@@ -57,11 +57,30 @@ class PayloadFactory:
         self._payload_sets: dict[tuple[str, str, int, bool], PayloadSet] = {}
 
     def codec(self, endpoint: Endpoint) -> Codec:
-        """What writes and reads this endpoint's messages; raises NotCarried where its protocol cannot carry the model."""
+        """What writes and reads this endpoint's messages; raises NotCarried where they cannot carry the model."""
         key = (endpoint.protocol, endpoint.model)
+        if lacking := self._lacking(endpoint):
+            raise NotCarried(f"{endpoint.id} cannot serve this model: its server has no {lacking}")
         if key not in self._codecs:
             self._codecs[key] = codec(endpoint.protocol, self.model.signature, endpoint.model)
         return self._codecs[key]
+
+    def _lacking(self, endpoint: Endpoint) -> str:
+        """What the server has not, and which input or output is or has it."""
+        signature = self.model.signature
+        for spec in (*signature.inputs, *signature.outputs):
+            if spec.dtype in endpoint.lacks:
+                return f"{spec.dtype}, which {spec.name} is"
+            if spec.dtype == "int64" and WIDE_INT64 in endpoint.lacks and self._is_wide(spec):
+                return f"{WIDE_INT64}, which {spec.name} has"
+        return ""
+
+    def _is_wide(self, spec: TensorSpec) -> bool:
+        answers = self.reference(self.accuracy_batch, wrap=False)
+        given = self.dataset.inputs.get(spec.name)
+        arrays = [given] if given is not None else [outputs[spec.name] for outputs in answers]
+        limits = np.iinfo(np.int32)
+        return any(array.min() < limits.min or array.max() > limits.max for array in arrays)
 
     def refusal(self, endpoint: Endpoint, batch_size: int | None = None) -> str:
         """Why this endpoint cannot be asked about the model, or not in requests of that size; empty where it can."""

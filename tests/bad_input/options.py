@@ -46,7 +46,7 @@ VALUES: dict[str, dict[str, str]] = {
     "--clients": {**NUMBERS, "zero": "0", "too large": "65", "commas": ",,"},
     "--loads": {**NUMBERS, "no unit": "50", "zero": "0%", "above": "201%", "rate of nan": "nan/s", "too fast": "9999999/s"},
     "--arrivals": {"unknown": "uniform", "blank": " ", "case": "Poisson", "list": "poisson,constant", "markup": "<b>"},
-    "--slo": {**NUMBERS, "no unit": "15", "zero of a unit": "0ms", "too long": "11s", "other unit": "15ns"},
+    "--slo": {**NUMBERS, "no unit": "15", "zero of a unit": "0ms", "too long": "3601s", "other unit": "15ns"},
     "--timeout": {**NUMBERS, "zero": "0", "too long": "3601"},
     "--starts": {**NUMBERS, "too many": "101"},
     "--random-inputs": {**NUMBERS, "zero": "0", "too many": "1000001"},

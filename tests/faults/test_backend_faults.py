@@ -17,7 +17,7 @@ from bench.contract.records import Verdict
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Model
 from bench.experiments.clients import CLIENTS_SHARE, clients_scenario
-from bench.load import lane, scheduler
+from bench.load import lane
 from bench.load.scheduler import Settings
 from bench.statistics import Interval
 from fixtures.engines.base import EngineSettings
@@ -170,11 +170,12 @@ def test_a_warm_up_that_becomes_slower_and_slower_has_an_end(
     tmp_path: Path, settings: EngineSettings, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer in time, but a thousand of them would take hours, while all others wait: it is given up at a limit."""
-    monkeypatch.setattr(scheduler, "_WARM_UP_LIMIT_S", 0.8)
+    monkeypatch.setattr(lane, "_WARM_UP_LIMIT_S", 0.8)
+    monkeypatch.setattr(lane, "_WARM_UP_SHARE", 0.0)
     rows = beside_two(["slower"], 2, tmp_path, settings, model)
     record, _ = rows["slower"]
     assert record.verdict is Verdict.FAILED
-    words = r"(?s)gave up in the warm-up: it was not over after 0\.8 s, an answer takes [\d.]+ s by now.*log's end:"
+    words = r"(?s)gave up in the warm-up: it was not over after 0\.8 s, an answer takes [\d.]+ s.*; --timeout.*log's end:"
     assert re.search(words, record.reason), record.reason
     assert_unharmed(rows)
 

@@ -1,11 +1,12 @@
 """A lane's bookkeeping: which answers are kept, and when it takes no further part."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from bench.contract.errors import ConnectionLost, ExchangeError, ExchangeTimeout
-from bench.contract.wire import Payload
+from bench.contract.wire import Endpoint, Payload
 from bench.load.closed_loop import Slice
 from bench.load.connection_pool import ConnectionPool
 from bench.load.lane import Goals, Lane, Part
@@ -24,6 +25,15 @@ def a_lane(clients: int = 1) -> Lane:
 def record(lane: Lane, done: Slice, round_index: int = 0) -> None:
     """A slice of a server whose usage cannot be read."""
     lane.record_slice(done, round_index, round_index, None, None, None, None)
+
+
+def test_a_slow_models_warm_up_has_as_long_as_its_requests_may_take() -> None:
+    """A fifth of the deadline for each of them; where that is little, ten minutes in all."""
+    lane = a_lane()
+    slow = Endpoint("one", "raw", "raw", deadline_s=100.0)
+    lane = replace(lane, endpoint=slow.id, system=ScriptedSystem(backend("one"), slow))
+    assert lane.warm_up_limit_s(1000) == 20_000
+    assert lane.warm_up_limit_s(2) == 600
 
 
 def test_equal_answers_share_their_bytes() -> None:

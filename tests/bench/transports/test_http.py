@@ -6,12 +6,12 @@ import socket
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from bench.contract.errors import ConnectionLost, ErrorStatus, ExchangeTimeout, MalformedAnswer
 from bench.contract.wire import Endpoint, Payload
-from bench.transports import http
 from bench.transports.http import HttpTransport
 from tests.bench.sockets import Script, answering, ok, read_request, serving
 
@@ -128,9 +128,8 @@ def test_an_announced_length_is_no_reason_to_take_memory() -> None:
             tracemalloc.stop()
 
 
-def test_an_endless_chunked_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_chunked_answer_is_cut_off() -> None:
     """Chunks of one byte with long extensions count as what they are."""
-    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
 
     def script(connection: socket.socket) -> None:
         read_request(connection)
@@ -139,7 +138,7 @@ def test_an_endless_chunked_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
             connection.sendall(b"1;" + b"x" * 60_000 + b"\r\na\r\n")
 
     with serving(script) as endpoint, pytest.raises(MalformedAnswer, match="expected at most 1000000"):
-        exchange(endpoint)
+        exchange(replace(endpoint, most_answer_bytes=1_000_000))
 
 
 def test_connection_close_is_honoured_and_reopened_outside_the_exchange() -> None:
@@ -240,9 +239,8 @@ def test_bad_answers_have_their_own_errors(answer: bytes, error: type[Exception]
     assert "scripted-raw" in str(caught.value)
 
 
-def test_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body without length that never ends stops at the limit."""
-    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
+def test_endless_body_is_cut_off() -> None:
+    """A body without length that never ends stops at the endpoint's limit."""
 
     def script(connection: socket.socket) -> None:
         read_request(connection)
@@ -251,7 +249,7 @@ def test_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.sendall(b"x" * 100_000)
 
     with serving(script) as endpoint, pytest.raises(MalformedAnswer, match="expected at most 1000000"):
-        exchange(endpoint)
+        exchange(replace(endpoint, most_answer_bytes=1_000_000))
 
 
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])

@@ -1,10 +1,13 @@
 """How items are cut into payloads, and that fresh ones are fresh."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bench.contract.tensors import FloatArray
-from bench.contract.wire import Endpoint
+from bench.contract.errors import NotCarried
+from bench.contract.tensors import FREE, FloatArray, Signature, TensorSpec
+from bench.contract.wire import WIDE_INT64, Endpoint
 from bench.verification.fresh_items import FreshItems
 from bench.verification.payloads import PayloadFactory, batches
 from tests.bench.scripted import IMAGES, PREDICT, asked, little_dataset, little_factory
@@ -38,6 +41,31 @@ def test_book_holds_what_each_payload_must_be_answered_with() -> None:
         assert np.allclose(PREDICT(asked(payload.body)), expected["scores"])
     assert factory.payload_set(RAW, 5) is payload_set
     assert payload_set.encode_s > 0
+
+
+def test_a_server_without_the_models_dtype_is_not_asked() -> None:
+    """Its other endpoints are, and whoever speaks the same protocol."""
+    factory, lacking = little_factory(), replace(RAW, name="other", lacks=("bool", "float32"))
+    assert factory.refusal(RAW) == ""
+    assert factory.refusal(lacking) == "a-other cannot serve this model: its server has no float32, which images is"
+    with pytest.raises(NotCarried):
+        factory.payload_set(lacking, 1)
+
+
+@pytest.mark.parametrize(("largest", "refused"), [(2**31 - 1, ""), (2**31, "int64 beyond int32, which ids has")])
+def test_a_server_that_computes_int64_in_32_bits_is_asked_where_that_is_enough(largest: int, refused: str) -> None:
+    """Token ids are; times in milliseconds are refused before it starts."""
+    ids = np.array([[1], [-(2**31)], [largest]])
+    model = replace(
+        flat_model(lambda asked: asked[:, :1]),
+        signature=Signature((TensorSpec("ids", "int64", (FREE, 1)),), (TensorSpec("scores", "float32", (FREE, 1)),)),
+        predictor=lambda inputs: {"scores": inputs["ids"].astype(np.float32)},
+    )
+    factory = PayloadFactory(replace(flat_dataset(np.zeros((3, 1), np.float32)), inputs={"ids": ids}), model)
+    narrow = replace(RAW, lacks=(WIDE_INT64,))
+    assert factory.refusal(narrow).endswith(refused)
+    assert bool(factory.refusal(narrow)) == bool(refused)
+    assert factory.refusal(RAW) == ""
 
 
 def test_fresh_payloads_never_repeat_and_their_scores_are_known() -> None:
