@@ -1,4 +1,8 @@
-"""What keeps others off the client while it measures: real-time scheduling or niceness, and memory that stays where it is."""
+"""What keeps others off the client while it measures: its niceness, and memory that stays where it is.
+
+No real-time scheduling: from a thread that never sleeps, and a client at its limit is one, the kernel takes 50 ms of every
+second in one piece for everybody else (sched_rt_runtime_us; the fair server since Linux 6.12): a gap in each window.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,6 @@ from bench.machine.host import pinned
 
 _BEST, _BETTER, _WORST = -20, -10, 19
 _NICENESS = re.compile(r"-?[0-9]{1,2}")
-_REALTIME = 1  # the lowest of SCHED_RR's: above all that share time, below the kernel's own, in turn with another client
 _AUTOGROUP = Path("/proc/self/autogroup")
 _STATUS = Path("/proc/self/status")
 _LOCK_MEMORY = 1 << 14  # CAP_IPC_LOCK
@@ -26,17 +29,16 @@ _LOCK_ALL_WHEN_TOUCHED = 1 | 2 | 4  # mlockall: MCL_CURRENT | MCL_FUTURE | MCL_O
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """How the client is preferred: in real time, or by a niceness.
+    """The niceness at which the client measures.
 
     `alone`: only where no server shares the client's CPU. There it would take the server's time while it waits for its turn.
     """
 
     niceness: int
-    realtime: bool = False
     alone: bool = False
 
     def __str__(self) -> str:
-        return "real time" if self.realtime else f"niceness {self.niceness}"
+        return f"niceness {self.niceness}"
 
     def beside(self, client_cpu: int, server_cpus: Sequence[int]) -> Priority:
         """The one that is taken on that CPU."""
@@ -46,16 +48,12 @@ class Priority:
     def taken(self) -> Iterator[None]:
         """The calling thread has it; raises OSError where the user may not."""
         usual, usual_of_group = _usual(), _niceness_of_group()
-        if self.realtime:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REALTIME))
-        elif self.niceness != usual:
+        if self.niceness != usual:
             _be_nice(self.niceness, self.niceness)
         try:
             yield
         finally:
-            if self.realtime:
-                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            elif self.niceness != usual:
+            if self.niceness != usual:
                 with contextlib.suppress(OSError):  # what was given away is not had again without privilege
                     _be_nice(usual, usual_of_group)
 
@@ -68,15 +66,12 @@ def priority_of(wanted: str | None) -> Priority:
     usual = Priority(_usual())
     if wanted == "normal":
         return usual
-    best = Priority(_BEST, realtime=True, alone=True)
     if wanted in (None, "auto"):
-        nice = (Priority(niceness, alone=True) for niceness in (_BEST, _BETTER) if niceness < usual.niceness)
-        return next((each for each in (best, *nice) if _may_have(each)), usual)
-    number = int(wanted) if wanted is not None and _NICENESS.fullmatch(wanted) else None
-    if wanted != "realtime" and (number is None or not _BEST <= number <= _WORST):
-        expected = f"expected auto, normal, realtime, or a niceness from {_BEST} to {_WORST}"
-        raise BadInput(f"--client-priority {str(wanted)[:200]}: {expected}")
-    chosen = Priority(usual.niceness, realtime=True) if number is None else Priority(number)
+        better = (Priority(niceness, alone=True) for niceness in (_BEST, _BETTER) if niceness < usual.niceness)
+        return next((each for each in better if _may_have(each)), usual)
+    if wanted is None or not _NICENESS.fullmatch(wanted) or not _BEST <= int(wanted) <= _WORST:
+        raise BadInput(f"--client-priority {str(wanted)[:200]}: expected auto, normal, or a niceness from {_BEST} to {_WORST}")
+    chosen = Priority(int(wanted))
     if not _may_have(chosen):
         instead = f"give auto, or a niceness from {usual.niceness} on"
         raise BadInput(f"--client-priority {wanted}: this user may not have that priority; {instead}")
@@ -138,10 +133,7 @@ def _may_have(priority: Priority) -> bool:
 
     def attempt() -> None:
         with contextlib.suppress(OSError):
-            if priority.realtime:
-                os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REALTIME))
-            else:
-                os.setpriority(os.PRIO_PROCESS, 0, priority.niceness)
+            os.setpriority(os.PRIO_PROCESS, 0, priority.niceness)
             outcome.append(True)
 
     thread = threading.Thread(target=attempt)

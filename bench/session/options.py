@@ -72,10 +72,9 @@ class MeasuringOptions(OptionGroup):
     client_cpu: int = option(client_cpu, metavar="N", help="CPU that the client is pinned to; the last usable one if not given")
     client_priority: Priority = option(
         priority_of,
-        metavar="auto|normal|realtime|N",
+        metavar="auto|normal|N",
         default="auto",
-        help="how the kernel prefers the client while it measures, N is a niceness; auto: the best that this user may have, "
-        "where no server shares its CPU",
+        help="niceness of the client while it measures; auto: the best that this user may have, where no server shares its CPU",
     )
     ratio_to: str | None = option(
         as_given,  # until the backends are known

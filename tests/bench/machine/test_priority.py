@@ -22,7 +22,6 @@ def taken() -> dict[str, Any]:
     locked = re.search(r"VmLck:\s*(\d+) kB", Path("/proc/self/status").read_text())
     return {
         "cpus": os.sched_getaffinity(0),
-        "policy": os.sched_getscheduler(0),
         "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "locked": locked is not None and int(locked[1]) > 0,
     }
@@ -55,11 +54,9 @@ def test_a_client_takes_what_it_may_have_and_gives_it_back(wanted: str) -> None:
 
     with ThreadPoolExecutor(1) as own_thread:
         during, after = own_thread.submit(measure).result()
-    policy = os.SCHED_RR if chosen.realtime else os.SCHED_OTHER
-    niceness = before["niceness"] if chosen.realtime else chosen.niceness
-    assert during == {"cpus": {CPU}, "policy": policy, "niceness": niceness, "locked": may_lock_memory()}
+    assert during == {"cpus": {CPU}, "niceness": chosen.niceness, "locked": may_lock_memory()}
     if wanted == "19" and not may_have_again(before["niceness"]):
-        before["niceness"] = niceness
+        before["niceness"] = chosen.niceness
     assert after == before
 
 
@@ -70,7 +67,7 @@ def test_another_thread_keeps_its_own() -> None:
     def other() -> None:
         begin.set()
         look.wait()
-        seen.append((os.sched_getscheduler(0), os.sched_getaffinity(0)))
+        seen.append((os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)))
 
     thread = threading.Thread(target=other)
     thread.start()
@@ -78,7 +75,7 @@ def test_another_thread_keeps_its_own() -> None:
     with undisturbed(CPU, priority_of("auto")):
         look.set()
         thread.join()
-    assert seen == [(os.SCHED_OTHER, os.sched_getaffinity(0))]
+    assert seen == [(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0))]
 
 
 def test_a_client_that_shares_its_cpu_with_servers_is_not_preferred() -> None:
@@ -89,20 +86,19 @@ def test_a_client_that_shares_its_cpu_with_servers_is_not_preferred() -> None:
     assert priority_of("19").beside(1, [0, 1]) == Priority(19)
 
 
-@pytest.mark.parametrize("allowed", ["real time", "niceness -10", ""])
-def test_auto_is_the_best_that_a_user_may_have(monkeypatch: pytest.MonkeyPatch, allowed: str) -> None:
-    """Real time, else the best niceness, else what everybody has; what is asked by name and not allowed is refused."""
-    monkeypatch.setattr(priority, "_may_have", lambda each: str(each) == allowed)
-    usual = Priority(os.getpriority(os.PRIO_PROCESS, 0))
-    assert str(priority_of("auto")) == (allowed or str(usual))
-    if allowed != "real time":
-        with pytest.raises(BadInput, match="--client-priority realtime: this user may not have that priority; give auto, or a"):
-            priority_of("realtime")
+@pytest.mark.parametrize("allowed", [-20, -10, None])
+def test_auto_is_the_best_that_a_user_may_have(monkeypatch: pytest.MonkeyPatch, allowed: int | None) -> None:
+    """The best niceness, else what everybody has; what is asked by name and not allowed is refused."""
+    monkeypatch.setattr(priority, "_may_have", lambda each: each.niceness == allowed)
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert priority_of("auto").niceness == (usual if allowed is None else allowed)
+    with pytest.raises(BadInput, match="--client-priority -15: this user may not have that priority; give auto, or a"):
+        priority_of("-15")
 
 
-@pytest.mark.parametrize("wanted", ["high", "-21", "20", "1.5", "", "--5"])
+@pytest.mark.parametrize("wanted", ["high", "realtime", "-21", "20", "1.5", "", "--5"])
 def test_no_priority_is_refused(wanted: str) -> None:
     """One sentence that says what there is."""
-    expected = "expected auto, normal, realtime, or a niceness from -20 to 19"
+    expected = "expected auto, normal, or a niceness from -20 to 19"
     with pytest.raises(BadInput, match=f"--client-priority {wanted}: {expected}"):
         priority_of(wanted)
