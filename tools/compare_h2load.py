@@ -5,15 +5,10 @@ turn about: a single image's request and answer of `v2-grpc`, and those of 128. 
 same server, with the same image as raw float32.
 """
 
-import argparse
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,41 +19,21 @@ from bench.contract.wire import Endpoint, Payload
 from bench.protocols import codec
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
-from tools.turns import compare, free_port, our_turn, wait_for
+from tools.turns import answering, apart, compare, free_port, options_of, our_turn
 
 NULL = Path(__file__).parents[1] / "fixtures" / "backends" / "null"
 PATH = "/inference.GRPCInferenceService/ModelInfer"
 WIDTH, CLASSES = 784, 62
 
 
-def main() -> int:
+def main() -> None:
     """Print the comparison; exit code 2 with one line where h2load is missing."""
-    parser = argparse.ArgumentParser(prog="python -m tools.compare_h2load", description=__doc__)
-    parser.add_argument("--turns", type=int, default=10, help="turns of each side (default: %(default)s)")
-    parser.add_argument("--turn-s", type=int, default=1, help="whole seconds a turn (default: %(default)s)")
-    options = parser.parse_args()
-    if shutil.which("h2load") is None:
-        print("compare_h2load: h2load not found; apt-get install nghttp2-client", file=sys.stderr)
-        return 2
-    cpus = sorted(os.sched_getaffinity(0))
+    options = options_of("compare_h2load", __doc__, ("h2load",), "nghttp2-client")
     for batch_size in (1, 128):
-        os.sched_setaffinity(0, {cpus[0]})  # the server inherits the first CPU
-        with _null() as port:
-            os.sched_setaffinity(0, {cpus[-1]})  # and both clients the last
+        port = free_port()
+        command = [sys.executable, "server.py", "--port", str(port)]
+        with apart(answering(command, port, cwd=NULL, stderr=subprocess.DEVNULL)):
             _compare(port, batch_size, options.turns, options.turn_s)
-    return 0
-
-
-@contextmanager
-def _null() -> Iterator[int]:
-    port = free_port()
-    server = subprocess.Popen([sys.executable, "server.py", "--port", str(port)], cwd=NULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def _compare(port: int, batch_size: int, turns: int, turn_s: int) -> None:
@@ -83,11 +58,7 @@ def _compare(port: int, batch_size: int, turns: int, turn_s: int) -> None:
     prepared = http.prepare(Payload(body, content_type, (0,), headers))
     ours = (GrpcTransport(Endpoint("null", "grpc", "v2-grpc", PATH, port, "127.0.0.1")), request)
     ours[0].connect()
-    compare(f"HTTP, batch of {batch_size}", http, prepared, ("our gRPC", lambda: _our_rate(*ours, turn_s)), turns, turn_s)
-
-
-def _our_rate(transport: GrpcTransport, request: object, turn_s: int) -> float:
-    return our_turn(transport, request, turn_s)[1]
+    compare(f"HTTP, batch of {batch_size}", http, prepared, ("our gRPC", lambda: our_turn(*ours, turn_s)[1]), turns, turn_s)
 
 
 def _h2load(port: int, file: str, turn_s: int) -> float:
@@ -102,4 +73,4 @@ def _h2load(port: int, file: str, turn_s: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,20 +5,17 @@ our slice loop send the very same request to it, taking turns so that the machin
 size: the median ratio of neighbouring turns, its range, and the CPU time of one of our exchanges in user and kernel mode.
 """
 
-import argparse
 import contextlib
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contract.wire import Endpoint, Payload
 from bench.transports.http import HttpTransport
-from tools.turns import compare, free_port, wait_for
+from tools.turns import PATH, answering, apart, compare, free_port, options_of
 
 ANSWER_BYTES = 1400
 REQUEST_SIZES_BYTES = (5_000, 600_000)
@@ -38,26 +35,12 @@ _WRK_SCRIPT = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Print the comparison; exit code 2 with one line where wrk or nginx is missing."""
-    parser = argparse.ArgumentParser(prog="python -m tools.compare_wrk", description=__doc__)
-    parser.add_argument("--turns", type=int, default=10, help="turns of each side for each size (default: %(default)s)")
-    parser.add_argument("--turn-s", type=int, default=1, help="whole seconds a turn (default: %(default)s)")
-    options = parser.parse_args()
-    missing = [name for name in ("wrk", "nginx") if shutil.which(name, path=_PATH) is None]
-    if missing:
-        print(f"compare_wrk: {' and '.join(missing)} not found; apt-get install wrk nginx-light", file=sys.stderr)
-        return 2
-    cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cpus[0]})  # the server inherits the first CPU
-    with _nginx() as port:
-        os.sched_setaffinity(0, {cpus[-1]})  # and both clients the last
+    options = options_of("compare_wrk", __doc__, ("wrk", "nginx"), "wrk nginx-light")
+    with apart(_nginx()) as port:
         for size in REQUEST_SIZES_BYTES:
             _compare(port, size, options.turns, options.turn_s)
-    return 0
-
-
-_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 @contextlib.contextmanager
@@ -66,13 +49,8 @@ def _nginx() -> Iterator[int]:
     with tempfile.TemporaryDirectory(prefix="servebench-wrk-") as folder:
         config = Path(folder, "nginx.conf")
         config.write_text(_NGINX.format(folder=folder, port=port, body="y" * ANSWER_BYTES))
-        server = subprocess.Popen([str(shutil.which("nginx", path=_PATH)), "-c", str(config), "-p", folder])
-        try:
-            wait_for(port)
+        with answering([str(shutil.which("nginx", path=PATH)), "-c", str(config), "-p", folder], port):
             yield port
-        finally:
-            server.terminate()
-            server.wait(10)
 
 
 def _compare(port: int, size: int, turns: int, turn_s: int) -> None:
@@ -100,4 +78,4 @@ def _wrk(port: int, size: int, turn_s: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

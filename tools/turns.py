@@ -1,17 +1,62 @@
 """Our closed loop and another load generator at the same server, turn about, so that the machine's drift meets both."""
 
+import argparse
 import itertools
+import os
 import resource
+import shutil
 import socket
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from bench.contract.wire import Transport
 from bench.load.closed_loop import run_slice
 
 SLICE_S = 0.02
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def options_of(name: str, description: str | None, programs: Sequence[str], packages: str) -> argparse.Namespace:
+    """`turns` and `turn_s` from the command line; ends with code 2 and one line where one of the programs is missing."""
+    parser = argparse.ArgumentParser(prog=f"python -m tools.{name}", description=description)
+    parser.add_argument("--turns", type=int, default=10, help="turns of each side (default: %(default)s)")
+    parser.add_argument("--turn-s", type=int, default=1, help="whole seconds a turn (default: %(default)s)")
+    options = parser.parse_args()
+    missing = [program for program in programs if shutil.which(program, path=PATH) is None]
+    if missing:
+        print(f"{name}: {' and '.join(missing)} not found; apt-get install {packages}", file=sys.stderr)
+        sys.exit(2)
+    return options
+
+
+@contextmanager
+def apart(server: AbstractContextManager[int]) -> Iterator[int]:
+    """The port of a server that is started on the first CPU; whoever asks it from here on has the last one."""
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[0]})  # the server inherits it
+    try:
+        with server as port:
+            os.sched_setaffinity(0, {cpus[-1]})
+            yield port
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+@contextmanager
+def answering(command: Sequence[str], port: int, **started: Any) -> Iterator[int]:
+    """The server that this command starts, from when its port takes connections until the end of the context."""
+    server = subprocess.Popen(command, **started)
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def compare(
@@ -66,9 +111,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_for(port: int, limit_s: float = 10.0) -> None:
+def wait_for(port: int) -> None:
     """Until the port takes connections; OSError where it does not in time."""
-    give_up_at = time.perf_counter() + limit_s
+    give_up_at = time.perf_counter() + 10
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
