@@ -15,9 +15,9 @@ _IN_ASCII = str.maketrans({"–": "-", "±": "~", "·": "|", "…": "~", "×": "
 """One character for one, so that a table's columns stay; `±` between figures has room for more."""
 
 
-def encodable(text: str, encoding: str | None = None) -> str:
+def encodable(text: str) -> str:
     """The text as the terminal can show it: in a locale without UTF-8 with characters of ASCII in place of ours."""
-    encoding = encoding or getattr(sys.__stdout__, "encoding", None) or "utf-8"
+    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

@@ -2,7 +2,7 @@
 
 A text is HdrHistogram's V2 format (base64 of compressed counts), so that its tools in any language read it. Values are whole
 microseconds from 1 us to 120 s with three significant digits: a latency comes back within 0.1 %, or within half a
-microsecond where that is more (below 0.5 ms). Durations outside of the range count at its ends; `out_of_range` says how many.
+microsecond where that is more (below 0.5 ms). Durations outside of the range count at its ends.
 """
 
 import zlib
@@ -55,12 +55,6 @@ def encode_latencies(durations_s: Floats) -> str:
     return _text(histogram)
 
 
-def out_of_range(durations_s: Floats) -> int:
-    """How many of `durations_s` [n] are not told apart from 1 us or from 120 s in their text."""
-    microseconds = _microseconds(durations_s)
-    return int(np.count_nonzero((microseconds < LOWEST_US) | (microseconds > HIGHEST_US)))
-
-
 def merge(texts: Sequence[str]) -> str:
     """The text of all durations of `texts`; the same as if they had been encoded at once. Raises ValueError."""
     histogram = _empty()
@@ -81,20 +75,20 @@ def decode(text: str) -> Latencies:
     return Latencies(np.array(upper_us, dtype=np.float64) / 1e6, counts[places])
 
 
-def percentile_curve(text: str, lowest: float = 0.5) -> tuple[Floats, Floats]:
-    """Percentiles from `lowest` (0 to 1) up to the highest one that n supports, and the latency at each in seconds.
+def percentile_curve(text: str) -> tuple[Floats, Floats]:
+    """Percentiles from the median up to the highest one that n supports, and the latency at each in seconds.
 
     The points are as dense at each nine (90 %, 99 %, ...) as at the one before it. Both arrays are empty where n supports
     none of them. Raises ValueError for a text that is no histogram.
     """
     latencies = decode(text)
     highest = highest_percentile(latencies.n)
-    if highest is None or highest < lowest:
+    if highest is None or highest < 0.5:
         return np.empty(0), np.empty(0)
-    first, last = -np.log10(1 - lowest), -np.log10(1 - highest)
+    first, last = -np.log10(0.5), -np.log10(1 - highest)
     nines = np.linspace(first, last, max(2, int(_PER_DECADE * (last - first)) + 1))
     # The ends are given, not computed: rounding must not ask for a percentile beyond what n supports.
-    percentiles = np.array([lowest, *(1 - 10.0 ** -nines[1:-1]), highest])
+    percentiles = np.array([0.5, *(1 - 10.0 ** -nines[1:-1]), highest])
     return percentiles, np.array([latencies.percentile_s(float(percentile)) for percentile in percentiles], dtype=np.float64)
 
 

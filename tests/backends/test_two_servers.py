@@ -44,8 +44,8 @@ def supervised(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline_s = time.perf_counter() + timeout_s
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.perf_counter() + 20.0
     while not condition():
         assert time.perf_counter() < deadline_s, "it did not come to pass"
         time.sleep(0.02)

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -157,7 +157,7 @@ def good(stream: int, body: bytes = b"answer") -> bytes:
 
 
 @contextlib.contextmanager
-def answering(*scripts: Callable[[Peer, int], None], settings: Mapping[Setting, int] | None = None) -> Iterator[GrpcTransport]:
+def answering(*scripts: Callable[[Peer, int], None]) -> Iterator[GrpcTransport]:
     """A transport that is connected to a peer which answers its first call by the first script, and so on."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -168,7 +168,7 @@ def answering(*scripts: Callable[[Peer, int], None], settings: Mapping[Setting, 
             with sock:
                 sock.recv(len(PREFACE), socket.MSG_WAITALL)
                 peer = Peer(sock)
-                peer.frames(settings_frame(settings or {}), frame(Kind.SETTINGS, ACK, 0))
+                peer.frames(settings_frame({}), frame(Kind.SETTINGS, ACK, 0))
                 for script in scripts:
                     script(peer, peer.call())
                 sock.recv(1)

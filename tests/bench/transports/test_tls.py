@@ -84,8 +84,8 @@ def reversing(authority: trustme.CA, access: Access, kind: str) -> contextlib.Ab
     return http_serving(authority, access, answering(lambda body: ok(body[::-1])))
 
 
-def transport_of(endpoint: Endpoint, deadline_s: float = 5.0) -> Transport:
-    return (GrpcTransport if endpoint.name == "grpc" else HttpTransport)(endpoint, deadline_s=deadline_s)
+def transport_of(endpoint: Endpoint) -> Transport:
+    return (GrpcTransport if endpoint.name == "grpc" else HttpTransport)(endpoint, deadline_s=5.0)
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
