@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from reports.charts.distributions import latency_chart
-from reports.sections.cells.speed import tables_and_colours
-from reports.sections.section import PAGE, Block, Picture, Section, Text
+from reports.sections.cells.speed import pictures, tables_and_colours
+from reports.sections.section import PAGE, Section, Text
 from reports.store.store import StoredRun
 from reports.tables.names import endpoint_name
 from reports.tables.numbers import milliseconds
@@ -20,16 +20,12 @@ INTRO = (
 def section(stored: StoredRun) -> Section:
     """A picture for each scenario of one client."""
     tables, colours = tables_and_colours(stored.records)
-    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE)]
-    for table in tables:
-        draw = partial(latency_chart, table, stored.samples, colours)
-        caption = f"{table.title}, latency of an exchange"
-        blocks.append(Picture(f"latency-{table.key}", caption, draw, heading=table.title, on=PAGE))
+    draw = partial(latency_chart, samples=stored.samples, colours=colours)
     none = "This run kept no samples, so there is no distribution to draw."
     return Section(
         "latency",
         "Latency",
-        tuple(blocks),
+        (Text(INTRO, "intro", on=PAGE), *pictures(tables, "latency", "latency of an exchange", draw)),
         finding=finding([table for table in tables if table.rows]),
         heading_on=PAGE,
         otherwise=none,

@@ -1,10 +1,8 @@
 """Where the time goes: the parts of one request."""
 
-from functools import partial
-
 from reports.charts.request_parts import parts_chart
-from reports.sections.cells.speed import tables_and_colours
-from reports.sections.section import PAGE, Block, Picture, Section, Text
+from reports.sections.cells.speed import pictures, tables_and_colours
+from reports.sections.section import PAGE, Section, Text
 from reports.store.store import StoredRun
 
 INTRO = (
@@ -20,10 +18,6 @@ FINDING = "One request from the images to the scores: encoding, wire, serving, m
 def section(stored: StoredRun) -> Section:
     """A picture for each scenario of one client."""
     tables, _ = tables_and_colours(stored.records)
-    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE)]
-    for table in tables:
-        draw = partial(parts_chart, table)
-        caption = f"{table.title}, where the time goes"
-        blocks.append(Picture(f"parts-{table.key}", caption, draw, heading=table.title, on=PAGE))
+    blocks = (Text(INTRO, "intro", on=PAGE), *pictures(tables, "parts", "where the time goes", parts_chart))
     none = "This run timed no exchange."
-    return Section("parts", "Where the time goes", tuple(blocks), finding=FINDING, heading_on=PAGE, otherwise=none)
+    return Section("parts", "Where the time goes", blocks, finding=FINDING, heading_on=PAGE, otherwise=none)

@@ -1,9 +1,10 @@
 """Speed: a table of the cells of each scenario of one client, with their bars."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from bench.contract.records import Record
+from reports.charts.canvas import Chart
 from reports.charts.distributions import latency_chart
 from reports.charts.speed import bar_chart, protocol_colours
 from reports.sections.cells.leaders import by_protocol, by_runtime
@@ -47,6 +48,14 @@ def section(stored: StoredRun) -> Section:
         heading_on=PAGE,
         filtered=True,
         otherwise=none,
+    )
+
+
+def pictures(tables: Sequence[Table], key: str, caption: str, draw: Callable[[Table], Chart | None]) -> tuple[Block, ...]:
+    """On the page: one of each scenario's table, under its title."""
+    return tuple(
+        Picture(f"{key}-{table.key}", f"{table.title}, {caption}", partial(draw, table), heading=table.title, on=PAGE)
+        for table in tables
     )
 
 

@@ -6,8 +6,8 @@ from functools import partial
 from bench.contract.records import Record
 from bench.contract.system import Role
 from reports.charts.drift import trace_chart
-from reports.sections.cells.speed import KINDS, tables_and_colours
-from reports.sections.section import PAGE, Block, Picture, Section, Text
+from reports.sections.cells.speed import KINDS, pictures, tables_and_colours
+from reports.sections.section import PAGE, Section, Text
 from reports.store.store import StoredRun
 from reports.tables.clean_text import listed
 from reports.tables.names import endpoint_name, of_kinds, title_of
@@ -22,13 +22,10 @@ INTRO = (
 def section(stored: StoredRun) -> Section:
     """A picture for each scenario of one client."""
     tables, colours = tables_and_colours(stored.records)
-    blocks: list[Block] = [Text(INTRO, "intro", on=PAGE)]
-    for table in tables:
-        draw = partial(trace_chart, table, stored.samples, colours)
-        caption = f"{table.title}, latency through the campaign"
-        blocks.append(Picture(f"rounds-{table.key}", caption, draw, heading=table.title, on=PAGE))
+    draw = partial(trace_chart, samples=stored.samples, colours=colours)
+    blocks = (Text(INTRO, "intro", on=PAGE), *pictures(tables, "rounds", "latency through the campaign", draw))
     none = "This run kept no samples of several rounds."
-    return Section("rounds", "Steadiness", tuple(blocks), finding=finding(stored.records), heading_on=PAGE, otherwise=none)
+    return Section("rounds", "Steadiness", blocks, finding=finding(stored.records), heading_on=PAGE, otherwise=none)
 
 
 def finding(records: Sequence[Record]) -> str:
