@@ -1,17 +1,12 @@
 """The browser of the pages' tests, and where its screenshots are kept."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +21,6 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """Headless Chromium, started once."""
-    pytest.importorskip("selenium", reason="needs `pip install selenium`")
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
     program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("needs chromium and chromedriver on the PATH (Debian: apt-get install chromium-driver)")

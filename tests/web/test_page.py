@@ -3,25 +3,23 @@
 Screenshots go to $SERVEBENCH_ARTEFACTS, or to pytest's own temporary folder.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
 from bench.contract.system import Dataset
 from fixtures.dataset.emnist import load_emnist
 from tests.backends.launch import FIXTURES, Server, onnx_model, running
 from tests.flat import INPUT, OUTPUT, images_of
-
-if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
-    from selenium.webdriver.remote.webelement import WebElement
 
 pytestmark = pytest.mark.integration
 
@@ -57,9 +55,6 @@ def browser(server: Server, chromium: Chrome) -> Chrome:
 
 def find(browser: Chrome, selector: str) -> WebElement:
     """The element, waited for."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
     return WebDriverWait(browser, WAIT_S).until(lambda chrome: chrome.find_element(By.CSS_SELECTOR, selector))
 
 
@@ -84,8 +79,6 @@ def choose(browser: Chrome, file: Path) -> None:
 
 def draw(browser: Chrome, *strokes: list[tuple[int, int]]) -> None:
     """Draw lines on the canvas, in pixels from its middle."""
-    from selenium.webdriver import ActionChains
-
     canvas = find(browser, "#canvas")
     for (start_x, start_y), *rest in strokes:
         actions = ActionChains(browser, duration=20).move_to_element_with_offset(canvas, start_x, start_y).click_and_hold()
@@ -120,8 +113,6 @@ def test_the_empty_page(browser: Chrome, artefacts: Path) -> None:
 
 def test_an_uploaded_image_is_recognised(browser: Chrome, images: Dataset, artefacts: Path, tmp_path: Path) -> None:
     """Choosing a file is enough: character, probability, both pictures and 62 bars appear without a page load."""
-    from selenium.webdriver.common.by import By
-
     browser.execute_script("window.sameDocument = true")
     choose(browser, save(images_of(images)[0], tmp_path / "image.png"))
     best = int(onnx_model(OWN_MODEL).run({INPUT: images_of(images)[:1]})[OUTPUT].argmax())
@@ -136,9 +127,6 @@ def test_an_uploaded_image_is_recognised(browser: Chrome, images: Dataset, artef
 
 def test_a_drawn_character_is_recognised(browser: Chrome, artefacts: Path) -> None:
     """Lifting the pen asks; clearing and drawing again replaces the answer."""
-    from selenium.common.exceptions import StaleElementReferenceException
-    from selenium.webdriver.support.ui import WebDriverWait
-
     draw(browser, [(-60, -80), (60, -80), (50, -60), (-10, 90)])
     assert find(browser, "#character").text == "7"
     shoot(browser, artefacts / "page-draw.png")

@@ -1,22 +1,22 @@
 """The report in headless Chromium: sorting and filtering by mouse and keyboard, axe, and screenshots to look at."""
 
-from __future__ import annotations
-
+import base64
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 
 from reports.renderers.files import draw_charts
 from reports.renderers.html import render_html
 from reports.sections.report import build_report
 from tests.reports.records import RUNS, a_stored_run
-
-if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
-    from selenium.webdriver.remote.webelement import WebElement
 
 pytestmark = pytest.mark.integration
 
@@ -101,8 +101,6 @@ def media(chromium: Chrome, kind: str = "", scheme: str = "light") -> None:
 
 def shoot(chromium: Chrome, file: Path) -> None:
     """The whole page, however long."""
-    import base64
-
     size = chromium.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
     clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 16000), "scale": 1}
     shot = chromium.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
@@ -121,15 +119,11 @@ def cells(chromium: Chrome, table: int = 0) -> list[str]:
 
 def head(chromium: Chrome, title: str) -> WebElement:
     """A column's button in the first table."""
-    from selenium.webdriver.common.by import By
-
     return chromium.find_element(By.XPATH, f"(//div[@id='cells']//table)[1]/thead//button[normalize-space()='{title}']")
 
 
 def sorting(button: WebElement) -> str | None:
     """What a screen reader is told."""
-    from selenium.webdriver.common.by import By
-
     return button.find_element(By.XPATH, "..").get_attribute("aria-sort")
 
 
@@ -159,9 +153,6 @@ def test_a_click_sorts_within_each_protocol_and_a_third_one_restores(page: Chrom
 
 def test_the_keyboard_sorts_and_filters(page: Chrome) -> None:
     """Enter and space on a head; arrows or letters in a select; what is shown is told to a screen reader."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     button = head(page, "Cell")
     button.send_keys(Keys.ENTER)
     assert sorting(button) == "ascending"
@@ -190,9 +181,6 @@ def test_the_keyboard_sorts_and_filters(page: Chrome) -> None:
 )
 def test_a_filter_keeps_what_fits_in_every_table(page: Chrome, filter_name: str, value: str, kept: str, gone: str) -> None:
     """By the mouse; a protocol of which nothing is left loses its heading too."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.select import Select
-
     Select(page.find_element(By.CSS_SELECTOR, f"select[data-filter={filter_name}]")).select_by_value(value)
     assert kept in cells(page)
     assert gone not in cells(page)
@@ -250,8 +238,6 @@ def test_screenshots_to_look_at(
     page: Chrome, artefacts: Path, name: str, size: tuple[int, int], kind: str, scheme: str
 ) -> None:
     """Desktop, phone, dark, print; kept as artefacts. In print every row is there and no control."""
-    from selenium.webdriver.common.by import By
-
     sized(page, size)
     media(page, kind, scheme)
     file = artefacts / f"report-{name}.png"
@@ -275,9 +261,6 @@ def test_cells_under_load_fit_and_are_accessible(
 
 def test_filters_and_heads_work_under_load_too(page: Chrome, report_under_load: str) -> None:
     """A protocol's rows alone; a column sorts within each protocol, what has no number last."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.select import Select
-
     opened(page, report_under_load)
     names = """
     const table = document.querySelector("section[aria-labelledby=load] table");
@@ -317,9 +300,6 @@ def test_the_first_screen_is_the_answer(
 
 def test_what_is_open_and_filtered_stands_in_the_address(page: Chrome, report: str) -> None:
     """By click and by key; who follows the link sees the same; a link to a section opens it; on paper all is open."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     is_open = "return Array.from(document.querySelectorAll('.folded[open] > summary > h2')).map(each => each.id)"
     page.get("about:blank")
     page.get(report)
