@@ -7,6 +7,7 @@ from bench.contract.wire import Endpoint, Payload
 from bench.transports.connect import open_connection
 from fixtures.specs.manifest import load_spec
 from tests.bench.scripted import ScriptedSystem
+from tests.standins.serving import Served
 
 BACKENDS = Path(__file__).parents[2] / "fixtures" / "backends"
 
@@ -21,6 +22,11 @@ def started(endpoint: Endpoint, port: int) -> ScriptedSystem:
     system = ScriptedSystem(Backend(endpoint.name, "stand-in", "script", (endpoint,)), None)
     system.endpoints = {endpoint.name: endpoint.located("127.0.0.1", port)}
     return system
+
+
+def behind(endpoint: Endpoint, server: Served) -> ScriptedSystem:
+    """A stand-in of two interfaces as a backend with this endpoint."""
+    return started(endpoint, server.grpc_port if "grpc" in endpoint.protocol else server.rest_port)
 
 
 def exchange(system: ScriptedSystem, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> bytes:

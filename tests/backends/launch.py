@@ -21,13 +21,15 @@ import numpy as np
 import onnx
 import psutil
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from bench.contract.tensors import FloatArray, Signature
 from fixtures.engines.base import signature_text
 from fixtures.model.load import load_model
+from fixtures.model.reference import OnnxPredictor
 from fixtures.serving.onnx_model import OnnxModel
 from fixtures.serving.signature import Signature as ServedSignature
+from tests.fixtures.models import FLOAT, Value, model_of
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 READY_S = 60.0
@@ -94,18 +96,18 @@ def exchange(
 def tiny_model(path: Path, width: int = 784, classes: int = 62) -> Path:
     """A random linear classifier with softmax, of the shape that all backends serve."""
     weights = np.random.default_rng(0).normal(0, 0.3, (width, classes)).astype(np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["images", "weights"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", width])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", classes])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    nodes = [
+        helper.make_node("MatMul", ["images", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+    ]
+    rows: tuple[Value, Value] = (FLOAT, ["N", width]), (FLOAT, ["N", classes])
+    onnx.save(model_of(nodes, {"images": rows[0]}, {"scores": rows[1]}, {"weights": weights}), path)
     return path
+
+
+def truth(model: Path, images: FloatArray) -> FloatArray:
+    """What the model in this file says itself: one with an input `images` and an output `scores`."""
+    return np.asarray(OnnxPredictor(model)({"images": images})["scores"])
 
 
 def some_images(count: int, width: int = 784) -> FloatArray:

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import flatbuffers
 import numpy as np
-import onnxruntime as ort
 import pytest
 import requests
 
 from bench.contract.errors import MalformedAnswer
-from tests.backends.launch import Server, exchange, running, some_images, tiny_model
+from tests.backends.launch import Server, exchange, running, some_images, truth
 from tests.flat import flat_codec as codec
 
 # The package was written for flatbuffers 1.9.
@@ -41,12 +41,6 @@ def _stock(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random model in ONNX."""
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Server]:
     """The running backend."""
     with running("graphpipe-python", tmp_path_factory.mktemp("graphpipe"), model) as started:
@@ -56,8 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Se
 @pytest.fixture(scope="module")
 def predict(model: Path) -> Callable[[Any], Any]:
     """What the model itself says."""
-    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    return lambda images: session.run(None, {"images": images})[0]
+    return partial(truth, model)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 128])

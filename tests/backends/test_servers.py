@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
-from bench.contract.tensors import FloatArray
-from tests.backends.launch import Server, exchange, nnef_model, running, some_images, tiny_model
+from tests.backends.launch import Server, exchange, nnef_model, running, some_images, truth
 from tests.flat import flat_codec as codec
 
 pytestmark = pytest.mark.integration
@@ -20,12 +18,6 @@ BACKENDS = ("flask", "fastapi", "fastapi-granian", "nnef", "openvino")
 ATOL = 1e-5  # another runtime sums in another order
 PROTOCOLS = {"rest": "v1-json", "raw": "raw"}
 JSON, RAW = "application/json", "application/octet-stream"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random model in ONNX."""
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -39,12 +31,6 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def exports_for(backend: str, model: Path) -> dict[str, Path]:
     """The formats that a backend needs beside ONNX."""
     return {"nnef": nnef_model(model, model.parent / "nnef")} if backend == "nnef" else {}
-
-
-def truth(model: Path, images: FloatArray) -> FloatArray:
-    """What the model itself says."""
-    scores: FloatArray = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"]).run(None, {"images": images})[0]
-    return scores
 
 
 def instances(rows: object) -> bytes:

@@ -17,7 +17,7 @@ from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint
 from bench.load.scheduler import Settings
 from bench.verification.probe import Probe
-from tests.backends.contract import endpoints_of, exchange, started
+from tests.backends.contract import behind, endpoints_of, exchange, started
 from tests.bench.scripted import IMAGES, PREDICT, WIDTH, ScriptedSystem, little_dataset, little_factory, measuring
 from tests.flat import flat_codec as codec
 from tests.flat import images_of
@@ -45,7 +45,7 @@ class StandIn:
 def of_tensorflow_serving(endpoint: Endpoint, tensor_content: bool = False) -> Iterator[StandIn]:
     model = tfserving.ServedModel(PREDICT, WIDTH, tensor_content=tensor_content)
     with tfserving.tfserving(model) as server:
-        system = started(endpoint, server.grpc_port if endpoint.name == "grpc" else server.rest_port)
+        system = behind(endpoint, server)
         words = r"(404|NOT_FOUND).*Servable not found for request: Latest\(emnist\)"
         yield StandIn(system, model, partial(setattr, model, "available"), words)
 
@@ -54,7 +54,7 @@ def of_tensorflow_serving(endpoint: Endpoint, tensor_content: bool = False) -> I
 def of_triton(endpoint: Endpoint) -> Iterator[StandIn]:
     model = triton.ServedModel(PREDICT, WIDTH)
     with triton.triton(model) as server:
-        system = started(endpoint, server.grpc_port if endpoint.name == "grpc" else server.rest_port)
+        system = behind(endpoint, server)
         words = r"(404|NOT_FOUND).*Request for unknown model: 'emnist' has no available versions"
         narrow = rf"Expected \[-1,{WIDTH}\], got \[3,{WIDTH - 1}\]"
         yield StandIn(system, model, partial(setattr, model, "available"), words, narrow)

@@ -15,8 +15,8 @@ from bench.protocols import codec as named_codec
 from fixtures.fleet.readiness import check_status
 from fixtures.model.load import open_model, proved
 from fixtures.specs.manifest import load_spec
-from tests.backends.contract import BACKENDS, exchange, started
-from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset
+from tests.backends.contract import BACKENDS, behind, exchange, started
+from tests.bench.scripted import PREDICT, WIDTH, little_dataset
 from tests.fixtures.signatures import SERVED
 from tests.flat import flat_codec as codec
 from tests.flat import images_of
@@ -48,22 +48,17 @@ def images() -> FloatArray:
     return images_of(little_dataset())[:3]
 
 
-def system(server: Served, endpoint: Endpoint) -> ScriptedSystem:
-    """The stand-in as a started backend with this endpoint."""
-    return started(endpoint, server.grpc_port if "grpc" in endpoint.protocol else server.rest_port)
-
-
 def test_its_status_is_read_as_the_manifest_says(server: Served) -> None:
     """[ready.status] of the backend.toml: LOADING is not ready, AVAILABLE is, and a model of another name never gets there."""
     assert SPEC.status is not None
     server.model.available = False
     with pytest.raises(ErrorStatus, match=r"""(?s)expected '"AVAILABLE"', seen HTTP status 200: .*LOADING"""):
-        check_status(system(server, REST), SPEC.status)
+        check_status(behind(REST, server), SPEC.status)
     server.model.available = True
-    check_status(system(server, REST), SPEC.status)
+    check_status(behind(REST, server), SPEC.status)
     server.model.name = "other"
     with pytest.raises(ErrorStatus, match=r"seen HTTP status 404: .*Could not find any versions of model emnist"):
-        check_status(system(server, REST), SPEC.status)
+        check_status(behind(REST, server), SPEC.status)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +74,7 @@ def test_a_wrong_path_is_told(shared: Served, images: FloatArray, path: str, sta
     """A misspelt model or path in a backend.toml shows itself in the error."""
     wrong = Endpoint("tensorflow-serving", "rest", "v1-json", path, 8501)
     with pytest.raises(ErrorStatus, match=f"HTTP status {status}") as refused:
-        exchange(system(shared, wrong), codec("v1-json").encode(images)[0])
+        exchange(behind(wrong, shared), codec("v1-json").encode(images)[0])
     assert words in str(refused.value)
 
 
@@ -93,14 +88,14 @@ def test_a_wrong_path_is_told(shared: Served, images: FloatArray, path: str, sta
 def test_grpc_refusals_reach_us_as_the_server_words_them(shared: Served, body: bytes, status: str) -> None:
     """Bad input is an ErrorStatus with gRPC's code and the server's message, if it has one."""
     with pytest.raises(ErrorStatus, match=f"gRPC status {status}"):
-        exchange(system(shared, GRPC), body)
+        exchange(behind(GRPC, shared), body)
 
 
 def test_another_grpc_method_is_unimplemented(shared: Served) -> None:
     """A misspelt path in a backend.toml shows itself in the error."""
     wrong = Endpoint("tensorflow-serving", "grpc", "tfserving-grpc", "/tensorflow.serving.PredictionService/Run", 8500)
     with pytest.raises(ErrorStatus, match="UNIMPLEMENTED"):
-        exchange(system(shared, wrong), b"")
+        exchange(behind(wrong, shared), b"")
 
 
 def test_a_model_of_two_inputs_goes_over_grpc(tmp_path: Path) -> None:

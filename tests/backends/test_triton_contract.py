@@ -9,7 +9,7 @@ from bench.contract.wire import Endpoint
 from bench.verification.probe import Probe
 from fixtures.fleet.readiness import check_status
 from fixtures.specs.manifest import load_spec
-from tests.backends.contract import BACKENDS, exchange, started
+from tests.backends.contract import BACKENDS, behind, exchange
 from tests.bench.scripted import PREDICT, WIDTH, ScriptedSystem, little_dataset, little_factory
 from tests.flat import flat_codec as codec
 from tests.flat import images_of
@@ -38,11 +38,6 @@ def shared() -> Iterator[Served]:
         yield running
 
 
-def system(server: Served, endpoint: Endpoint) -> ScriptedSystem:
-    """The stand-in as a started backend with this endpoint."""
-    return started(endpoint, server.grpc_port if "grpc" in endpoint.protocol else server.rest_port)
-
-
 def test_the_two_tritons_are_asked_alike() -> None:
     """Out of the wheel and out of the image: the same endpoints, protocols and paths."""
     wheel = load_spec(BACKENDS / "triton" / "backend.toml")
@@ -56,22 +51,22 @@ def test_its_status_is_read_as_the_manifest_says(server: Served) -> None:
     assert SPEC.status is not None
     server.model.available = False
     with pytest.raises(ErrorStatus, match="seen HTTP status 404"):
-        check_status(system(server, REST), SPEC.status)
+        check_status(behind(REST, server), SPEC.status)
     server.model.available = True
-    check_status(system(server, REST), SPEC.status)
+    check_status(behind(REST, server), SPEC.status)
 
 
 def test_json_instead_of_binary_is_never_ready(server: Served) -> None:
     """A server without the extension that answers JSON all the same would be measured as what it is not."""
     server.model.binary_outputs = False
     with pytest.raises(MalformedAnswer, match="values in JSON"):
-        READY(system(server, BINARY))
+        READY(behind(BINARY, server))
 
 
 def test_values_that_are_listed_over_grpc_are_read(server: Served) -> None:
     """Raw or in the output's contents: both are the protocol's."""
     server.model.raw_outputs = False
-    READY(system(server, GRPC))
+    READY(behind(GRPC, server))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +81,7 @@ def test_values_that_are_listed_over_grpc_are_read(server: Served) -> None:
 def test_rest_refusals_reach_us_as_the_server_words_them(shared: Served, path: str, body: bytes, words: str) -> None:
     """Bad input is an ErrorStatus with HTTP's number and the text of {"error": ...}."""
     with pytest.raises(ErrorStatus, match=words):
-        exchange(system(shared, Endpoint("triton-image", "rest", "v2-json", path, REST.port)), body)
+        exchange(behind(Endpoint("triton-image", "rest", "v2-json", path, REST.port), shared), body)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +91,14 @@ def test_rest_refusals_reach_us_as_the_server_words_them(shared: Served, path: s
 def test_grpc_refusals_reach_us_as_the_server_words_them(shared: Served, body: bytes, words: str) -> None:
     """Bad input is an ErrorStatus with gRPC's code and the server's message."""
     with pytest.raises(ErrorStatus, match=f"gRPC status {words}"):
-        exchange(system(shared, GRPC), body)
+        exchange(behind(GRPC, shared), body)
 
 
 def test_an_unknown_method_is_told(shared: Served) -> None:
     """A misspelt service or method in a backend.toml is UNIMPLEMENTED."""
     wrong = Endpoint("triton-image", "grpc", "v2-grpc", "/inference.GRPCInferenceService/Infer", GRPC.port)
     with pytest.raises(ErrorStatus, match="UNIMPLEMENTED"):
-        exchange(system(shared, wrong), codec("v2-grpc").encode(images_of(little_dataset())[:1])[0])
+        exchange(behind(wrong, shared), codec("v2-grpc").encode(images_of(little_dataset())[:1])[0])
 
 
 def test_openvino_model_server_is_ready_when_both_families_answer_rightly() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from fixtures.dataset.archive import OFFICIAL_TEST
 from tests.bad_input.case import BAD_INPUT, NOT_FILES, Case, Write, fifo, file, folder, head, link, npz, sparse
 from tests.fixtures.archive_builder import MAPPING, MAPPING_TEXT, images_name, labels_name
+from tests.fixtures.models import model_of
 from tests.fixtures.specs.test_spec import FULL
 
 DEEP = 100_000
@@ -95,14 +96,7 @@ def _archives() -> Iterator[Case]:
 def _graph(
     nodes: Sequence[onnx.NodeProto], constants: Mapping[str, Array], output: Sequence[int | str] = ("N", "K")
 ) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        list(nodes),
-        "bad",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 784])],
-        [helper.make_tensor_value_info("p", TensorProto.FLOAT, list(output))],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model_of(nodes, {"x": (TensorProto.FLOAT, ["N", 784])}, {"p": (TensorProto.FLOAT, list(output))}, constants)
 
 
 def _product(weights: Array | None = None) -> onnx.ModelProto:

@@ -26,7 +26,8 @@ from fixtures.model.load import load_model, open_model, proved
 from fixtures.specs.catalogue import load_specs
 from fixtures.specs.manifest import EXPORT_SCRIPT
 from tests.backends.launch import some_images
-from tests.fixtures.signatures import FLOAT, Value, floats, save, write
+from tests.fixtures.models import FLOAT, Value
+from tests.fixtures.signatures import floats, save, write
 from tests.flat import INPUT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -4,13 +4,12 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
-import onnxruntime as ort
+import numpy as np
 
-from bench.contract.tensors import FloatArray
-from tests.standins.tfserving import ServedModel, tfserving
+from fixtures.model.reference import OnnxPredictor
+from tests.standins.tfserving import INPUT, OUTPUT, ServedModel, tfserving
 
 ROOT = Path(__file__).parents[2]
 VERSION = "TensorFlow ModelServer: 2.19.1-stand-in"
@@ -38,12 +37,7 @@ def main(arguments: list[str], folder: str) -> None:
     versions = [path.name for path in base.iterdir() if path.name.isdigit()]
     files = sorted(path.name for path in (base / max(versions, key=int)).iterdir())
     Path(folder, "started.json").write_text(json.dumps({"arguments": arguments, "versions": versions, "files": files}))
-    model = ServedModel(predictor(os.environ["MODEL_PATH"]), 784, name=options["model_name"])
+    itself = OnnxPredictor(Path(os.environ["MODEL_PATH"]))
+    model = ServedModel(lambda images: np.asarray(itself({INPUT: images})[OUTPUT]), 784, name=options["model_name"])
     with tfserving(model, int(options["rest_api_port"]), int(options["port"])):
         threading.Event().wait()
-
-
-def predictor(path: str) -> Callable[[FloatArray], FloatArray]:
-    """The model in this process."""
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(None, {session.get_inputs()[0].name: images})[0]
