@@ -20,7 +20,7 @@ from bench.contract.scenarios import Scenario
 from bench.load.scheduler import Settings
 from fixtures.engines.pip_settings import RETRIES
 from fixtures.engines.process.process import ProcessEngine
-from reports.store.store import RECORDS, RunStore, load_run
+from reports.store.store import RunStore, load_run
 from tests.bench.scripted import right, world
 from tests.fixtures.launching import an_engine
 from tests.fixtures.tiny import make_settings, make_tiny
@@ -82,18 +82,6 @@ def test_a_read_only_folder_is_told_and_all_is_kept_elsewhere(tmp_path: Path, te
     assert len(store.problems) == 1
     assert "Read-only file system" in store.problems[0]
     assert load_run(opened(store)).records == stored.records
-
-
-def test_a_torn_record_costs_itself_alone(tmp_path: Path) -> None:
-    """Killed at any byte of the last line: all before it are read."""
-    stored = a_stored_run()
-    folder = opened(filled(tmp_path, stored))
-    file = folder / RECORDS
-    whole = file.read_bytes()
-    begins = whole.rstrip(b"\n").rfind(b"\n") + 1
-    for length in range(begins, len(whole), 97):
-        file.write_bytes(whole[:length])
-        assert load_run(folder).records[: len(stored.records) - 1] == stored.records[:-1]
 
 
 def test_a_clock_that_jumps_changes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

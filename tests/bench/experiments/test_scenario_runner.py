@@ -185,15 +185,6 @@ def test_a_server_that_loses_one_exchange_in_a_hundred_is_failed_and_the_others_
         assert not records["good"][0].verdict.fails_test
 
 
-def test_a_server_that_stops_answering_is_given_up() -> None:
-    """After a few errors in a row the lane retires; the campaign goes on and ends."""
-    with world({"good": right, "bad": after(40, failing(1))}, SINGLE, QUICK) as (campaigns, cells, records):
-        campaigns.result(cells["bad"])
-        assert records["bad"][0].verdict is Verdict.FAILED
-        assert "gave up" in records["bad"][0].reason
-        assert records["good"][0].exchanges > 10
-
-
 @pytest.mark.parametrize("refused_after", [0, 40])
 def test_a_server_that_wants_fewer_requests_is_asked_no_more(refused_after: int) -> None:
     """One refusal ends the cell with all its lanes, whichever was refused; the others stand."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.contract.backend_facts import BackendFacts
-from bench.contract.errors import BackendFailed, BadInput, ConnectionLost
+from bench.contract.errors import BackendFailed, ConnectionLost
 from bench.contract.rows import StartRow
 from bench.contract.system import Absence, Instance, SystemUnderTest
 from bench.contract.tensors import FloatArray
@@ -315,10 +315,3 @@ def test_what_others_take_of_the_machine_does_not_count() -> None:
 def test_number_of_starts(text: str, starts: int | None) -> None:
     """A whole number, none to a hundred; or no fresh ones."""
     assert starts_of(text) == starts
-
-
-@pytest.mark.parametrize("text", ["-1", "many", "101", "1.5", None])
-def test_other_numbers_of_starts_are_refused(text: str | None) -> None:
-    """By the option's name, with what is expected."""
-    with pytest.raises(BadInput, match="--starts"):
-        starts_of(text)
