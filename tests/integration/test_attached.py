@@ -6,7 +6,7 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,26 @@ from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("trustme")  # of the group `test`; an older environment may lack it
 import trustme
 
 from bench.contract.records import Verdict
+from bench.contract.wire import Endpoint
+from bench.protocols import transport_of
+from bench.verification.probe import Probe
 from fixtures.engines.process.process import free_ports
+from fixtures.engines.process.process_server import ProcessServer
+from fixtures.fleet.fleet import LocalFleet
+from tests.integration.house import SPECS, a_house, refuse_absence
 from tests.standins.elsewhere import Elsewhere, Scores, elsewhere
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "fixtures" / "model" / "emnist-mlp.onnx"
 TOKEN = "tok-0123456789abcdef"
-ITEMS = 40
+ITEMS = 1000
 
 pytestmark = pytest.mark.integration
 
@@ -63,11 +70,20 @@ class Session:
     out: Path
 
     @property
+    def results(self) -> Mapping[str, Any]:
+        """What was stored."""
+        assert (self.out / "latest" / "results.json").is_file(), self.told
+        return dict(json.loads((self.out / "latest" / "results.json").read_text()))
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """What holds for all cells."""
+        return dict(self.results["run"])
+
+    @property
     def cells(self) -> Mapping[str, Mapping[str, Any]]:
         """By id."""
-        assert (self.out / "latest" / "results.json").is_file(), self.told
-        cells = json.loads((self.out / "latest" / "results.json").read_text())["cells"]
-        return {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}": cell for cell in cells}
+        return {f"{cell['backend']}-{cell['endpoint']}-{cell['scenario']}": cell for cell in self.results["cells"]}
 
     def said(self) -> str:
         """Everything, files included."""
@@ -120,7 +136,7 @@ def test_over_tls_with_a_token_beside_one_that_is_gone(here: Path, secured: Else
     assert cells["gone-v1-json-single"]["verdict"] == "FAILED"
     assert f"127.0.0.1:{port}" in cells["gone-v1-json-single"]["reason"]
     assert "refused" in cells["gone-v1-json-single"]["reason"]
-    known = json.loads((asked.out / "latest" / "results.json").read_text())["run"]["backends"]["three"]["attached"]["v2-json"]
+    known = asked.run["backends"]["three"]["attached"]["v2-json"]
     assert (known["model"], known["versions"]) == ("emnist", ["7"])
     assert known["connect_s"] > known["round_trip_s"] > 0
     assert "not measured (not ours)" in (asked.out / "latest" / "report.html").read_text()
@@ -166,8 +182,8 @@ class OneWrong:
 
 
 def test_wrong_in_each_way_and_said_with_the_first(here: Path) -> None:
-    """Another order, datatype or name of the output, one item of all: WRONG_ANSWERS, and its first; the right one is VALID."""
-    item = np.load(here / "my.npz")["images"][17]
+    """Another order, datatype or name of the output, one item in a thousand: WRONG_ANSWERS, and its first, in each protocol."""
+    item = np.load(here / "my.npz")["images"][617]
     faulty = {
         "order": Elsewhere(MODEL, spoil=rolled),
         "dtype": Elsewhere(MODEL, datatype="INT64"),
@@ -176,18 +192,73 @@ def test_wrong_in_each_way_and_said_with_the_first(here: Path) -> None:
         "right": Elsewhere(MODEL),
     }
     with ExitStack() as stack:
-        ports = {name: stack.enter_context(elsewhere(served)).rest_port for name, served in faulty.items()}
-        urls = [f"--url={name}=v2-json@http://127.0.0.1:{port}/v2/models/emnist" for name, port in ports.items()]
+        urls = []
+        for name, served in faulty.items():
+            ports = stack.enter_context(elsewhere(served))
+            urls.append(f"--url={name}=v2-json@http://127.0.0.1:{ports.rest_port}/v2/models/emnist")
+            urls.append(f"--url={name}-grpc=v2-grpc@grpc://127.0.0.1:{ports.grpc_port}/emnist")
         asked = session(here, *urls, f"--model={MODEL}", which="accuracy")
-    verdicts = {cell["backend"]: cell["verdict"] for cell in asked.cells.values()}
-    wrong = dict.fromkeys(("order", "dtype", "name", "one"), "WRONG_ANSWERS")
-    assert verdicts == {**wrong, "right": "VALID", "reference": "VALID"}
-    reasons = {cell["backend"]: cell["reason"] for cell in asked.cells.values()}
-    assert re.search(r"item 0 .*answered .* the reference says", reasons["order"])
-    assert "int64" in reasons["dtype"]
-    assert "logits" in reasons["name"]
-    assert re.search(r"item 17 .*answered .* the reference says", reasons["one"])
+    cells = {cell["backend"]: cell for cell in asked.cells.values() if cell["scenario"] == "accuracy"}
+    assert {name for name, cell in cells.items() if cell["verdict"] == "VALID"} == {"right", "right-grpc", "reference"}
+    for kind in ("", "-grpc"):
+        reasons = {name: cells[f"{name}{kind}"]["reason"] for name in ("order", "dtype", "name", "one")}
+        assert {cells[f"{name}{kind}"]["verdict"] for name in reasons} == {"WRONG_ANSWERS"}
+        assert re.search(r"item 0 .*answered .* the reference says", reasons["order"])
+        assert re.search("(?i)int64", reasons["dtype"])
+        assert "logits" in reasons["name"]
+        assert re.search(r"^1 of \d+ answers .*item 617 .*answered .* the reference says", reasons["one"])
+        assert cells[f"one{kind}"]["agreement"] == 1 - 1 / ITEMS
     assert asked.code == 1
+
+
+@pytest.mark.parametrize(
+    "names", [("flask", "fastapi"), pytest.param(("flask", "fastapi", "triton", "mlserver"), marks=pytest.mark.slow)], ids=len
+)
+def test_beside_the_same_servers_that_the_session_starts(here: Path, names: Sequence[str]) -> None:
+    """Attached and started rows are verified alike; of theirs nothing is looked into or stopped, they answer on."""
+    house = a_house()
+    probe = Probe(house.factory, [1])
+    with house.fleet(*(SPECS[name] for name in names)) as theirs:
+        theirs.start(names, probe)
+        for name in names:
+            refuse_absence(theirs.absent.get(name))
+        processes = {name: psutil.Process(server.pid) for name, server in servers_of(theirs).items()}
+        endpoints = [endpoint for server in theirs.running.values() for endpoint in server.endpoints.values()]
+        urls = [f"--url=their-{each.id}={each.protocol}@{url_of(each)}" for each in endpoints]
+        asked = session(
+            here,
+            *urls,
+            f"--backend={','.join(names)}",
+            f"--model={MODEL}",
+            "--starts=1",
+            which="accuracy or single or startup",
+        )
+        for name, server in theirs.running.items():
+            assert processes[name].is_running(), name  # by its start as well: nobody else has its number
+            probe(server)
+    assert asked.code == 0, asked.told
+    for each in endpoints:
+        for scenario in ("accuracy", "single"):
+            ours, attached = asked.cells[f"{each.id}-{scenario}"], asked.cells[f"their-{each.id}-{each.protocol}-{scenario}"]
+            assert (ours["engine"], attached["engine"]) == ("process", "attached")
+            for cell in (ours, attached):
+                assert not Verdict[cell["verdict"]].fails_test, cell["reason"]  # how fast it is, a busy machine decides
+                assert (cell["agreement"], cell["errors"]) == (1.0, 0)
+                assert cell["answers_verified"] >= cell["exchanges"] > 0
+        assert ours["server_peak_memory_bytes"] > 0
+        assert (attached["server_cpu_s_per_image"], attached["server_peak_memory_bytes"]) == (None, None)
+    assert {row["backend"] for row in asked.run["startup"]} == set(names)
+
+
+def servers_of(fleet: LocalFleet) -> Mapping[str, ProcessServer]:
+    return {name: server for name, server in fleet.running.items() if isinstance(server, ProcessServer)}
+
+
+def url_of(endpoint: Endpoint) -> str:
+    """As a person would write it."""
+    if transport_of(endpoint.protocol) == "grpc":
+        return f"grpc://{endpoint.authority}/{endpoint.model}"
+    return f"http://{endpoint.authority}{endpoint.path}"
 
 
 def test_without_a_model(here: Path) -> None:

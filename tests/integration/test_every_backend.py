@@ -17,133 +17,43 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.analysis.standings import RatioTo
 from bench.contract.cells import Cell
 from bench.contract.errors import ErrorStatus
-from bench.contract.records import Record, Samples, Verdict
+from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Absence, Model, Role
+from bench.contract.system import Role
 from bench.contract.tensors import FloatArray
 from bench.contract.wire import Endpoint, Payload
-from bench.experiments.scenario_runner import Campaigns, Listener, Plan
-from bench.load.scheduler import Progress, Settings
-from bench.machine.priority import priority_of
+from bench.load.scheduler import Progress
 from bench.protocols._inference_pb2 import ModelInferResponse
 from bench.transports.connect import open_connection
 from bench.transports.grpc import GrpcTransport
-from bench.verification.payloads import PayloadFactory
 from bench.verification.probe import Probe
-from fixtures.dataset.emnist import load_emnist
-from fixtures.engines.base import EngineSettings
-from fixtures.engines.process.process import ProcessEngine
 from fixtures.engines.process.process_server import ProcessServer
 from fixtures.engines.process_tree import marked, with_relatives
 from fixtures.engines.sweeping import run_folder_prefix
 from fixtures.fleet.fleet import LocalFleet
-from fixtures.host.cache import cache_root
-from fixtures.host.run_identity import RunIdentity
-from fixtures.model.exports import Exports
-from fixtures.model.load import load_model
-from fixtures.specs.catalogue import load_specs
 from fixtures.specs.spec import BackendSpec
 from tests.backends.launch import listening
-from tests.flat import INPUT, OUTPUT, images_of
 from tests.flat import flat_codec as codec
+from tests.integration.house import MEASURING_S, SPECS, House, Records, a_house, refuse_absence, refuse_unavailable
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-SPECS = load_specs(Path(__file__).parents[2] / "fixtures" / "backends")
 NAMES = [name for name, spec in SPECS.items() if spec.process is not None and spec.backend.role is Role.SERVER]
 BYSTANDERS = ("flask", "fastapi")
 MAX_ABS_DIFF = 1e-4
-MEASURING_S = 1.0
 CLIENTS, TURNS = 16, 6
 SINGLE = Scenario("single", batch_size=1)
-COULD_NOT_BE_HAD = ("virtual environment could not be built", "on the PATH")
 NINE_MIB_IMAGES = 3010
 SECONDS_SINCE_1970 = np.float32(1.7e9)
 SHARED_PLACES = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/")
 
-Records = dict[str, Record]
-"""What was emitted, by cell."""
-
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    """The project's own."""
-    return load_model()
-
-
-@pytest.fixture(scope="module")
-def settings() -> EngineSettings:
-    """A run with the real cache."""
-    return EngineSettings(RunIdentity.new(), (min(os.sched_getaffinity(0)),), cache_root(), print)
-
-
-@pytest.fixture(scope="module")
-def factory(model: Model) -> PayloadFactory:
-    """The synthetic images: the answers are held against the model's, whatever it is asked."""
-    return PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
-
-
-@pytest.fixture(scope="module")
-def exports(model: Model, factory: PayloadFactory, settings: EngineSettings) -> Exports:
-    """The formats that some of them serve."""
-    return Exports(model, factory.dataset.inputs, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What a test needs to start backends and to measure them."""
-
-    model: Model
-    settings: EngineSettings
-    factory: PayloadFactory
-    exports: Exports
-
-    @property
-    def images(self) -> FloatArray:
-        """What is asked about [n, width]."""
-        return images_of(self.factory.dataset)
-
-    def predict(self, images: FloatArray) -> FloatArray:
-        """The model's scores [n, classes]."""
-        return np.asarray(self.model.predictor({INPUT: images})[OUTPUT])
-
-    def fleet(self, *specs: BackendSpec) -> LocalFleet:
-        """These backends, on processes."""
-        return LocalFleet(specs, ProcessEngine(self.settings), self.model, self.settings, self.exports.ensure)
-
-    def campaigns(self, fleet: LocalFleet, cells: list[Cell], watch: Callable[[Progress], None]) -> tuple[Campaigns, Records]:
-        """A short campaign of all these cells; the records by cell."""
-        records: dict[str, Record] = {}
-
-        class Watching(Listener):
-            def say(self, text: str) -> None:
-                print(text)
-
-            def progress(self, name: str) -> Callable[[Progress], None]:
-                return watch
-
-            def record(self, record: Record, samples: Samples | None) -> None:
-                records[record.id] = record
-
-        plan = Plan(
-            cells=cells,
-            settings=Settings(max_time_s=MEASURING_S),
-            client_cpu=max(os.sched_getaffinity(0)),
-            client_priority=priority_of("normal"),
-            ratio_to=RatioTo(None),
-            again=lambda cell: f"pytest -k {cell.id}",
-            listener=Watching(),
-        )
-        return Campaigns(plan, fleet, self.factory), records
-
-
-@pytest.fixture(scope="module")
-def house(model: Model, settings: EngineSettings, factory: PayloadFactory, exports: Exports) -> House:
-    """All of it."""
-    return House(model, settings, factory, exports)
+def house() -> House:
+    """Of this module's tests."""
+    return a_house()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -360,19 +270,6 @@ def assert_only_failure(records: Records, name: str, bystander: str) -> None:
         assert (record.measured_s or 0.0) >= MEASURING_S, "it was given less time than it would have had"
         assert record.errors == 0
         assert record.agreement == 1.0
-
-
-def refuse_absence(absence: Absence | None) -> None:
-    """Skip where it cannot be had here, fail where it should have started."""
-    if absence is not None:
-        refuse_unavailable(absence)
-        pytest.fail(absence.reason, pytrace=False)
-
-
-def refuse_unavailable(absence: Absence) -> None:
-    """Skip where its packages cannot be had."""
-    if not absence.failed and any(words in absence.reason for words in COULD_NOT_BE_HAD):
-        pytest.skip(absence.reason)
 
 
 @dataclass(slots=True)
