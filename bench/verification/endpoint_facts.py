@@ -4,15 +4,17 @@ Few requests, one connection. Nothing here judges.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import orjson
+from google.protobuf.message import DecodeError
 
 from bench.contract.errors import ErrorStatus, ExchangeError, MalformedAnswer, TurnedAway
 from bench.contract.wire import Endpoint, MultiplexedTransport
+from bench.protocols._inference_pb2 import ModelMetadataRequest, ModelMetadataResponse
 from bench.transports.connect import open_connection
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
@@ -22,7 +24,7 @@ _ROUND_TRIPS = 5
 _LONGEST_TEXT = 200
 _V2_MODEL = re.compile(r"(?P<model>(?P<root>.*/v2)/models/.+)/infer")
 _V1_MODEL = re.compile(r"(?P<model>.*/v1/models/[^/:]+(?:/versions/[^/:]+)?):\w+")
-_SERVER_LIVE = "/inference.GRPCInferenceService/ServerLive"
+_V2_SERVICE = "/inference.GRPCInferenceService"
 
 Facts = dict[str, Any]
 
@@ -35,7 +37,7 @@ def endpoint_facts(endpoint: Endpoint) -> Facts:
         if isinstance(transport, HttpTransport):
             facts |= _over_http(transport, endpoint)
         elif isinstance(transport, GrpcTransport):
-            facts |= _over_grpc(transport)
+            facts |= _over_grpc(transport, endpoint)
         return _shown(facts, endpoint)
     finally:
         transport.close()
@@ -65,8 +67,24 @@ def _over_http(transport: HttpTransport, endpoint: Endpoint) -> Facts:
     return {"health": f"GET {health}", "round_trip_s": _round_trip_s(transport, transport.prepare_get(health)), **said}
 
 
-def _over_grpc(transport: GrpcTransport) -> Facts:
-    return {"health": _SERVER_LIVE, "round_trip_s": _round_trip_s(transport, transport.prepare_call(_SERVER_LIVE, b""))}
+def _over_grpc(transport: GrpcTransport, endpoint: Endpoint) -> Facts:
+    health = f"{_V2_SERVICE}/ServerLive"
+    facts: Facts = {"health": health, "round_trip_s": _round_trip_s(transport, transport.prepare_call(health, b""))}
+    if not endpoint.path.startswith(f"{_V2_SERVICE}/"):
+        return facts
+    question = ModelMetadataRequest(name=endpoint.model).SerializeToString()
+    return facts | _v2_model(_asked(transport, transport.prepare_call(f"{_V2_SERVICE}/ModelMetadata", question), _metadata))
+
+
+def _metadata(body: bytes) -> Mapping[str, Any]:
+    """As the same answer over HTTP; raises DecodeError."""
+    said = ModelMetadataResponse.FromString(body)
+    sides = {"inputs": said.inputs, "outputs": said.outputs}
+    tensors = {
+        side: [{"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in specs]
+        for side, specs in sides.items()
+    }
+    return {"name": said.name, "versions": list(said.versions), "platform": said.platform, **tensors}
 
 
 def _round_trip_s(transport: MultiplexedTransport[Any], request: Any) -> float | None:
@@ -87,14 +105,16 @@ def _round_trip_s(transport: MultiplexedTransport[Any], request: Any) -> float |
     return median(seconds)
 
 
-def _asked(transport: HttpTransport, request: bytes) -> Mapping[str, Any]:
-    """The JSON object of a page; where there is no such page, or it holds something else, only the `problem`."""
+def _asked(
+    transport: MultiplexedTransport[Any], request: Any, read: Callable[[bytes], object] = orjson.loads
+) -> Mapping[str, Any]:
+    """What an answer says as an object; where there is none, or it holds something else, only the `problem`."""
     transport.ensure_connected()
     try:
-        said = orjson.loads(transport.exchange(request))
+        said = read(transport.exchange(request))
     except TurnedAway:
         raise
-    except (ErrorStatus, MalformedAnswer, orjson.JSONDecodeError) as error:
+    except (ErrorStatus, MalformedAnswer, orjson.JSONDecodeError, DecodeError) as error:
         return {"problem": str(error)}
     return said if isinstance(said, Mapping) else {}
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -91,14 +92,18 @@ class Session:
         return self.told + "".join(path.read_bytes().decode("utf-8", "replace") for path in files)
 
 
-def session(here: Path, *arguments: str, which: str = "accuracy or single", **environment: str) -> Session:
-    """A run of the suite over the inputs."""
+def session(
+    here: Path, *arguments: str, which: str = "accuracy or single", within: Sequence[str] = (), **environment: str
+) -> Session:
+    """A run of the suite over the inputs; `within` is put before its command."""
     out = here / f"out-{len(list(here.glob('out-*')))}"
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), f"--rootdir={ROOT}", "-p", "no:cacheprovider"]
     command += ["--benchmark-only", "--benchmark-max-time=0.2", "--engine=process", f"--report-dir={out}", "-k", which, "-l"]
     command += [f"--inputs={here / 'my.npz'}", "-m", "not replay", "--batch-sizes=1", *arguments, str(ROOT / "bench")]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
-    done = subprocess.run(command, cwd=here, env={**env, **environment}, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*within, *command], cwd=here, env={**env, **environment}, capture_output=True, text=True, timeout=300
+    )
     return Session(done.returncode, done.stdout + done.stderr, out)
 
 
@@ -136,9 +141,11 @@ def test_over_tls_with_a_token_beside_one_that_is_gone(here: Path, secured: Else
     assert cells["gone-v1-json-single"]["verdict"] == "FAILED"
     assert f"127.0.0.1:{port}" in cells["gone-v1-json-single"]["reason"]
     assert "refused" in cells["gone-v1-json-single"]["reason"]
-    known = asked.run["backends"]["three"]["attached"]["v2-json"]
-    assert (known["model"], known["versions"]) == ("emnist", ["7"])
-    assert known["connect_s"] > known["round_trip_s"] > 0
+    for name, protocol in (("two", "v2-grpc"), ("three", "v2-json")):
+        known = asked.run["backends"][name]["attached"][protocol]
+        assert (known["model"], known["versions"]) == ("emnist", ["7"])
+        assert (known["inputs"], known["outputs"]) == (["images FP32 [-1, 784]"], ["scores FP32 [-1, 62]"])
+        assert known["connect_s"] > known["round_trip_s"] > 0
     assert "not measured (not ours)" in (asked.out / "latest" / "report.html").read_text()
     assert TOKEN not in asked.said()
     assert "--header=Authorization=ENV:TOKEN" in cells["one-v1-json-single"]["again"]
@@ -154,7 +161,7 @@ def test_without_trust_or_without_the_token(here: Path, secured: Elsewhere) -> N
         *urls_of(secured)[:2],
         f"--model={MODEL}",
         "--ca=ca.pem",
-        "--header=Authorization=ENV:TOKEN",
+        "--header=one:Authorization=ENV:TOKEN",  # and none for the other
         TOKEN="Bearer tok-wrong",
     )
     reasons = {name: cell["reason"] for name, cell in refused.cells.items() if cell["engine"] is None}
@@ -247,6 +254,10 @@ def test_beside_the_same_servers_that_the_session_starts(here: Path, names: Sequ
                 assert cell["answers_verified"] >= cell["exchanges"] > 0
         assert ours["server_peak_memory_bytes"] > 0
         assert (attached["server_cpu_s_per_image"], attached["server_peak_memory_bytes"]) == (None, None)
+        if each.protocol.startswith("v2-"):
+            known = asked.run["backends"][f"their-{each.id}"]["attached"][each.protocol]
+            assert known["model"] == "emnist"
+            assert known["inputs"] == (["images FP32 [-1, 784]"] if each.backend == "triton" else [])  # mlserver says none
     assert {row["backend"] for row in asked.run["startup"]} == set(names)
 
 
@@ -272,7 +283,7 @@ def test_without_a_model(here: Path) -> None:
         nobody = session(here, one, two, three, which="accuracy").cells
         told = session(here, one, two, f"--expected={here / 'answers.npz'}", which="accuracy").cells
         np.savez(here / "other.npz", pixels=images)
-        mismatch = session(here, one, f"--inputs={here / 'other.npz'}", which="accuracy")
+        mismatches = [session(here, each, f"--inputs={here / 'other.npz'}", which="accuracy") for each in (one, three)]
     assert {name: cell["verdict"] for name, cell in nobody.items()} == {
         "one-v2-json-accuracy": "NOT_VERIFIED",
         "two-v2-json-accuracy": "WRONG_ANSWERS",
@@ -285,8 +296,9 @@ def test_without_a_model(here: Path) -> None:
         "one-v2-json-accuracy": "VALID",
         "two-v2-json-accuracy": "WRONG_ANSWERS",
     }
-    assert mismatch.code == 4, mismatch.told
-    assert re.search(r"expected the signature .*pixels float32.*seen images float32 .*--model=FILE", mismatch.told)
+    for mismatch in mismatches:
+        assert mismatch.code == 4, mismatch.told
+        assert re.search(r"expected the signature .*pixels float32.*seen images float32 .*--model=FILE", mismatch.told)
 
 
 def test_nobody_answers(here: Path) -> None:
@@ -296,3 +308,45 @@ def test_nobody_answers(here: Path) -> None:
     assert alone.code == 4
     assert re.search(rf"no server answers .*grpc://127\.0\.0\.1:{port}.*[Cc]onnection refused", alone.told)
     assert not (alone.out / "latest").exists()
+
+
+FAR = "192.0.2.7"
+"""Kept for documentation (RFC 5737): nobody has it."""
+
+
+@pytest.fixture
+def far() -> Iterator[tuple[str, Sequence[str]]]:
+    """A server at an address that is not the loopback's, in a network of its own: its URL, and what puts a command there."""
+    if not all(map(shutil.which, ("unshare", "nsenter", "ip"))):
+        pytest.skip("no network of its own can be made without unshare, nsenter and ip")
+    script = f'ip link set lo up && ip address add {FAR}/32 dev lo && exec "$@"'
+    command = ["unshare", "--net", "sh", "-c", script, "sh", sys.executable, "-m", "tests.standins.elsewhere", str(MODEL), FAR]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ports = process.stdout.readline()
+        if not ports:
+            pytest.skip(f"no network of its own may be made here: {process.stderr.read().strip()}")
+        yield (
+            f"v2-json@http://{FAR}:{json.loads(ports)['rest']}/v2/models/emnist",
+            ["nsenter", f"--net=/proc/{process.pid}/ns/net"],
+        )
+
+
+def test_load_on_another_host_needs_leave(here: Path, far: tuple[str, Sequence[str]]) -> None:
+    """Without --may-load its cells under load are not measured, with their reason; null is no ceiling for it."""
+    url, within = far
+    options = [f"--url=far={url}", f"--model={MODEL}", "--clients=2", "-m", "load or not replay"]
+    refused = session(here, *options, which="single or c02", within=within)
+    allowed = session(here, *options, f"--may-load={FAR}", which="single or c02", within=within)
+    assert (refused.code, allowed.code) == (0, 0), refused.told + allowed.told
+    spared = refused.cells["far-v2-json-c02"]
+    assert (spared["verdict"], spared["exchanges"]) == ("NOT_MEASURED", 0)
+    assert f"load on it needs --may-load {FAR}" in spared["reason"]
+    for cell in (refused.cells["far-v2-json-single"], *(allowed.cells[f"far-v2-json-{name}"] for name in ("single", "c02"))):
+        assert Verdict[cell["verdict"]].measured, cell["reason"]
+        assert cell["agreement"] == 1.0
+        assert cell["ceiling_fraction"] is None
+        assert 0 < cell["client_share"] < 1

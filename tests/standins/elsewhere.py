@@ -1,11 +1,13 @@
 """A server that somebody else runs: V1 and V2 over REST and V2 over gRPC, with TLS and a token if wanted; any model in ONNX.
 
 What it says wrongly is set on it while it runs: another order, name or datatype of the answer, one item in many.
+`python -m tests.standins.elsewhere MODEL HOST` serves in a process of its own, prints its ports and ends with its input.
 """
 
 import contextlib
 import json
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from bench.protocols import _inference_pb2 as messages
 from tests.standins.serving import KeptConnection, in_a_thread
 
 Scores = npt.NDArray[np.float32]
-METHOD = "/inference.GRPCInferenceService/ModelInfer"
+SERVICE = "/inference.GRPCInferenceService"
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Elsewhere:
     width: int = 784
     rest_port: int = 0
     grpc_port: int = 0
+    host: str = "127.0.0.1"
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,13 +57,13 @@ class Elsewhere:
 
 @contextlib.contextmanager
 def elsewhere(served: Elsewhere, tls: tuple[ssl.SSLContext, grpc.ServerCredentials] | None = None) -> Iterator[Elsewhere]:
-    """Serve it on two ports of the loopback."""
+    """Serve it on two ports."""
     rest = _Rest(served)
     if tls is not None:
         rest.socket = tls[0].wrap_socket(rest.socket, server_side=True)
     service = grpc.server(ThreadPoolExecutor(2), handlers=[_Calls(served)])
     served.rest_port = rest.server_port
-    address = "127.0.0.1:0"
+    address = f"{served.host}:0"
     served.grpc_port = service.add_secure_port(address, tls[1]) if tls else service.add_insecure_port(address)
     service.start()
     try:
@@ -74,7 +77,7 @@ class _Rest(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, served: Elsewhere) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((served.host, 0), _Handler)
         self.served = served
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -106,9 +109,7 @@ def _said(served: Elsewhere, asked: str, body: bytes) -> Any:
     if asked == "GET /v2/health/ready":
         return {"ready": True}
     if asked == "GET /v2/models/emnist":
-        inputs = [{"name": "images", "datatype": "FP32", "shape": [-1, served.width]}]
-        outputs = [{"name": "scores", "datatype": "FP32", "shape": [-1, 62]}]
-        return {"name": "emnist", "versions": ["7"], "platform": "elsewhere", "inputs": inputs, "outputs": outputs}
+        return _metadata(served)
     if asked == "POST /v2/models/emnist/infer":
         (given,) = json.loads(body)["inputs"]
         scores = served.answer(np.array(given["data"], dtype=np.float32).reshape(given["shape"]))
@@ -121,17 +122,29 @@ def _said(served: Elsewhere, asked: str, body: bytes) -> Any:
     return None
 
 
+def _metadata(served: Elsewhere) -> dict[str, Any]:
+    inputs = [{"name": "images", "datatype": "FP32", "shape": [-1, served.width]}]
+    outputs = [{"name": "scores", "datatype": "FP32", "shape": [-1, 62]}]
+    return {"name": "emnist", "versions": ["7"], "platform": "elsewhere", "inputs": inputs, "outputs": outputs}
+
+
 class _Calls(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, served: Elsewhere) -> None:
         self._served = served
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:  # type: ignore[type-arg]
         self._served.asked.append(details.method)
-        if details.method != METHOD:
+        call = {f"{SERVICE}/ModelInfer": self._infer, f"{SERVICE}/ModelMetadata": self._metadata}.get(details.method)
+        if call is None:
             return None
         sent = {key: str(value) for key, value in details.invocation_metadata}
         may = self._served.may_ask(sent.get("authorization"))
-        return grpc.unary_unary_rpc_method_handler(self._infer if may else _refuse)
+        return grpc.unary_unary_rpc_method_handler(call if may else _refuse)
+
+    def _metadata(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+        if messages.ModelMetadataRequest.FromString(body).name != "emnist":
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
+        return messages.ModelMetadataResponse(**_metadata(self._served)).SerializeToString()
 
     def _infer(self, body: bytes, context: grpc.ServicerContext) -> bytes:
         request = messages.ModelInferRequest.FromString(body)
@@ -146,3 +159,14 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 def _refuse(body: bytes, context: grpc.ServicerContext) -> bytes:
     context.abort(grpc.StatusCode.UNAUTHENTICATED, "not with this token")
+
+
+def main(model: Path, host: str) -> None:
+    """Serve until the input ends."""
+    with elsewhere(Elsewhere(model, host=host)) as served:
+        print(json.dumps({"rest": served.rest_port, "grpc": served.grpc_port}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
