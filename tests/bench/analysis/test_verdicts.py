@@ -53,6 +53,7 @@ def test_nothing_against_it_is_valid() -> None:
         ({"runnable_threads": 1.9}, Verdict.OVERSUBSCRIBED, "1.9"),
         ({"throttled": 4}, Verdict.OVERSUBSCRIBED, "throttled in 4 periods"),
         ({"ceiling_fraction": 0.71}, Verdict.CLIENT_BOUND, "71%"),
+        ({"ceiling_fraction": None, "client_share": 0.51}, Verdict.CLIENT_BOUND, "computed in 51% of the time"),
         ({"halves_ratio": Interval(1.3, 1.2, 1.4)}, Verdict.UNSTABLE, "1.30 times"),
         ({"halves_ratio": Interval(0.7, 0.6, 0.8)}, Verdict.UNSTABLE, "0.70 times"),
         ({"interrupted": True}, Verdict.UNSTABLE, "interrupted"),
@@ -82,6 +83,7 @@ def test_each_rule_has_its_verdict_and_words(change: dict[str, object], verdict:
         {"halves_ratio": Interval(1.03, 1.02, 1.04)},  # certain, but small
         {"halves_ratio": Interval(1.3, 0.9, 1.7)},  # large, but uncertain
         {"ceiling_fraction": 0.7},
+        {"ceiling_fraction": None, "client_share": 0.5},
         {"runnable_threads": 1.2},
         {"runnable_threads": 1.9, "clients": 4},  # several clients are meant to keep several threads busy
     ],

@@ -245,6 +245,21 @@ def test_a_server_elsewhere_that_is_killed_in_mid_campaign_has_address_and_error
     assert not records["good"][0].verdict.fails_test
 
 
+@pytest.mark.parametrize("far", [True, False])
+def test_the_client_s_own_share_decides_of_a_server_elsewhere_alone(monkeypatch: pytest.MonkeyPatch, far: bool) -> None:
+    """A client that computes all the time is what was measured, where null on this machine is no ceiling."""
+    monkeypatch.setattr(scheduler, "thread_time", time.perf_counter)
+    monkeypatch.setattr(Endpoint, "is_near", property(lambda self: not far))
+    with scripted("there", right) as server:
+        server.backend = replace(server.backend, attached=True)
+        campaigns, cells, records = measuring({"there": server}, SINGLE, QUICK)
+        campaigns.result(cells["there"])
+    record = records["there"][0]
+    assert record.client_share == pytest.approx(1.0, abs=0.05)
+    assert (record.verdict is Verdict.CLIENT_BOUND) == far, record.reason
+    assert ("the client itself computed in" in record.reason) == far
+
+
 def test_few_payloads_are_made_for_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """How many a slice needs is known from the answers before it: without any it is not for 20 ms of instant answers."""
     made: list[None] = []

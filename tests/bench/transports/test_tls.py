@@ -178,6 +178,36 @@ def test_refusals_are_named(status: str, error: type[ExchangeError], words: str)
 
 
 @pytest.mark.parametrize(
+    ("status", "retry_after", "error", "words"),
+    [
+        (grpc.StatusCode.PERMISSION_DENIED, None, RequestRefused, "PERMISSION_DENIED.*--header"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "30", TurnedAway, "fewer requests.* after 30.*RESOURCE_EXHAUSTED"),
+        (grpc.StatusCode.UNAVAILABLE, "5", TurnedAway, "fewer requests.* after 5.*UNAVAILABLE"),
+        (grpc.StatusCode.UNAVAILABLE, None, ConnectionLost, "UNAVAILABLE: no$"),
+    ],
+)
+def test_refusals_of_grpc_are_named(
+    authority: trustme.CA,
+    trusted: Access,
+    status: grpc.StatusCode,
+    retry_after: str | None,
+    error: type[ExchangeError],
+    words: str,
+) -> None:
+    """As those of HTTP."""
+
+    def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_trailing_metadata((("retry-after", retry_after),) if retry_after else ())
+        context.abort(status, "no")
+
+    with grpc_serving(authority, trusted, refuse) as endpoint, contextlib.closing(GrpcTransport(endpoint)) as transport:
+        transport.connect()
+        with pytest.raises(error, match=f"(?s){words}") as raised:
+            transport.exchange(transport.prepare(PAYLOAD))
+    assert type(raised.value) is error
+
+
+@pytest.mark.parametrize(
     ("case", "words"),
     [
         ("other authority", r"unable to get local issuer certificate \(subject .*CN=models\.example, issued by .*--ca FILE"),
