@@ -14,8 +14,7 @@ import pytest
 from bench.contract.records import Verdict
 from bench.statistics.histogram import encode_latencies, merge
 from reports.store.store import load_run
-
-ROOT = Path(__file__).parents[2]
+from tests.integration.checkout import ROOT, copy_checkout
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -112,11 +111,7 @@ app = create_app({"/ask": Route(lambda body: wire.write_raw(model.run(wire.read_
 def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
     """A folder dropped into a copy of the project is found, selected by its own set, started, measured and right."""
     copy = tmp_path / "copy"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
+    copy_checkout(copy)
     folder = copy / "fixtures" / "backends" / "dropped"
     folder.mkdir()
     (folder / "backend.toml").write_text(DROPPED_TOML)
