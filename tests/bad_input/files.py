@@ -314,7 +314,7 @@ def _inputs() -> Iterator[Case]:
         "names that are pickled": npz(inputs=rows, class_names=head("(62,)", "'|O'")),
     }
     entries = {name: file("my.npz", content) for name, content in contents.items()}
-    entries["bomb"] = _bomb("inputs", head("(100000, 784)", "'<f4'"))
+    entries["bomb"] = _bomb("inputs", head("(10000000, 784)", "'<f4'"))
     entries["bomb beside"] = _bomb("labels", head("(40000000,)", "'<i8'"), inputs=rows)
     for name, write in entries.items():
         yield Case(f"--inputs: {name}", "pytest", ("--benchmark-only", "--inputs=my.npz"), _INPUTS, write=write)
@@ -330,7 +330,7 @@ def _inputs() -> Iterator[Case]:
 
 
 def _bomb(name: str, begin: bytes, **arrays: Array) -> Write:
-    """Made when it is needed: an array of 320 MB of nothing, a few hundred kilobytes on the disk."""
+    """Made when it is needed: 320 MB of nothing, a few hundred kilobytes on the disk, of an array that may say it is larger."""
     return lambda here: (here / "my.npz").write_bytes(npz(**arrays, **{name: begin + bytes(320_000_000)}))
 
 
