@@ -21,6 +21,7 @@ from bench.machine.host import pinned
 
 _BEST, _BETTER, _WORST = -20, -10, 19
 _NICENESS = re.compile(r"-?[0-9]{1,2}")
+_GROUPS_NICENESS = re.compile(r"nice (-?[0-9]+)$", re.MULTILINE)
 _AUTOGROUP = Path("/proc/self/autogroup")
 _STATUS = Path("/proc/self/status")
 _LOCK_MEMORY = 1 << 14  # CAP_IPC_LOCK
@@ -114,9 +115,10 @@ def _usual() -> int:
 
 
 def _niceness_of_group() -> int:
-    """0 where the kernel makes no groups."""
+    """0 where the kernel makes no groups (no such file), and where it put this session into none (an empty file)."""
     with contextlib.suppress(OSError):
-        return int(_AUTOGROUP.read_text().split()[-1])
+        if stated := _GROUPS_NICENESS.search(_AUTOGROUP.read_text()):
+            return int(stated[1])
     return 0
 
 

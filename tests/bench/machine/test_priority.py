@@ -60,6 +60,22 @@ def test_a_client_takes_what_it_may_have_and_gives_it_back(wanted: str) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize("content", ["", "/autogroup-7 nice 0\n", None])
+def test_a_session_in_no_group_of_the_kernel(content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is empty, and where the kernel makes no groups there is none: neither keeps the client from its priority."""
+    group = tmp_path / "autogroup"
+    if content is not None:
+        group.write_text(content)
+    monkeypatch.setattr(priority, "_AUTOGROUP", group)
+
+    def measure() -> int:
+        with undisturbed(CPU, Priority(19)):
+            return os.getpriority(os.PRIO_PROCESS, 0)
+
+    with ThreadPoolExecutor(1) as own_thread:
+        assert own_thread.submit(measure).result() == 19
+
+
 def test_another_thread_keeps_its_own() -> None:
     """Of what is taken: the rest of the process goes on as ever."""
     seen, begin, look = [], threading.Event(), threading.Event()
