@@ -62,7 +62,8 @@ class Endpoint:
     """One protocol of one backend; `host` and the real `port` are known once the backend runs.
 
     `model` is what the server calls the model where a request names it in its body. `url` is what a person gave for it, of a
-    backend that runs already; else empty. `lacks` are dtypes, or WIDE_INT64, that its server has not.
+    backend that runs already; else empty. `lacks` are dtypes, or WIDE_INT64, that its server has not. `one_cpu` is why it
+    cannot use more than one CPU; empty where it can.
     `deadline_s` is for one whole exchange, `most_answer_bytes` for its answer's body.
     """
 
@@ -76,6 +77,7 @@ class Endpoint:
     url: str = ""
     access: Access = field(default_factory=Access)
     lacks: tuple[str, ...] = ()
+    one_cpu: str = ""
     deadline_s: float = DEADLINE_S
     most_answer_bytes: int = MOST_ANSWER_BYTES
 

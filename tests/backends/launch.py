@@ -151,7 +151,7 @@ def running(
     for shared in config.get("shared", ()):
         shutil.copytree(FIXTURES / shared, app / shared, ignore=shutil.ignore_patterns("__pycache__"))
     port = _free_port()
-    values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app)}
+    values = {"python": sys.executable, "host": "127.0.0.1", "model": str(model), "app": str(app), "cpus": "1"}
     words = [re.sub(r"\{port\[\d+\]\}", str(port), word) for word in command or config["command"]]
     words = [re.sub(r"\{(\w+)\}", lambda match: values[match[1]], word) for word in words]
     told = {"MODEL_PATH": str(model), "MODEL_SIGNATURE": signature_text(signature or load_model(model).signature)}

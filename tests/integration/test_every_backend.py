@@ -44,6 +44,7 @@ NAMES = [name for name, spec in SPECS.items() if spec.process is not None and sp
 BYSTANDERS = ("flask", "fastapi")
 MAX_ABS_DIFF = 1e-4
 CLIENTS, TURNS = 16, 6
+TWO_CPUS = tuple(sorted(os.sched_getaffinity(0))[:2])
 SINGLE = Scenario("single", batch_size=1)
 NINE_MIB_IMAGES = 3010
 SECONDS_SINCE_1970 = np.float32(1.7e9)
@@ -138,6 +139,24 @@ def test_a_variant_gives_everybody_their_own(house: House, name: str) -> None:
             with ThreadPoolExecutor(CLIENTS) as pool:
                 told = list(pool.map(partial(conversation, house, endpoint), range(CLIENTS)))
             assert [problem for problems in told for problem in problems] == []
+
+
+@pytest.mark.skipif(len(TWO_CPUS) < 2, reason="one CPU is no two")
+@pytest.mark.parametrize("name", NAMES)
+def test_on_two_cpus_everybody_gets_their_own(house: House, name: str) -> None:
+    """Started as its backend.toml says for two, it answers many clients at once, each rightly, and leaves nothing."""
+    spec = replace(SPECS[name], cpus=TWO_CPUS)
+    with leaving_nothing(house) as look, house.fleet(spec) as fleet:
+        fleet.start([name], Probe(house.factory, [1]))
+        refuse_absence(fleet.absent.get(name))
+        server = fleet.running[name]
+        assert server.facts.server_cpus == TWO_CPUS
+        look(fleet)
+        for endpoint in server.endpoints.values():
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                told = list(pool.map(partial(conversation, house, endpoint), range(CLIENTS)))
+            assert [problem for problems in told for problem in problems] == []
+        look(fleet)
 
 
 @pytest.mark.parametrize("name", NAMES)
