@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.contract.wire import Endpoint, Payload
 from bench.load.closed_loop import run_clients, run_slice
-from bench.load.connection_pool import ConnectionPool
+from bench.load.connection_pool import BUSY_POLL_S, ConnectionPool
 from bench.load.payload_sources import CyclingPayloads
 from bench.protocols import codec
 from bench.transports.connect import open_connection
@@ -56,9 +56,8 @@ def main() -> int:
         return 2
     with _triton() as endpoints, _libraries() as libraries:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        for name, protocol in PROTOCOLS.items():
-            for clients in CLIENTS:
-                _compare(endpoints[name], protocol, clients, options, libraries)
+        for clients in CLIENTS:
+            _compare(endpoints, clients, options, libraries)
     return 0
 
 
@@ -84,25 +83,35 @@ def _libraries() -> Iterator[str]:
         yield folder
 
 
-def _compare(endpoint: Endpoint, protocol: str, clients: int, options: argparse.Namespace, libraries: str) -> None:
-    ours, theirs = [], []
+def _compare(endpoints: Mapping[str, Endpoint], clients: int, options: argparse.Namespace, libraries: str) -> None:
+    """Both sides and both protocols in each turn, so that the order of the protocols is compared as well."""
+    ours: dict[str, list[float]] = {name: [] for name in PROTOCOLS}
+    theirs: dict[str, list[float]] = {name: [] for name in PROTOCOLS}
     for turn in range(options.turns):
-        for side in ("ours", "theirs") if turn % 2 else ("theirs", "ours"):
-            if side == "ours":
-                ours.append(_our_median_s(endpoint, clients, options.turn_s))
-            else:
-                theirs.append(_their_median_s(options.program, endpoint, protocol, clients, options.turn_s, libraries))
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    print(
-        f"{endpoint.name}, {clients} clients: median latency ours {1e3 * statistics.median(ours):.3f} ms, "
-        f"perf_analyzer {1e3 * statistics.median(theirs):.3f} ms, ratio median {statistics.median(ratios):.3f} "
-        f"(from {min(ratios):.3f} to {max(ratios):.3f}, {options.turns} turns)",
-        flush=True,
-    )
+        for name, protocol in PROTOCOLS.items():
+            for side in (ours, theirs) if turn % 2 else (theirs, ours):
+                if side is ours:
+                    median_s = _our_median_s(endpoints[name], clients, options.turn_s)
+                else:
+                    median_s = _their_median_s(options.program, endpoints[name], protocol, clients, options.turn_s, libraries)
+                side[name].append(median_s)
+    for name in PROTOCOLS:
+        print(
+            f"{name}, {clients} clients: median latency ours {1e3 * statistics.median(ours[name]):.3f} ms, perf_analyzer "
+            f"{1e3 * statistics.median(theirs[name]):.3f} ms, ratio {_ratio(ours[name], theirs[name])}, {options.turns} turns"
+        )
+    for who, side in (("ours", ours), ("perf_analyzer", theirs)):
+        print(f"grpc over binary, {clients} clients, {who}: {_ratio(side['grpc'], side['binary'])}", flush=True)
+
+
+def _ratio(of: Sequence[float], over: Sequence[float]) -> str:
+    """Of the two in the same turn: median and range."""
+    ratios = [one / other for one, other in zip(of, over, strict=True)]
+    return f"median {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})"
 
 
 def _our_median_s(endpoint: Endpoint, clients: int, turn_s: float) -> float:
-    pool = ConnectionPool([open_connection(endpoint) for _ in range(clients)])
+    pool = ConnectionPool([open_connection(endpoint) for _ in range(clients)], busy_poll_s=BUSY_POLL_S)
     asked = codec(endpoint.protocol, load_model().signature)
     body, content_type, headers = asked.encode({"images": np.zeros((1, 784), dtype=np.float32)})
     source = CyclingPayloads([Payload(body, content_type, (0,), headers)], pool.prepare)

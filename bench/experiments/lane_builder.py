@@ -10,7 +10,7 @@ from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS
 from bench.contract.system import Fleet
 from bench.contract.wire import Transport
-from bench.load.connection_pool import ConnectionPool
+from bench.load.connection_pool import BUSY_POLL_S, ConnectionPool
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import LoadPattern, OneClient
 from bench.load.payload_sources import CyclingPayloads, PayloadSource, Prepare
@@ -34,12 +34,18 @@ class Shared:
 
 
 class LaneBuilder:
-    """Makes the lanes of one campaign; `audits`: lanes that look for caches belong to it."""
+    """Makes the lanes of one campaign.
 
-    def __init__(self, settings: Settings, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, *, audits: bool) -> None:
+    `audits`: lanes that look for caches belong to it. On a `client_cpu` that no server shares, pools poll without sleep.
+    """
+
+    def __init__(
+        self, settings: Settings, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, *, audits: bool, client_cpu: int
+    ) -> None:
         self.settings = settings
         self.factory = factory
         self.audits = audits
+        self._own_cpu = client_cpu not in fleet.server_cpus
         self._fleet = fleet
         self._idle = idle
         self._pools: dict[str, ConnectionPool] = {}
@@ -121,6 +127,9 @@ class LaneBuilder:
         if cell.endpoint.id not in self._pools:
             endpoint = self._fleet.running[cell.backend.name].endpoints[cell.endpoint.name]
             self._pools[cell.endpoint.id] = ConnectionPool(
-                [open_connection(endpoint) for _ in range(CONNECTIONS)], deadline_s=endpoint.deadline_s
+                [open_connection(endpoint) for _ in range(CONNECTIONS)],
+                deadline_s=endpoint.deadline_s,
+                # the client's own share of its time is what decides on servers elsewhere, and a look at the sockets is none
+                busy_poll_s=BUSY_POLL_S if self._own_cpu and not cell.is_far else 0.0,
             )
         return self._pools[cell.endpoint.id]

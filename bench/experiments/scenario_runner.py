@@ -114,9 +114,8 @@ class Campaigns:
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._tell_facts()
-        experiment = experiment_of(scenario)
-        may_load = self._plan.may_load
-        spared = {cell.id for cell in cells if experiment.loads and cell.is_far and cell.endpoint.host not in may_load}
+        plan, experiment = self._plan, experiment_of(scenario)
+        spared = {cell.id for cell in cells if experiment.loads and cell.is_far and cell.endpoint.host not in plan.may_load}
         for cell in cells:
             refusal = self._refusal(cell)
             if refusal:
@@ -130,13 +129,13 @@ class Campaigns:
                 self._book_blank(cell, Verdict.NOT_MEASURED, why)
         here = [cell for cell in cells if cell.backend.name in self._fleet.running]
         present = [cell for cell in here if cell.id not in spared and not self._refusal(cell)]
-        settings = experiment.settings(self._plan.settings)
-        builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, audits=not self._plan.smoke)
-        runs = [experiment.run_of(cell, builder, self._plan.again(cell)) for cell in present]
+        settings, audits = experiment.settings(plan.settings), not plan.smoke
+        builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, audits=audits, client_cpu=plan.client_cpu)
+        runs = [experiment.run_of(cell, builder, plan.again(cell)) for cell in present]
         if not runs:
             return
-        with pinned(self._plan.client_cpu):
-            if self._plan.smoke:
+        with pinned(plan.client_cpu):
+            if plan.smoke:
                 self._smoke(runs)
             elif not experiment.timed:
                 self._pass_once(experiment, scenario, runs)

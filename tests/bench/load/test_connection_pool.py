@@ -25,11 +25,13 @@ PAYLOADS = [Payload(bytes([65 + n]), "text/plain", (n,)) for n in range(7)]
 
 
 @contextlib.contextmanager
-def pool_of(count: int, script: Script, deadline_s: float = 5.0) -> Iterator[tuple[ConnectionPool, CyclingPayloads]]:
+def pool_of(
+    count: int, script: Script, deadline_s: float = 5.0, busy_poll_s: float = 0.0
+) -> Iterator[tuple[ConnectionPool, CyclingPayloads]]:
     """So many connections to a scripted server, and what is sent on them."""
     with serving(script) as endpoint:
         transports = [HttpTransport(endpoint, deadline_s=deadline_s) for _ in range(count)]
-        pool = ConnectionPool(transports, deadline_s=deadline_s)
+        pool = ConnectionPool(transports, deadline_s=deadline_s, busy_poll_s=busy_poll_s)
         try:
             yield pool, CyclingPayloads(PAYLOADS, pool.prepare)
         finally:
@@ -67,10 +69,14 @@ class Census:
             self.most_at_once = max(self.most_at_once, self.at_once)
 
 
-def test_each_answer_belongs_to_its_payload_and_all_clients_are_at_it() -> None:
-    """Five clients keep five requests going; every answer is that of the payload which was sent on its connection."""
+@pytest.mark.parametrize("busy_poll_s", [0.0, 0.001, 5.0])
+def test_each_answer_belongs_to_its_payload_and_all_clients_are_at_it(busy_poll_s: float) -> None:
+    """Five clients keep five requests going; every answer is that of the payload which was sent on its connection.
+
+    Answers come after 2 ms: while the client sleeps, after it polled in vain, and while it polls.
+    """
     census = Census()
-    with pool_of(5, census.script) as (pool, source):
+    with pool_of(5, census.script, busy_poll_s=busy_poll_s) as (pool, source):
         done = run_clients(pool, 5, source.requests(0), slice_s=0.1)
     assert done.error is None
     assert all(body == PAYLOADS[index].body for index, body in done.answers)
