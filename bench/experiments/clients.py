@@ -59,7 +59,7 @@ class Sweep(UnderLoad):
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """All clients in one lane."""
         clients = cell.scenario.concurrency
-        pattern = Clients(builder.shared(cell).pool, clients)
+        pattern = Clients(builder.shared(cell).sender, clients)
         return CellRun(
             cell,
             builder.payload_set(cell),

@@ -16,6 +16,7 @@ from bench.load.load_patterns import LoadPattern, OneClient
 from bench.load.payload_sources import CyclingPayloads, PayloadSource, Prepare
 from bench.load.scheduled_load import Peak
 from bench.load.scheduler import Settings
+from bench.load.senders import OwnSender, Sender
 from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
 from bench.transports.connect import open_connection, open_transport
 from bench.verification.payloads import PayloadFactory, PayloadSet
@@ -28,7 +29,7 @@ MOST_EXCHANGES = 100_000
 class Shared:
     """What lanes under load of one endpoint share: its connections; of one batch size the requests, and so the peak."""
 
-    pool: ConnectionPool
+    sender: Sender
     source: CyclingPayloads
     peak: Peak
 
@@ -118,9 +119,10 @@ class LaneBuilder:
         name, size, most = cell.endpoint.id, cell.scenario.batch_size, cell.scenario.concurrency
         if (name, size, most) not in self._shared:
             pool = self._pool_of(cell)
+            own = OwnSender(pool)
             same = next((each.source for key, each in self._shared.items() if key[:2] == (name, size)), None)
             source = same or CyclingPayloads(self.payload_set(cell).payloads, pool.prepare)
-            self._shared[name, size, most] = Shared(pool, source, Peak(pool, most))
+            self._shared[name, size, most] = Shared(own, source, Peak(own, most))
         return self._shared[name, size, most]
 
     def _pool_of(self, cell: Cell) -> ConnectionPool:

@@ -96,7 +96,7 @@ def offers_of(cell: Cell, builder: LaneBuilder) -> OpenLoop:
     """The schedule of a cell, over its endpoint's connections."""
     scenario, shared = cell.scenario, builder.shared(cell)
     return OpenLoop(
-        shared.pool,
+        shared.sender,
         shared.peak,
         scenario.arrival,
         builder.random(cell),

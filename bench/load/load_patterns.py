@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from bench.contract.wire import Transport
-from bench.load.closed_loop import Requests, Slice, run_clients, run_slice
-from bench.load.connection_pool import ConnectionPool
+from bench.load.closed_loop import Requests, Slice, run_slice
 from bench.load.payload_sources import PayloadSource
+from bench.load.senders import Sender
 
 _TURNS = 4  # exchanges of each client in a slice, so that its untimed beginning and end stay the smaller part
 _WARM_UP_S = 0.1
@@ -90,7 +90,7 @@ class OneClient:
 class Clients:
     """`clients` connections at once, each in a closed loop."""
 
-    pool: ConnectionPool
+    sender: Sender
     clients: int
     done: bool | None = None
     lead_in_s: float = 0.0
@@ -101,27 +101,27 @@ class Clients:
 
     def warm_up(self, source: PayloadSource, count: int) -> Iterator[Slice]:
         """All clients together for a while; as briefly as possible where `count` is 1 (smoke)."""
-        yield run_clients(self.pool, self.clients, source.requests(0), slice_s=_WARM_UP_S if count > 1 else 0.0)
+        yield self.sender.clients(self.clients, source.requests(0), slice_s=_WARM_UP_S if count > 1 else 0.0)
 
     def settle(self, requests: Requests, wake_s: float) -> Slice:
         """All clients together."""
-        return run_clients(self.pool, self.clients, requests, slice_s=wake_s)
+        return self.sender.clients(self.clients, requests, slice_s=wake_s)
 
     def ask_once(self, requests: Requests) -> Slice:
         """See `run_clients`."""
-        return run_clients(self.pool, 1, requests, slice_s=0.0)
+        return self.sender.clients(1, requests, slice_s=0.0)
 
     def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """See `run_clients`; the lead-in is the time that the clients of the last slice took to mix, see `mixing_s`."""
         length_s = self.length_s(slice_s, typical_s)
-        done = run_clients(self.pool, self.clients, requests, slice_s=length_s, lead_in_s=self.lead_in_s)
+        done = self.sender.clients(self.clients, requests, slice_s=length_s, lead_in_s=self.lead_in_s)
         if done.duration_s:
             self.lead_in_s = min(mixing_s(done.duration_s), _LONGEST_LEAD_IN_S)
         return done
 
     def close(self) -> None:
         """Close all connections."""
-        self.pool.close()
+        self.sender.close()
 
 
 def mixing_s(duration_s: Sequence[float]) -> float:

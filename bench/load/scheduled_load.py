@@ -7,10 +7,10 @@ from math import sqrt
 import numpy as np
 
 from bench.contract.scenarios import CONNECTIONS, Arrival
-from bench.load.closed_loop import Requests, Slice, run_clients
-from bench.load.connection_pool import ConnectionPool
-from bench.load.open_loop import kept_schedule, run_schedule, schedule
+from bench.load.closed_loop import Requests, Slice
+from bench.load.open_loop import kept_schedule, schedule
 from bench.load.payload_sources import PayloadSource
+from bench.load.senders import Sender
 from bench.load.slo_search import Search
 from bench.statistics import supported_percentile
 
@@ -39,7 +39,7 @@ class Peak:
     `known` says whether the best number of `clients` has been found without an error.
     """
 
-    pool: ConnectionPool
+    sender: Sender
     most: int = CONNECTIONS
     clients: int = 1
     known: bool = False
@@ -54,7 +54,7 @@ class Peak:
         best_per_s, complete = 0.0, count > 1
         numbers = sorted({min(clients, self.most) for clients in _PEAK_CLIENTS})
         for clients in numbers if count > 1 else numbers[:1]:
-            tried = run_clients(self.pool, clients, source.requests(0), slice_s=_PEAK_S if count > 1 else 0.0)
+            tried = self.sender.clients(clients, source.requests(0), slice_s=_PEAK_S if count > 1 else 0.0)
             rate_per_s = tried.exchanges / tried.seconds if tried.seconds else 0.0
             if rate_per_s > best_per_s:
                 self.clients, best_per_s = clients, rate_per_s
@@ -64,7 +64,7 @@ class Peak:
 
     def measure(self, requests: Requests) -> Slice:
         """Requests a second in `peak_per_s`, None where nothing was measured; answers to verify, and no durations."""
-        done = run_clients(self.pool, self.clients, requests, slice_s=_PEAK_S)
+        done = self.sender.clients(self.clients, requests, slice_s=_PEAK_S)
         rate_per_s = done.exchanges / done.seconds if done.seconds else None
         return Slice(answers=done.answers, reconnects=done.reconnects, error=done.error, peak_per_s=rate_per_s)
 
@@ -78,7 +78,7 @@ class OpenLoop:
     A window whose sends were late is measured again, up to `repeats_left` times: the client's delays say nothing of the server.
     """
 
-    pool: ConnectionPool
+    sender: Sender
     peak: Peak
     arrival: Arrival
     rng: np.random.Generator
@@ -102,7 +102,7 @@ class OpenLoop:
 
     def ask_once(self, requests: Requests) -> Slice:
         """See `run_clients`."""
-        return run_clients(self.pool, 1, requests, slice_s=0.0)
+        return self.sender.clients(1, requests, slice_s=0.0)
 
     def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
         """Measure the peak, then follow the schedule for a window of `slice_s`."""
@@ -119,7 +119,7 @@ class OpenLoop:
         window_s = min(max(window_s, least / rate_per_s), max(window_s, LONGEST_PROBE_S))
         lead_in_s = _lead_in_s(rate_per_s, peak.peak_per_s)
         plan = schedule(self.arrival, rate_per_s, lead_in_s=lead_in_s, window_s=window_s, rng=self.rng)
-        offered = run_schedule(self.pool, requests, plan, connections=self.peak.clients, most=self.connections)
+        offered = self.sender.schedule(requests, plan, connections=self.peak.clients, most=self.connections)
         offered.answers = peak.answers + offered.answers
         offered.reconnects += peak.reconnects
         offered.peak_per_s = peak.peak_per_s
@@ -134,7 +134,7 @@ class OpenLoop:
 
     def close(self) -> None:
         """Close all connections."""
-        self.pool.close()
+        self.sender.close()
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from bench.load.connection_pool import ConnectionPool
 from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduled_load import Peak
 from bench.load.scheduler import Settings
+from bench.load.senders import OwnSender
 from bench.statistics.histogram import decode
 from tests.bench.experiments.test_resume import a_run
 from tests.bench.scripted import (
@@ -133,12 +134,12 @@ def test_a_peak_that_an_error_cut_short_is_looked_for_again(monkeypatch: pytest.
     """Else the endpoint's next cells would be offered parts of what one client sees, and be none the worse for it."""
     tries: list[int] = []
 
-    def tried(pool: ConnectionPool, clients: int, source: object, *, slice_s: float) -> Slice:
+    def tried(sender: OwnSender, clients: int, source: object, *, slice_s: float) -> Slice:
         tries.append(clients)
         return Slice(error=ConnectionLost("once")) if len(tries) == 2 else Slice(seconds=1.0, exchanges=clients)
 
-    monkeypatch.setattr("bench.load.scheduled_load.run_clients", tried)
-    peak, source = Peak(ConnectionPool([])), CyclingPayloads([], lambda payload: payload)
+    monkeypatch.setattr(OwnSender, "clients", tried)
+    peak, source = Peak(OwnSender(ConnectionPool([]))), CyclingPayloads([], lambda payload: payload)
     for known in (False, True, True):
         list(peak.find_clients(source, 24))
         assert peak.known is known

@@ -12,13 +12,14 @@ from bench.load.connection_pool import ConnectionPool
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import Clients
 from bench.load.payload_sources import CyclingPayloads
+from bench.load.senders import OwnSender
 from tests.bench.scripted import ScriptedSystem, backend
 
 
 def a_lane(clients: int = 1) -> Lane:
     """One that nothing was measured with yet."""
     source = CyclingPayloads([Payload(b"", "", (0,))], lambda payload: payload)
-    pattern = Clients(ConnectionPool([]), clients)
+    pattern = Clients(OwnSender(ConnectionPool([])), clients)
     return Lane(Part.MEASURE, ScriptedSystem(backend("one"), None), pattern, source, Goals(1.0), clients=clients)
 
 

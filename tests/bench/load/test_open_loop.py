@@ -20,6 +20,7 @@ from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import Schedule, run_schedule, schedule
 from bench.load.payload_sources import CyclingPayloads
 from bench.load.scheduled_load import OpenLoop, Peak, saturated
+from bench.load.senders import OwnSender
 from bench.transports.http import HttpTransport
 
 pytestmark = pytest.mark.alone
@@ -73,9 +74,10 @@ def test_no_more_connections_than_allowed_are_opened(most: int) -> None:
     with one_worker() as endpoint:
         transports = [Counted(endpoint) for _ in range(64)]
         pool = ConnectionPool(transports)
-        peak = Peak(pool, most)
+        sender = OwnSender(pool)
+        peak = Peak(sender, most)
         pattern = OpenLoop(
-            pool, peak, Arrival.CONSTANT, np.random.default_rng(1), rate_per_s=400.0, connections=most, repeats_left=0
+            sender, peak, Arrival.CONSTANT, np.random.default_rng(1), rate_per_s=400.0, connections=most, repeats_left=0
         )
         source = source_for(transports[0])
         assert not [tried.error for tried in pattern.warm_up(source, 10) if tried.error]

@@ -1,0 +1,43 @@
+"""What sends as a load pattern asks for: this process, over its own connections."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.load.closed_loop import Requests, Slice, run_clients
+from bench.load.connection_pool import ConnectionPool
+from bench.load.open_loop import Schedule, run_schedule
+
+
+class Sender(Protocol):
+    """Sends to one endpoint; an `ExchangeError` never leaves it, but ends the slice and is in `Slice.error`."""
+
+    def clients(self, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
+        """So many clients at once, each in a closed loop; see `run_clients`."""
+        ...
+
+    def schedule(self, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None) -> Slice:
+        """Requests on a schedule; see `run_schedule`."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections; never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSender:
+    """This process itself."""
+
+    pool: ConnectionPool
+
+    def clients(self, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
+        """See `run_clients`."""
+        return run_clients(self.pool, clients, requests, slice_s=slice_s, lead_in_s=lead_in_s)
+
+    def schedule(self, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None) -> Slice:
+        """See `run_schedule`."""
+        return run_schedule(self.pool, requests, plan, connections=connections, most=most)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.pool.close()
