@@ -1,7 +1,7 @@
 """Every timed answer against the in-process reference, item by item, after the clock."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -41,14 +41,18 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """One distinct answer to one payload: images in it whose class agrees, largest difference, what is wrong."""
+class Judged:
+    """One distinct answer to one payload: images in it whose class agrees, largest difference, what is wrong.
+
+    `classes` [images of the payload] are the best ones, None where it has none; `judge_s` is what decoding and judging took.
+    """
 
     agreeing: int
     max_abs_diff: float
     complaint: str
     classes: IntArray | None
     differing: tuple[Differing, ...] = ()
+    judge_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,38 +103,21 @@ class Verifier:
 
     def verify(self, answers: Sequence[Answer]) -> Verification:
         """Judge all answers; identical answers are decoded once."""
-        judged_before: dict[tuple[int, bytes], _Judged] = {}
-        decode_s: list[float] = []
-        predicted = np.full(len(self._dataset), _NOBODY, dtype=np.int64)
-        differing: list[Differing] = []
-        wrong, agreeing, items_sent, first_wrong, worst = 0, 0, 0, "", 0.0
-        for number, answer in enumerate(answers):
-            key = (answer.payload_index, answer.body)
-            judged = judged_before.get(key)
-            if judged is None:
-                start = perf_counter()
-                judged = judged_before[key] = self._judge(answer)
-                decode_s.append(perf_counter() - start)
-            payload = self._payloads[answer.payload_index]
-            agreeing += judged.agreeing
-            items_sent += payload.batch_size
-            worst = max(worst, judged.max_abs_diff)
-            differing += judged.differing
-            if judged.classes is not None:
-                predicted[list(payload.indices)] = judged.classes
-            if judged.complaint:
-                wrong += 1
-                first_wrong = first_wrong or f"answer {number + 1}: {judged.complaint}"
-        return Verification(
-            answers=len(answers),
-            wrong=wrong,
-            first_wrong=first_wrong,
-            agreement=agreeing / items_sent if items_sent else None,
-            max_abs_diff=worst if items_sent else None,
-            predicted=predicted,
-            decode_s=float(np.median(decode_s)) if decode_s else None,
-            differing=counted(differing),
-        )
+        judged_before: dict[tuple[int, bytes], Judged] = {}
+
+        def judged(index: int, body: bytes) -> Judged:
+            key = (index, body)
+            if key not in judged_before:
+                judged_before[key] = self.judge(Answer(index, body))
+            return judged_before[key]
+
+        return tally(((each.payload_index, each.body) for each in answers), judged, self._payloads, len(self._dataset))
+
+    def judge(self, answer: Answer) -> Judged:
+        """Judge one answer, whatever was judged before."""
+        start = perf_counter()
+        judged = self._judge(answer)
+        return replace(judged, judge_s=perf_counter() - start)
 
     def check(self, answer: Answer) -> None:
         """Raise MalformedAnswer unless this one answer is right (readiness)."""
@@ -138,20 +125,20 @@ class Verifier:
         if complaint:
             raise MalformedAnswer(complaint)
 
-    def _judge(self, answer: Answer) -> _Judged:
+    def _judge(self, answer: Answer) -> Judged:
         expected = self._expected[answer.payload_index]
         payload = self._payloads[answer.payload_index]
         try:
             outputs = self._codec.decode(answer.body)
         except MalformedAnswer as error:
-            return _Judged(0, float("inf"), str(error), None)
+            return Judged(0, float("inf"), str(error), None)
         except Exception as error:  # a codec's own fault: this cell's, and no other's
             complaint = f"the codec {self._codec.name} failed on it: {type(error).__name__}: {error}"
-            return _Judged(0, float("inf"), complaint, None)
+            return Judged(0, float("inf"), complaint, None)
         for name, values in expected.items():
             if outputs[name].shape != values.shape:
                 seen = f"{name} of shape {outputs[name].shape} for payload {answer.payload_index}"
-                return _Judged(0, float("inf"), f"{seen}, expected {values.shape}", None)
+                return Judged(0, float("inf"), f"{seen}, expected {values.shape}", None)
         apart = {spec.name: self._apart(spec, outputs, expected) for spec in self._signature.outputs}
         near = {name: difference <= allowed for name, (difference, allowed) in apart.items()}
         good = np.broadcast_to(np.logical_and.reduce(np.broadcast_arrays(*near.values())), payload.batch_size)
@@ -159,7 +146,7 @@ class Verifier:
         scores = self._signature.scores
         if not scores:
             complaint = "" if good.all() else self._far(near, apart, payload, outputs, expected)
-            return _Judged(int(good.sum()), max_abs_diff, complaint, None)
+            return Judged(int(good.sum()), max_abs_diff, complaint, None)
         top = top_of(outputs[scores], expected[scores], apart[scores][1], payload)
         right = good & top.agreeing
         complaint = ""
@@ -170,7 +157,7 @@ class Verifier:
                 complaint = self._far(near, apart, payload, outputs, expected)
             else:
                 complaint = self._misjudged(row, payload, outputs, expected, apart)
-        return _Judged(int(top.agreeing.sum()), max_abs_diff, complaint, top.answered, top.differing)
+        return Judged(int(top.agreeing.sum()), max_abs_diff, complaint, top.answered, top.differing)
 
     def _apart(self, spec: TensorSpec, outputs: Tensors, expected: Tensors) -> tuple[FloatArray64, FloatArray64]:
         """Of each item, or of the whole where the output counts none: its largest |difference|, and the allowed one."""
@@ -207,6 +194,42 @@ class Verifier:
         probability = self._tolerances[self._signature.scores].magnitude == PROBABILITIES
         shown = f"{scores[best]:.4f}" if probability else f"{scores[best]:.6g}"
         return f"{class_name(self._dataset.class_names, best)!r} with {shown}"
+
+
+def tally(
+    answers: Iterable[tuple[int, bytes]], judged: Callable[[int, bytes], Judged], payloads: Sequence[Payload], items: int
+) -> Verification:
+    """What all answers (payload index, body) together were worth; `judged` gives the same object for equal ones.
+
+    `items` is the size of the dataset.
+    """
+    predicted = np.full(items, _NOBODY, dtype=np.int64)
+    distinct: dict[int, Judged] = {}
+    differing: list[Differing] = []
+    count, wrong, agreeing, items_sent, first_wrong, worst = 0, 0, 0, 0, "", 0.0
+    for index, body in answers:
+        count += 1
+        each, payload = judged(index, body), payloads[index]
+        distinct.setdefault(id(each), each)
+        agreeing += each.agreeing
+        items_sent += payload.batch_size
+        worst = max(worst, each.max_abs_diff)
+        differing += each.differing
+        if each.classes is not None:
+            predicted[list(payload.indices)] = each.classes
+        if each.complaint:
+            wrong += 1
+            first_wrong = first_wrong or f"answer {count}: {each.complaint}"
+    return Verification(
+        answers=count,
+        wrong=wrong,
+        first_wrong=first_wrong,
+        agreement=agreeing / items_sent if items_sent else None,
+        max_abs_diff=worst if items_sent else None,
+        predicted=predicted,
+        decode_s=float(np.median([each.judge_s for each in distinct.values()])) if distinct else None,
+        differing=counted(differing),
+    )
 
 
 def _items(spec: TensorSpec, values: Array) -> Array:
