@@ -28,12 +28,13 @@ from bench.experiments.replay_2018 import replayed_cells
 from bench.experiments.resume import Resume
 from bench.session.benchmark_bridge import Replay, ReplayClock, one_table
 from bench.session.foreign_options import check_foreign_options, check_groups
-from bench.session.measuring import campaign, factory, idle, resume, startup, study  # noqa: F401 - pytest finds them here
+from bench.session.measuring import campaign, crew, factory, idle, resume, startup, study  # noqa: F401 - pytest finds them here
 from bench.session.options import MeasuringOptions
 from bench.session.selection import (
     cells_of,
     check_protocols,
     group_of,
+    idle_agents,
     load_unasked,
     param_id,
     param_of,
@@ -152,11 +153,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse what pytest-benchmark could not group at the end."""
+    """Refuse what pytest-benchmark could not group at the end; say once what --agents does not hold for."""
     try:
         check_groups(session.config, [item for item in session.items if param_of(item) is not None])
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
+    if ignored := idle_agents(session.items, session.config):
+        Console(session.config).line(ignored)
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

@@ -12,6 +12,7 @@ from time import perf_counter
 
 import pytest
 
+from bench.agents.crew import Crew
 from bench.contract.confusion import Disagreement
 from bench.contract.console import Console
 from bench.contract.records import Record, Samples
@@ -137,7 +138,7 @@ class Soak:
         return problems
 
 
-def _plan(config: pytest.Config) -> Plan:
+def _plan(config: pytest.Config, crew: Crew | None) -> Plan:
     session, console = config.stash[SESSION], Console(config)
     asked = [scenario for each in experiments().values() if each.soaked for scenario in session.scenarios[each.kind]]
     return Plan(
@@ -150,10 +151,11 @@ def _plan(config: pytest.Config) -> Plan:
         listener=_Lap(console.line),  # each lap has its own
         strict=True,
         may_load=MeasuringOptions.of(config).may_load,
+        crew=crew,
     )
 
 
-def test_soak(pytestconfig: pytest.Config, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch) -> None:
+def test_soak(pytestconfig: pytest.Config, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, crew: Crew | None) -> None:
     """Neither memory nor files, processes or threads grow, and every lap is measured and right."""
     session: Session = pytestconfig.stash[SESSION]
     seconds = MeasuringOptions.of(pytestconfig).soak
@@ -162,7 +164,7 @@ def test_soak(pytestconfig: pytest.Config, fleet: Fleet, factory: PayloadFactory
         session.soak = tuple(rows)
         emit_beside(pytestconfig, fleet, factory, idle)
 
-    soak = Soak(_plan(pytestconfig), fleet, factory, idle)
+    soak = Soak(_plan(pytestconfig, crew), fleet, factory, idle)
     try:
         soak.run(seconds, keep)
     finally:  # also on Ctrl-C: the report shows the cells of the last lap

@@ -19,6 +19,7 @@ ROOMS = {
         "machine",
         "load",
         "verification",
+        "agents",
         "analysis",
         "experiments",
         "session",

@@ -17,6 +17,7 @@ from bench.contract.wire import Answer
 from bench.load.lane import Lane
 from bench.load.scheduled_load import SloSearch
 from bench.load.slo_search import SearchResult
+from bench.verification.judgements import Judgements, digest_of
 from bench.verification.misclassified import disagreements_of
 from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import canned_answer
@@ -26,7 +27,10 @@ from bench.verification.verify import Verification
 
 @dataclass(frozen=True, slots=True)
 class CellRun:
-    """One cell with the lanes that measure it, the payloads that they send, and the command that measures it again."""
+    """One cell with the lanes that measure it, the payloads that they send, and the command that measures it again.
+
+    `judgements` are those of its answers where these were judged elsewhere, and only their digests are here; else None.
+    """
 
     cell: Cell
     payload_set: PayloadSet
@@ -34,6 +38,7 @@ class CellRun:
     same: Lane | None = None
     fresh: Lane | None = None
     rerun: str = ""
+    judgements: Judgements | None = None
 
     @property
     def lanes(self) -> list[Lane]:
@@ -100,7 +105,7 @@ def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = F
         disagreements=disagreements_of(run.cell.id, verification.differing, dataset.labels, dataset.class_names),
         encode_s=run.payload_set.encode_s,
         request_bytes=round(float(np.mean([len(payload.body) for payload in payloads]))),
-        answer_bytes=len(answers[0][1]) if answers else None,
+        answer_bytes=_body_bytes(run, answers[0][1]) if answers else None,
         unverified=unverified,
     )
     return _measurement(run, verified, only_pass=only_pass)
@@ -152,6 +157,8 @@ def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
     images = len(factory.dataset)
     if run.cell.backend.role is Role.CEILING:
         return _canned_verification(run, images)
+    if run.judgements is not None:
+        return run.judgements.verification(run.measure.results.answers, run.payload_set.payloads, images)
     parts = []
     for lane in run.lanes:
         answers = [Answer(index, body) for index, body in lane.results.answers]
@@ -172,7 +179,8 @@ def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
 
 
 def _canned_verification(run: CellRun, images: int) -> Verification:
-    expected, answers = canned_answer(run.payload_set), run.measure.results.answers
+    canned, answers = canned_answer(run.payload_set), run.measure.results.answers
+    expected = canned if run.judgements is None else digest_of(canned)
     wrong = sum(body != expected for _, body in answers)
     return Verification(
         answers=len(answers),
@@ -183,6 +191,10 @@ def _canned_verification(run: CellRun, images: int) -> Verification:
         predicted=np.full(images, -1, dtype=np.int64),
         decode_s=None,
     )
+
+
+def _body_bytes(run: CellRun, body: bytes) -> int:
+    return len(body) if run.judgements is None else run.judgements.body_bytes[body]
 
 
 def _accuracy_of(predicted: IntArray, labels: IntArray | None) -> float | None:

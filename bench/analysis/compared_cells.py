@@ -49,6 +49,7 @@ def records_of(
             clients=measurement.cell.scenario.concurrency,
             server_cpus=server_cpus,
             throttled=sum(result.throttled for result in measurement.measure.slices),
+            clocks=measurement.measure.clocks,
         )
         verdict, reason = decide(evidence)
         cells.append(JudgedCell(measurement, evidence, verdict, reason, _speed(measurement, seed)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.analysis.verdicts import ClockEvidence
 from bench.contract.records import Samples
 from bench.contract.tensors import FloatArray64, IntArray
 from bench.load.lane_results import LaneResults, SliceResult
@@ -64,6 +65,17 @@ class LaneMeasurement:
         """The part of its slices in which the client itself computed; None without a slice."""
         seconds = sum(result.seconds for result in self.slices)
         return sum(result.client_share * result.seconds for result in self.slices) / seconds if seconds else None
+
+    @property
+    def agents(self) -> int | None:
+        """How many load agents sent together, in the slice with the fewest; None where this process sent."""
+        return min((result.agents for result in self.slices), default=0) or None
+
+    @property
+    def clocks(self) -> ClockEvidence:
+        """Of the slice in which the agents' clocks were known worst, as a part of it."""
+        worst = max(self.slices, key=lambda result: result.clock_error_s / result.seconds, default=None)
+        return ClockEvidence() if worst is None else ClockEvidence(worst.agents, worst.clock_error_s, worst.seconds)
 
     def per_image(self, batch_size: int, spent: Callable[[SliceResult], float | None]) -> float | None:
         """What the slices spent on one image, of those slices in which that could be read; None where it never could."""

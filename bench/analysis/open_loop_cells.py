@@ -66,12 +66,14 @@ def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: b
     evidence = Evidence(
         measurement.exchanges,
         interrupted=interrupted,
+        clocks=measure.clocks,
         schedule=ScheduleEvidence(
             windows=len(windows),
             late_windows=sum(window.late for window in windows),
             repeated=measure.repeated,
             answered_fraction=shown.answered_fraction if search is None else None,
             undecided=_undecided(search) if search is not None else "",
+            behind=", ".join(dict.fromkeys(window.behind for window in windows if window.behind)),
         ),
     )
     verdict, reason = decide(evidence)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bench.agents.clocks import ALLOWED
 from bench.contract.records import Verdict
 from bench.load.open_loop import LATE_S
 from bench.statistics import Interval
@@ -40,7 +41,7 @@ class ScheduleEvidence:
 
     In `late_windows` of its `windows` the client sent more than one request in a hundred late, although `repeated` windows
     had been measured again for that. `answered_fraction` is the part that was answered in time, None if all was.
-    `undecided` is why a search cannot tell what it looked for, empty if it can.
+    `undecided` is why a search cannot tell what it looked for, empty if it can. `behind` are the agents whose sends were late.
     """
 
     windows: int = 0
@@ -48,6 +49,16 @@ class ScheduleEvidence:
     repeated: int = 0
     answered_fraction: float | None = None
     undecided: str = ""
+    behind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockEvidence:
+    """How well the clocks of several load agents were known in the window of `window_s` seconds where it was worst."""
+
+    agents: int = 0
+    error_s: float = 0.0
+    window_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class Evidence:
     server_cpus: int = 1
     throttled: int = 0
     schedule: ScheduleEvidence = field(default_factory=ScheduleEvidence)
+    clocks: ClockEvidence = field(default_factory=ClockEvidence)
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
@@ -83,6 +95,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         Verdict.FAILED: _failed(evidence),
         Verdict.WRONG_ANSWERS: _wrong(evidence),
         Verdict.CACHED: _cached(evidence),
+        Verdict.DESYNCED: _desynced(evidence.clocks),
         Verdict.OVERSUBSCRIBED: _oversubscribed(evidence),
         Verdict.CLIENT_BOUND: _client_bound(evidence),
         Verdict.SATURATED: _saturated(evidence),
@@ -135,6 +148,15 @@ def _cached(evidence: Evidence) -> str:
     )
 
 
+def _desynced(clocks: ClockEvidence) -> str:
+    if clocks.error_s <= ALLOWED * clocks.window_s:
+        return ""
+    return (
+        f"the borders of its {clocks.agents} load agents' windows may lie {1e3 * clocks.error_s:.3g} ms apart, of windows of "
+        f"{1e3 * clocks.window_s:.4g} ms (believed up to {ALLOWED:.0%}): nobody knows who asked together with whom"
+    )
+
+
 def _oversubscribed(evidence: Evidence) -> str:
     reasons = []
     # Several clients at once are meant to keep several threads busy; one client is not.
@@ -171,8 +193,9 @@ def _behind_schedule(schedule: ScheduleEvidence) -> str:
     if 2 * schedule.late_windows <= schedule.windows:
         return ""
     again = f", {schedule.repeated} more had been measured again" if schedule.repeated else ""
+    who = schedule.behind or "the client"
     return (
-        f"the client sent more than 1 % of the requests over {1e3 * LATE_S:g} ms late in {schedule.late_windows} of "
+        f"{who} sent more than 1 % of the requests over {1e3 * LATE_S:g} ms late in {schedule.late_windows} of "
         f"{schedule.windows} windows{again}: it could not keep its schedule, and what was measured is not the server's alone"
     )
 

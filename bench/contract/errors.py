@@ -12,6 +12,7 @@ ServebenchError
     ├── ErrorStatus        an answer that says that it is an error
     │   ├── TurnedAway     it asks to come back later, and is not asked again
     │   └── RequestRefused it says that this request is wrong, whenever it is asked
+    ├── AgentFailed        a load agent died, froze or fell behind, and its window could not be measured again
     └── MalformedAnswer    bytes that are not the protocol's
 """
 
@@ -64,6 +65,10 @@ class TurnedAway(ErrorStatus):
 
 class RequestRefused(ErrorStatus):
     """The server says that this request is wrong (a 4xx, INVALID_ARGUMENT): no waiting makes it right."""
+
+
+class AgentFailed(ExchangeError):
+    """A load agent did not start, died, froze or fell behind, and no other could do its work; the message names it."""
 
 
 class MalformedAnswer(ExchangeError):

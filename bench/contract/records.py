@@ -108,6 +108,12 @@ class Verdict(StrEnum):
         "OVERSUBSCRIBED",
         Policy("The server wanted more CPU than it was given: its threads waited for each other.", mark="‡", ranked=True),
     )
+    DESYNCED = (
+        "DESYNCED",
+        Policy(
+            "Its load agents' clocks could not be told apart well enough: nobody knows who asked together with whom.", mark="¶"
+        ),
+    )
     CACHED = (
         "CACHED",
         Policy(
@@ -292,8 +298,8 @@ class Record:
     late_sends: int | None = None
     """Open loop: requests that the client sent more than 1 ms behind their schedule."""
     windows_repeated: int | None = None
-    """Open loop: windows that were measured again since the client had sent more than 1 % of their requests late; nothing of
-    them counts."""
+    """Windows that were measured again, of which nothing counts: of an open loop since the client had sent more than 1 % of
+    their requests late, of load agents also since one of them was lost; null where neither can be."""
     lag_p99_s: float | None = None
     """Open loop: 99th percentile of the client's own delay behind the schedule. Seconds."""
     slo_s: float | None = None
@@ -316,6 +322,11 @@ class Record:
     client_share: float | None = None
     """Share of the time of its exchanges in which the client itself computed. Where the server is not on this machine it says
     in place of ceiling_fraction whether the client was the bottleneck."""
+    agents: int | None = None
+    """Load agents that asked it together (--agents), of those of its windows in which they were the fewest; null: the suite's
+    own process did."""
+    clock_uncertainty_s: float | None = None
+    """By how much the borders of the agents' windows may have lain apart, at worst. No latency depends on it. Seconds."""
     same_sample_speedup: float | None = None
     """Speed with one request repeated over speed with changing ones."""
     same_sample_speedup_low: float | None = None

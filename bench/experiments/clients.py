@@ -59,12 +59,14 @@ class Sweep(UnderLoad):
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """All clients in one lane."""
         clients = cell.scenario.concurrency
-        pattern = Clients(builder.shared(cell).sender, clients)
+        shared = builder.shared(cell)
+        pattern = Clients(shared.sender, clients)
         return CellRun(
             cell,
             builder.payload_set(cell),
             measure=builder.under_load(cell, pattern, slices=_SLICES, clients=clients),
             rerun=rerun,
+            judgements=shared.judgements,
         )
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:

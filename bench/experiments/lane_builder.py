@@ -1,14 +1,17 @@
 """From a cell to the lanes that measure it: connections, payloads and goals; which ones it needs, its experiment knows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bench.agents.agent_sender import AgentSender
+from bench.agents.crew import LEAST_WINDOW_S, Crew
+from bench.agents.work import work_message
 from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS
-from bench.contract.system import Fleet
+from bench.contract.system import Fleet, Role
 from bench.contract.wire import Transport
 from bench.load.connection_pool import BUSY_POLL_S, ConnectionPool
 from bench.load.lane import Goals, Lane, Part
@@ -19,6 +22,7 @@ from bench.load.scheduler import Settings
 from bench.load.senders import OwnSender, Sender
 from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
 from bench.transports.connect import open_connection, open_transport
+from bench.verification.judgements import Judgements
 from bench.verification.payloads import PayloadFactory, PayloadSet
 
 MOST_EXCHANGES = 100_000
@@ -27,29 +31,48 @@ MOST_EXCHANGES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What lanes under load of one endpoint share: its connections; of one batch size the requests, and so the peak."""
+    """What lanes under load of one endpoint share: its connections; of one batch size the requests, and so the peak.
+
+    `judgements` are those of the answers where load agents got them, None where this process does.
+    """
 
     sender: Sender
     source: CyclingPayloads
     peak: Peak
+    judgements: Judgements | None = None
+
+
+def shared_settings(crew: Crew | None, settings: Settings) -> Settings:
+    """With load agents, windows are long enough that what is not known of their clocks is little beside them."""
+    return settings if crew is None else replace(settings, slice_s=max(settings.slice_s, LEAST_WINDOW_S))
 
 
 class LaneBuilder:
-    """Makes the lanes of one campaign.
+    """Makes the lanes of one campaign; those under load send through the `crew`, if there is one.
 
-    `audits`: lanes that look for caches belong to it. On a `client_cpu` that no server shares, pools poll without sleep.
+    With `smoke` no lane looks for caches. On a `client_cpu` that no server shares, pools poll without sleep.
     """
 
     def __init__(
-        self, settings: Settings, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, *, audits: bool, client_cpu: int
+        self,
+        settings: Settings,
+        fleet: Fleet,
+        factory: PayloadFactory,
+        idle: IdleWatch,
+        crew: Crew | None,
+        client_cpu: int,
+        *,
+        smoke: bool,
     ) -> None:
+        self._crew = crew
         self.settings = settings
         self.factory = factory
-        self.audits = audits
+        self.audits = not smoke
         self._own_cpu = client_cpu not in fleet.server_cpus
         self._fleet = fleet
         self._idle = idle
         self._pools: dict[str, ConnectionPool] = {}
+        self._agents: dict[tuple[str, int], AgentSender] = {}
         self._kept: dict[str, Transport[Any]] = {}
         self._shared: dict[tuple[str, int, int], Shared] = {}
 
@@ -118,12 +141,37 @@ class LaneBuilder:
         """
         name, size, most = cell.endpoint.id, cell.scenario.batch_size, cell.scenario.concurrency
         if (name, size, most) not in self._shared:
-            pool = self._pool_of(cell)
-            own = OwnSender(pool)
             same = next((each.source for key, each in self._shared.items() if key[:2] == (name, size)), None)
-            source = same or CyclingPayloads(self.payload_set(cell).payloads, pool.prepare)
-            self._shared[name, size, most] = Shared(own, source, Peak(own, most))
+            if self._crew is not None:
+                agents = self._agents_of(cell, self._crew)
+                source = same or CyclingPayloads(self.payload_set(cell).payloads, lambda payload: payload)
+                self._shared[name, size, most] = Shared(agents, source, Peak(agents, most), agents.judgements)
+            else:
+                pool = self._pool_of(cell)
+                source = same or CyclingPayloads(self.payload_set(cell).payloads, pool.prepare)
+                own = OwnSender(pool)
+                self._shared[name, size, most] = Shared(own, source, Peak(own, most))
         return self._shared[name, size, most]
+
+    def _agents_of(self, cell: Cell, crew: Crew) -> AgentSender:
+        """For each batch size one: what they send is prepared by themselves, and their connections are the endpoint's."""
+        key = (cell.endpoint.id, cell.scenario.batch_size)
+        if key not in self._agents:
+            endpoint = self._fleet.running[cell.backend.name].endpoints[cell.endpoint.name]
+            canned = cell.backend.role is Role.CEILING
+            work = work_message(
+                crew.new_key(),
+                endpoint,
+                self.payload_set(cell),
+                self.factory,
+                canned=canned,
+                busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
+                server_cpus=self._fleet.running[cell.backend.name].facts.server_cpus or self._fleet.server_cpus,
+            )
+            # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
+            rng = np.random.default_rng([self.settings.seed, *b"agents", *cell.id.encode()])
+            self._agents[key] = AgentSender(crew, work, endpoint.deadline_s, rng)
+        return self._agents[key]
 
     def _pool_of(self, cell: Cell) -> ConnectionPool:
         if cell.endpoint.id not in self._pools:

@@ -85,7 +85,8 @@ class OnSchedule(UnderLoad):
         """As many requests as a 99th percentile needs; of null it is enough to see that the client keeps its schedule."""
         share = 1 / WINDOWS if cell.backend.role is Role.CEILING else 1.0
         lane = builder.under_load(cell, offers_of(cell, builder), share=share, exchanges=min_samples(0.99))
-        return CellRun(cell, builder.payload_set(cell), measure=lane, rerun=rerun)
+        judgements = builder.shared(cell).judgements
+        return CellRun(cell, builder.payload_set(cell), measure=lane, rerun=rerun, judgements=judgements)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
         """Each for itself: at a load of its own nobody is faster than another."""

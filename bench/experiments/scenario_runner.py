@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bench.agents.crew import Crew
 from bench.analysis.cell_measurement import CellRun
 from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
 from bench.analysis.standings import RatioTo
@@ -20,7 +21,7 @@ from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
 from bench.experiments.checkpoint import Cells, Checkpoints
 from bench.experiments.experiment import Ended, Experiment
-from bench.experiments.lane_builder import LaneBuilder
+from bench.experiments.lane_builder import LaneBuilder, shared_settings
 from bench.experiments.resume import Resume
 from bench.load.scheduler import Campaign, Progress, Settings
 from bench.machine.host import pinned
@@ -83,6 +84,7 @@ class Plan:
     resume: Resume = field(default_factory=Resume)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     may_load: Collection[str] = ()
+    crew: Crew | None = None  # sends what is under load
 
 
 class Campaigns:
@@ -127,11 +129,10 @@ class Campaigns:
                 host = cell.endpoint.host
                 why = f"{host} is not this machine, and others may need it: load on it needs --may-load {host}"
                 self._book_blank(cell, Verdict.NOT_MEASURED, why)
-        here = [cell for cell in cells if cell.backend.name in self._fleet.running]
-        present = [cell for cell in here if cell.id not in spared and not self._refusal(cell)]
-        settings, audits = experiment.settings(plan.settings), not plan.smoke
-        builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, audits=audits, client_cpu=plan.client_cpu)
-        runs = [experiment.run_of(cell, builder, plan.again(cell)) for cell in present]
+        here = [cell for cell in cells if cell.backend.name in self._fleet.running and cell.id not in spared]
+        settings = shared_settings(plan.crew if experiment.loads else None, experiment.settings(plan.settings))
+        builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, plan.crew, plan.client_cpu, smoke=plan.smoke)
+        runs = [experiment.run_of(cell, builder, plan.again(cell)) for cell in here if not self._refusal(cell)]
         if not runs:
             return
         with pinned(plan.client_cpu):
@@ -216,10 +217,8 @@ class Campaigns:
                     self._tell_facts()  # what the paused ones used meanwhile is known now
                     listener.underway(())
                 held.release()
-        listener.say(
-            f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {campaign.wall_s:.1f} s, "
-            f"{campaign.exchange_share():.0%} of it inside timed exchanges"
-        )
+        spent = f"{campaign.wall_s:.1f} s, {campaign.exchange_share():.0%} of it inside timed exchanges"
+        listener.say(f"{name}: {campaign.rounds} rounds, {len(lanes)} lanes, {spent}")
 
     def _book_measured(self, experiment: Experiment, runs: Sequence[CellRun], interrupted: bool) -> None:
         resume = self._plan.resume

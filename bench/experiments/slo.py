@@ -55,7 +55,13 @@ class HighestRate(UnderLoad):
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """It is done when the search is."""
         pattern = SloSearch(offers_of(cell, builder), cell.scenario.slo_s or 0.0, Search())
-        return CellRun(cell, builder.payload_set(cell), measure=builder.under_load(cell, pattern), rerun=rerun)
+        return CellRun(
+            cell,
+            builder.payload_set(cell),
+            measure=builder.under_load(cell, pattern),
+            rerun=rerun,
+            judgements=builder.shared(cell).judgements,
+        )
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
         """The figures of the highest load that held."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
@@ -15,6 +15,15 @@ from bench.load.connection_pool import ConnectionPool
 Request = TypeVar("Request")
 Requests = Iterator[tuple[int, Any]]
 """(payload index, request) in the order in which they are sent."""
+
+Begin = Callable[[], float]
+"""Called once all connections are open; returns when to begin, by the clock of the connections. Raises ExchangeError."""
+
+Trace = list[tuple[float, float, float]]
+"""Every exchange as it was answered, in seconds since the beginning by the clock of the connections.
+
+Of clients (number of the connection, sent, answered), of a schedule (due, sent, answered).
+"""
 
 
 @dataclass(slots=True)
@@ -30,6 +39,10 @@ class Slice:
     [scheduled] is how late each left the client, and `peak_per_s` the server's peak measured just before, in requests.
     `repeated` windows were late, and are to be measured again: nothing of them counts but their answers.
     `client_share` is the part of the slice in which this client itself computed, 0 where nobody looked.
+
+    Where several load agents sent it together, `agents` is how many, 0 where this process did; `clock_error_s` is by how much
+    the borders of their windows may lie apart, and `behind` names those that did not keep their schedule, empty where all did.
+    Then `answers` holds a digest in place of each body.
     """
 
     duration_s: list[float] = field(default_factory=list)
@@ -43,6 +56,9 @@ class Slice:
     peak_per_s: float | None = None
     repeated: int = 0
     client_share: float = 0.0
+    agents: int = 0
+    clock_error_s: float = 0.0
+    behind: str = ""
 
 
 @contextlib.contextmanager
@@ -98,15 +114,26 @@ def run_slice(
     return outcome
 
 
-def run_clients(pool: ConnectionPool, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
+def run_clients(
+    pool: ConnectionPool,
+    clients: int,
+    requests: Requests,
+    *,
+    slice_s: float,
+    lead_in_s: float = 0.0,
+    begin: Begin | None = None,
+    trace: Trace | None = None,
+) -> Slice:
     """`clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
     The window opens once every client has had one untimed answer and `lead_in_s` is over, and closes with the first answer
     after `slice_s`, so it begins and ends with an answer while all clients are sending. Timed are the requests that are sent
     in it; all clients go on until the last of them is answered, and what is under way then is waited for. An error ends the
     slice and drops what is under way; a window that had not closed counts for nothing.
+
+    Among several agents, `begin` says when all of them begin, the lead-in counts from then, and `trace` is added to.
     """
-    run = _Clients(pool, clients, requests, slice_s, lead_in_s)
+    run = _Clients(pool, clients, requests, slice_s, lead_in_s, begin, trace)
     before = pool.reconnects
     try:
         with without_garbage_collection():
@@ -127,6 +154,9 @@ class _Clients:
     __slots__ = (
         *(
             "_asked",
+            "_begin",
+            "_begun_at",
+            "_clock",
             "_pool",
             "_requests",
             "_lead_in_s",
@@ -135,14 +165,26 @@ class _Clients:
             "_sent_at",
             "_slice_s",
             "_stop_at",
-            "_timed",
         ),
-        *("_unanswered", "outcome"),
+        *("_timed", "_trace", "_unanswered", "outcome"),
     )
 
-    def __init__(self, pool: ConnectionPool, clients: int, requests: Requests, slice_s: float, lead_in_s: float) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        clients: int,
+        requests: Requests,
+        slice_s: float,
+        lead_in_s: float,
+        begin: Begin | None,
+        trace: Trace | None,
+    ) -> None:
         self.outcome = Slice()
         self._pool = pool
+        self._clock = pool.clock
+        self._begin = begin
+        self._begun_at = 0.0
+        self._trace = trace
         self._requests = requests
         self._slice_s = slice_s
         self._lead_in_s = lead_in_s
@@ -157,9 +199,12 @@ class _Clients:
     def to_the_end(self) -> None:
         """Send on all connections, and go on until none is busy."""
         pool = self._pool
-        for number in pool.gather(len(self._asked)):
+        numbers = pool.gather(len(self._asked))
+        if self._begin is not None:
+            self._begun_at = self._begin()
+        for number in numbers:
             self._send(number)
-        self._open_from = max(self._sent_at) + self._lead_in_s
+        self._open_from = (max(self._sent_at) if self._begin is None else self._begun_at) + self._lead_in_s
         while pool.busy:
             pool.take(1.0, self._answered)
 
@@ -168,9 +213,11 @@ class _Clients:
         self._sent_at[number] = self._pool.start(number, request)
 
     def _answered(self, number: int, body: bytes) -> None:
-        now = perf_counter()
+        now = self._clock()
         outcome = self.outcome
         outcome.answers.append((self._asked[number], body))
+        if self._trace is not None:
+            self._trace.append((number, self._sent_at[number] - self._begun_at, now - self._begun_at))
         if number in self._timed:
             outcome.duration_s.append(now - self._sent_at[number])
             self._timed.discard(number)

@@ -29,12 +29,18 @@ class ConnectionPool:
     """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
     `reconnects` counts those that were opened again because their server had closed them. `busy_poll_s` is 0 where somebody
-    else wants the client's CPU.
+    else wants the client's CPU. All times are by `clock`, seconds.
     """
 
     def __init__(
-        self, transports: Sequence[MultiplexedTransport[Any]], *, deadline_s: float = DEADLINE_S, busy_poll_s: float = 0.0
+        self,
+        transports: Sequence[MultiplexedTransport[Any]],
+        *,
+        deadline_s: float = DEADLINE_S,
+        busy_poll_s: float = 0.0,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
+        self.clock = clock
         self._transports = transports
         self._deadline_s = deadline_s
         self._busy_poll_s = busy_poll_s
@@ -102,7 +108,7 @@ class ConnectionPool:
         transport = self._transports[number]
         if transport.spent or number in self._unwatched:
             self.mend(number)
-        now = self._started_at[number] = perf_counter()
+        now = self._started_at[number] = self.clock()
         if not self.busy:
             self._heard_at = now
         self.busy.add(number)
@@ -120,11 +126,11 @@ class ConnectionPool:
         """
         events = self._poll(wait_s)
         if not events:
-            if self.busy and perf_counter() - self._heard_at > self._deadline_s:
+            if self.busy and self.clock() - self._heard_at > self._deadline_s:
                 waited = f"{len(self.busy)} connections waited {self._deadline_s:g} s for an answer"
                 raise ExchangeTimeout(f"{waited}, and none got one")
             return
-        self._heard_at = perf_counter()
+        self._heard_at = self.clock()
         for descriptor, _ in events:
             number = self._number[descriptor]
             if number not in self.busy:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 from bench.contract.errors import ExchangeError
 from bench.contract.system import Usage
 from bench.load.closed_loop import Slice
-from bench.load.open_loop import kept_schedule
+from bench.load.open_loop import in_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class SliceResult:
     `exchanges` and `seconds` are as in `Slice`. `pace_s` is the slice's speed: the median seconds of an exchange of one
     client, the seconds for each answer of several. `cpu_s` and `wait_s` are seconds that the server's threads ran and waited
     for a CPU, `throttled` the periods in which its cgroup was throttled; `steal_s` and `energy_j` are the host's. None where
-    it cannot be read. `client_share` is as in `Slice`. `scheduled`, `timed` and `peak_per_s` are an open loop's, see `Slice`;
-    `late`: its sends were.
+    it cannot be read. `client_share`, `agents`, `clock_error_s` and `behind` are as in `Slice`.
+    `scheduled`, `timed` and `peak_per_s` are an open loop's, see `Slice`; `late`: its sends were.
     """
 
     round_index: int
@@ -38,6 +38,9 @@ class SliceResult:
     energy_j: float | None = None
     late: bool = False
     client_share: float = 0.0
+    agents: int = 0
+    clock_error_s: float = 0.0
+    behind: str = ""
 
 
 @dataclass(slots=True)
@@ -94,8 +97,11 @@ class LaneResults:
                 timed=len(done.duration_s),
                 peak_per_s=done.peak_per_s,
                 energy_j=energy_j,
-                late=not kept_schedule(done.lag_s),
+                late=not in_time(done),
                 client_share=done.client_share,
+                agents=done.agents,
+                clock_error_s=done.clock_error_s,
+                behind=done.behind,
             )
         )
         if after is not None:

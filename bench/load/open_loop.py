@@ -7,7 +7,6 @@ that the stall would have spoilt (coordinated omission). Here a stall delays eve
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from bench.contract.errors import ExchangeError
 from bench.contract.scenarios import Arrival
-from bench.load.closed_loop import Requests, Slice, without_garbage_collection
+from bench.load.closed_loop import Begin, Requests, Slice, Trace, without_garbage_collection
 from bench.load.connection_pool import ConnectionPool
 
 LATE_S = 0.001
@@ -28,12 +27,17 @@ _SPIN_S = 0.003  # before a send the client does not sleep: waking takes the ker
 _WAKE_EARLY_S = 0.002
 _GREET_S = 1.0
 _OPENING_S = 0.1  # before the schedule: to open one takes as long as many fast requests, and those would queue up meanwhile
-_PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
+PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
 
 
 def kept_schedule(lag_s: Sequence[float]) -> bool:
     """Whether the client sent a window's requests [n] in time; decided by its sends alone, whatever the answers took."""
     return sum(lag > LATE_S for lag in lag_s) <= LATE_ABOVE * len(lag_s)
+
+
+def in_time(window: Slice) -> bool:
+    """Whether its requests were sent in time, by each agent where several sent them."""
+    return not window.behind and kept_schedule(window.lag_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,14 @@ def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s:
 
 
 def run_schedule(
-    pool: ConnectionPool, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None
+    pool: ConnectionPool,
+    requests: Requests,
+    plan: Schedule,
+    *,
+    connections: int,
+    most: int | None = None,
+    begin: Begin | None = None,
+    trace: Trace | None = None,
 ) -> Slice:
     """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
@@ -65,8 +76,10 @@ def run_schedule(
     all that there are). Latency counts from the scheduled send, so it includes any wait for a connection.
     Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
     Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
+
+    Among several agents, `begin` says when all of them begin, and `trace` is added to.
     """
-    run = _OpenLoop(pool, requests, plan, most)
+    run = _OpenLoop(pool, requests, plan, most, begin, trace)
     before = pool.reconnects
     try:
         with without_garbage_collection():
@@ -82,12 +95,23 @@ class _OpenLoop:
     """State of `run_schedule`; `_window` are the numbers of the requests that are timed."""
 
     __slots__ = (
-        *("_asked", "_due", "_end_s", "_idle", "_most", "_plan", "_pool", "_requests", "_start", "_waiting", "_window"),
-        "outcome",
+        *("_asked", "_begin", "_clock", "_due", "_end_s", "_idle", "_most", "_plan", "_pool", "_requests", "_sent_at"),
+        *("_start", "_trace", "_waiting", "_window", "outcome"),
     )
 
-    def __init__(self, pool: ConnectionPool, requests: Requests, plan: Schedule, most: int | None) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        requests: Requests,
+        plan: Schedule,
+        most: int | None,
+        begin: Begin | None,
+        trace: Trace | None,
+    ) -> None:
         self._pool = pool
+        self._clock = pool.clock
+        self._begin = begin
+        self._trace = trace
         self._most = most
         self._requests = requests
         self._plan = plan
@@ -97,6 +121,7 @@ class _OpenLoop:
         self._window = range(int(first), int(last))
         self._idle: list[int] = []
         self._asked: dict[int, tuple[int, int]] = {}  # connection -> (number in the schedule, payload index)
+        self._sent_at: dict[int, float] = {}  # by connection
         self._waiting: deque[int] = deque()
         self._start = 0.0
         self.outcome = Slice(seconds=plan.window_s, scheduled=len(self._window))
@@ -105,8 +130,8 @@ class _OpenLoop:
         """Follow the schedule, then wait for the answers under way."""
         pool, due = self._pool, self._due
         self._open(connections)
-        give_up_s = self._end_s + _PATIENCE * max(self._plan.window_s, 1.0)
-        self._start = perf_counter() + _SPIN_S
+        give_up_s = self._end_s + PATIENCE * max(self._plan.window_s, 1.0)
+        self._start = self._clock() + _SPIN_S if self._begin is None else self._begin()
         number = 0
         while number < len(due) or pool.busy:
             number, now = self._send_due(number)
@@ -121,8 +146,8 @@ class _OpenLoop:
         opened = list(self._pool.gather(connections))
         for connection in sorted(self._pool.fresh):
             self._greet(connection)
-        stop_at = perf_counter() + _OPENING_S
-        while perf_counter() < stop_at and (another := self._pool.grow(self._most)) is not None:
+        stop_at = self._clock() + _OPENING_S
+        while self._clock() < stop_at and (another := self._pool.grow(self._most)) is not None:
             self._greet(another)
             opened.append(another)
         self._idle = opened[::-1]
@@ -141,7 +166,7 @@ class _OpenLoop:
     def _send_due(self, number: int) -> tuple[int, float]:
         """Send all that is due, before any answer is read; returns the next one's number, and the time."""
         due = self._due
-        now = perf_counter() - self._start
+        now = self._clock() - self._start
         while number < len(due) and due[number] <= now:
             if number in self._window:
                 self.outcome.lag_s.append(now - due[number])
@@ -151,19 +176,21 @@ class _OpenLoop:
             else:
                 self._send(connection, number)
             number += 1
-            now = perf_counter() - self._start
+            now = self._clock() - self._start
         return number, now
 
     def _send(self, connection: int, number: int) -> None:
         index, request = next(self._requests)
         self._asked[connection] = (number, index)
-        self._pool.start(connection, request)
+        self._sent_at[connection] = self._pool.start(connection, request)
 
     def _answered(self, connection: int, body: bytes) -> Any:
-        now = perf_counter() - self._start
+        now = self._clock() - self._start
         number, index = self._asked[connection]
         outcome = self.outcome
         outcome.answers.append((index, body))
+        if self._trace is not None:
+            self._trace.append((self._due[number], self._sent_at[connection] - self._start, now))
         if number in self._window:
             outcome.duration_s.append(now - self._due[number])
         if self._plan.lead_in_s <= now < self._end_s:

@@ -27,12 +27,15 @@ class PayloadSource(Protocol):
 
 
 class CyclingPayloads:
-    """The same prepared payloads in turn, wrapping around; goes on in the next slice where the last one ended."""
+    """The same prepared payloads in turn, wrapping around, from the one at `first` on.
 
-    def __init__(self, payloads: Sequence[Payload], prepare: Prepare) -> None:
+    Goes on in the next slice where the last one ended.
+    """
+
+    def __init__(self, payloads: Sequence[Payload], prepare: Prepare, first: int = 0) -> None:
         self.payloads = payloads
         self._requests = [prepare(payload) for payload in payloads]
-        self._at = 0
+        self._at = first
 
     def requests(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
         """In turn, without end."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.contract.scenarios import CONNECTIONS, Arrival
 from bench.load.closed_loop import Requests, Slice
-from bench.load.open_loop import kept_schedule, schedule
+from bench.load.open_loop import in_time, schedule
 from bench.load.payload_sources import PayloadSource
 from bench.load.senders import Sender
 from bench.load.slo_search import Search
@@ -58,7 +58,7 @@ class Peak:
             rate_per_s = tried.exchanges / tried.seconds if tried.seconds else 0.0
             if rate_per_s > best_per_s:
                 self.clients, best_per_s = clients, rate_per_s
-            complete = complete and tried.error is None
+            complete = complete and tried.error is None and not tried.repeated
             yield tried
         self.known = complete
 
@@ -66,7 +66,13 @@ class Peak:
         """Requests a second in `peak_per_s`, None where nothing was measured; answers to verify, and no durations."""
         done = self.sender.clients(self.clients, requests, slice_s=_PEAK_S)
         rate_per_s = done.exchanges / done.seconds if done.seconds else None
-        return Slice(answers=done.answers, reconnects=done.reconnects, error=done.error, peak_per_s=rate_per_s)
+        return Slice(
+            answers=done.answers,
+            reconnects=done.reconnects,
+            error=done.error,
+            repeated=done.repeated,
+            peak_per_s=rate_per_s,
+        )
 
 
 @dataclass(slots=True)
@@ -127,7 +133,7 @@ class OpenLoop:
 
     def if_in_time(self, window: Slice) -> Slice:
         """The window itself, or, where its sends were late and it may be measured again, no more than its answers."""
-        if window.error is not None or kept_schedule(window.lag_s) or not self.repeats_left:
+        if window.error is not None or in_time(window) or not self.repeats_left:
             return window
         self.repeats_left -= 1
         return Slice(answers=window.answers, reconnects=window.reconnects, repeated=1)

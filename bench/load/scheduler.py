@@ -184,7 +184,7 @@ class Campaign:
                     done = pattern.run(requests, slice_s=slice_s, typical_s=typical_s, warm_up_request=warm_up_request)
                 else:
                     done = Slice(error=failure)
-                done.client_share = (thread_time() - own_s) / (perf_counter() - started)
+                done.client_share = done.client_share if done.agents else (thread_time() - own_s) / (perf_counter() - started)
                 after, joules_after, steal_after = system.usage(), energy.now(), steal.now()
         except BackendFailed as error:
             lane.retire_uncontrolled(error)

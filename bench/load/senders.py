@@ -1,4 +1,4 @@
-"""What sends as a load pattern asks for: this process, over its own connections."""
+"""Who sends what a load pattern asks for: this process over its own connections, or others in its place (`bench/agents/`)."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What --clients, --loads, --arrivals, --slo and --soak say; refused by name if they say nothing."""
+"""What --clients, --loads, --arrivals, --slo, --agents and --soak say; refused by name if they say nothing."""
 
 import re
 
@@ -47,6 +47,16 @@ def limit_of(text: str | None) -> float | None:
     if not 0 < limit_s <= _LONGEST_S:
         raise BadInput(f"--slo {text}: expected a time above 0 and up to {_LONGEST_S:g} s, like 15ms or 0.5s; 0 looks for none")
     return limit_s
+
+
+def agents_of(text: str | None) -> int:
+    """`2` -> 2 load agents, 0 where it is not given: this process sends by itself; raises BadInput."""
+    if text is None:
+        return 0
+    number = whole_number(text, 1, CONNECTIONS)
+    if number is None:
+        raise BadInput(f"--agents {text[:200]}: expected how many processes send together, from 1 to {CONNECTIONS}")
+    return number
 
 
 def checked_host(text: str) -> str:

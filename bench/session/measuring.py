@@ -1,9 +1,11 @@
 """The fixtures through which a session's benchmarks measure; `bench/plugin.py` hands them to pytest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from bench.agents.crew import Crew
+from bench.agents.places import ThisMachine, agent_cpus
 from bench.contract.console import Console, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.options import free_options
@@ -13,6 +15,7 @@ from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Plan
 from bench.experiments.startup import StartPlan, StartUps
+from bench.machine.host import usable_cpus
 from bench.machine.idle_cpu import IdleWatch
 from bench.session.attached import as_answered, look_at_attached
 from bench.session.listener import ReportsListener
@@ -46,6 +49,20 @@ def idle(pytestconfig: pytest.Config) -> IdleWatch:
 
 
 @pytest.fixture(scope="session")
+def crew(pytestconfig: pytest.Config, fleet: Fleet) -> Iterator[Crew | None]:
+    """The load agents of --agents, which start when something under load is measured; None without."""
+    options, session = MeasuringOptions.of(pytestconfig), pytestconfig.stash[SESSION]
+    if not options.agents:
+        yield None
+        return
+    priority = options.client_priority.beside(session.client_cpu, fleet.server_cpus)
+    cpus = agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu)
+    with Crew(options.agents, ThisMachine(cpus, priority.niceness)) as agents:
+        session.crew = agents
+        yield agents
+
+
+@pytest.fixture(scope="session")
 def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Resume:
     """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
     config, session = request.config, request.config.stash[SESSION]
@@ -69,7 +86,7 @@ def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory
 
 @pytest.fixture(scope="session")
 def campaign(
-    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
+    request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume, crew: Crew | None
 ) -> Campaigns:
     """All measuring of this session; measures a scenario when its first cell is asked for."""
     config, session = request.config, request.config.stash[SESSION]
@@ -88,6 +105,7 @@ def campaign(
             resume=resume,
             stopwatch=stopwatch_of(config),
             may_load=MeasuringOptions.of(config).may_load,
+            crew=crew,
         ),
         fleet,
         factory,

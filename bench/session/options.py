@@ -12,7 +12,16 @@ from bench.experiments.startup import OWN, starts_of
 from bench.load.scheduler import Settings
 from bench.machine.host import client_cpu
 from bench.machine.priority import Priority, priority_of
-from bench.session.load_options import ARRIVALS, arrivals_of, checked_host, clients_of, limit_of, loads_of, soak_seconds
+from bench.session.load_options import (
+    ARRIVALS,
+    agents_of,
+    arrivals_of,
+    checked_host,
+    clients_of,
+    limit_of,
+    loads_of,
+    soak_seconds,
+)
 
 _MOST_S = 24 * 3600
 _MOST_ROUNDS = 1_000_000_000
@@ -138,6 +147,13 @@ class MeasuringOptions(OptionGroup):
         default="15ms",
         help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
         repeated=False,
+    )
+    agents: int = option(
+        agents_of,
+        metavar="N",
+        help="so many processes send together what is under load (several clients, open loops, the search for a limit), each "
+        "from a CPU of its own where there is one; if not given the suite's own process sends",
+        written_as="agents",
     )
     starts: int | None = option(
         starts_of,

@@ -103,6 +103,19 @@ def load_unasked(config: pytest.Config, items: Sequence[pytest.Item]) -> list[py
     return load if len(load) < sum(param_of(item) is not None for item in items) else []
 
 
+def idle_agents(items: Sequence[pytest.Item], config: pytest.Config) -> str:
+    """What the session measures without its load agents, in a sentence; empty where there are none, or nothing of it."""
+    params = [param for param in map(param_of, items) if param is not None]
+    alone = [param for param in params if not (isinstance(param, Cell) and experiment_of(param.scenario).loads)]
+    agents = MeasuringOptions.of(config).agents
+    if not agents or not alone:
+        return ""
+    names = sorted({param.scenario.name for param in alone if isinstance(param, Cell)})
+    if len(alone) > sum(isinstance(param, Cell) for param in alone):
+        names.append("the replay and start-up")
+    return f"--agents {agents}: ignored by {', '.join(names)}, which one client asks; several send what is under load"
+
+
 def turn_of(item: pytest.Item) -> int:
     """The experiments in their order, then the replay and the starts; items that measure nothing keep their places before."""
     param = param_of(item)

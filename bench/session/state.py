@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.agents.crew import Crew
 from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.confusion import Confusion, Disagreement
@@ -48,6 +49,7 @@ class Session:
     gate_rows: Sequence[GateRow] = ()
     scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
     resume: Resume = field(default_factory=Resume)
+    crew: Crew | None = None  # the load agents, once something is measured
     others_failed: pytest.ExitCode | None = None  # another plugin did, at the end
 
 
@@ -87,8 +89,9 @@ def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
         session.confusion = confusion_of(dataset, factory.scores())
     if session.machine is None:
         session.machine = environment(session.client_cpu, MeasuringOptions.of(config).client_priority, fleet.server_cpus)
-    machine = session.machine
-    warnings = session.resume.warnings(warnings_about(machine), session.facts)
+    machine, crew = session.machine, session.crew
+    about = [*warnings_about(machine), *(crew.warnings() if crew is not None else ())]
+    warnings = session.resume.warnings(about, session.facts)
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
     return Run(
@@ -96,7 +99,7 @@ def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
         started_utc=session.started_utc,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         engine=fleet.engine,
-        environment=machine,
+        environment=machine if crew is None else {**machine, "agents": crew.facts()},
         dataset={
             "name": dataset.name,
             "n": len(dataset),

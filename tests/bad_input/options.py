@@ -48,6 +48,7 @@ VALUES: dict[str, dict[str, str]] = {
     "--arrivals": {"unknown": "uniform", "blank": " ", "case": "Poisson", "list": "poisson,constant", "markup": "<b>"},
     "--slo": {**NUMBERS, "no unit": "15", "zero of a unit": "0ms", "too long": "3601s", "other unit": "15ns"},
     "--timeout": {**NUMBERS, "zero": "0", "too long": "3601"},
+    "--agents": {**NUMBERS, "zero": "0", "too large": "65", "auto": "auto"},
     "--starts": {**NUMBERS, "too many": "101"},
     "--random-inputs": {**NUMBERS, "zero": "0", "too many": "1000001"},
     "--export": {
@@ -75,6 +76,7 @@ REMEDIES = {
     "--loads": "like 30%,70%,200/s",
     "--arrivals": "poisson, constant, both",
     "--slo": "like 15ms",
+    "--agents": "from 1 to 64",
     "--starts": "from 0",
     "--gate": "5%",
     "--random-inputs": "whole number of items",

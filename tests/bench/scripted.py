@@ -4,9 +4,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from bench.agents.crew import Crew
 from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
@@ -162,14 +164,18 @@ def backend(name: str, protocol: str = "raw", role: Role = Role.SERVER) -> Backe
 
 @contextlib.contextmanager
 def world(
-    handlers: Mapping[str, Handler], scenario: Scenario, settings: Settings, absent: Mapping[str, Absence] | None = None
+    handlers: Mapping[str, Handler],
+    scenario: Scenario,
+    settings: Settings,
+    absent: Mapping[str, Absence] | None = None,
+    crew: Crew | None = None,
 ) -> Iterator[tuple[Campaigns, dict[str, Cell], Records]]:
     """Serve every handler; yields the campaigns, the cells by backend and the records emitted so far by backend."""
     with contextlib.ExitStack() as stack:
         systems: dict[str, SystemUnderTest] = {}
         for name, handler in handlers.items():
             systems[name] = stack.enter_context(scripted(name, handler))
-        yield measuring(systems, scenario, settings, absent)
+        yield measuring(systems, scenario, settings, absent, crew=crew)
 
 
 @contextlib.contextmanager
@@ -186,6 +192,7 @@ def measuring(
     settings: Settings,
     absent: Mapping[str, Absence] | None = None,
     resume: Resume | None = None,
+    crew: Crew | None = None,
 ) -> tuple[Campaigns, dict[str, Cell], Records]:
     """Campaigns over servers that run, each by its first endpoint, and over the reference; see `world`."""
     records: Records = {}
@@ -200,7 +207,7 @@ def measuring(
     plan = plan_of(
         list(cells.values()), settings, lambda record, samples: records.__setitem__(record.backend, (record, samples)), resume
     )
-    return Campaigns(plan, ScriptedFleet(systems, absent or {}), little_factory()), cells, records
+    return Campaigns(replace(plan, crew=crew), ScriptedFleet(systems, absent or {}), little_factory()), cells, records
 
 
 class Ears(Listener):

@@ -95,6 +95,21 @@ def test_batch_sizes_are_scenarios() -> None:
     assert "test_replay_2018[flask-rest-batch128" in found
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-m", "load"), []),
+        (("-k", "single and not replay"), ["ignored by single, which one client asks"]),
+        ((), ["ignored by accuracy, batch128, single, the replay and start-up, which one client asks"]),
+    ],
+)
+def test_what_several_agents_do_not_send_is_said_once(options: tuple[str, ...], said: list[str]) -> None:
+    """What is under load they send; all else is measured as without them."""
+    found = run("--benchmark-only", "--collect-only", "-q", "--backend=flask", "--agents=2", *options).stdout
+    lines = [line for line in found.splitlines() if "--agents 2: " in line]
+    assert [line.partition("--agents 2: ")[2].partition(";")[0] for line in lines] == said
+
+
 def test_help_shows_every_option_in_one_group() -> None:
     """Options and ini keys of all three plugins stand in `pytest --help`."""
     text = run("--help").stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.agents.crew import Crew
 from bench.analysis.standings import RatioTo
 from bench.contract.cells import Cell
 from bench.contract.records import Record, Samples
@@ -59,7 +60,9 @@ class House:
         """These backends, on processes."""
         return LocalFleet(specs, ProcessEngine(self.settings), self.model, self.settings, self.exports.ensure)
 
-    def campaigns(self, fleet: LocalFleet, cells: list[Cell], watch: Callable[[Progress], None]) -> tuple[Campaigns, Records]:
+    def campaigns(
+        self, fleet: LocalFleet, cells: list[Cell], watch: Callable[[Progress], None], crew: Crew | None = None
+    ) -> tuple[Campaigns, Records]:
         """A short campaign of all these cells; the records by cell."""
         records: dict[str, Record] = {}
 
@@ -81,6 +84,7 @@ class House:
             ratio_to=RatioTo(None),
             again=lambda cell: f"pytest -k {cell.id}",
             listener=Watching(),
+            crew=crew,
         )
         return Campaigns(plan, fleet, self.factory), records
 

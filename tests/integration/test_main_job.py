@@ -67,9 +67,14 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
     assert "(0001_" in servebench_again, "the table shows the saved run beside this one"
 
 
-def test_latencies_under_load_survive_the_results_files(tmp_path: Path) -> None:
-    """Several clients, an open loop and a search: each cell's histogram is that of its raw durations, also when merged."""
+@pytest.mark.parametrize("agents", [0, 2])
+def test_latencies_under_load_survive_the_results_files(tmp_path: Path, agents: int) -> None:
+    """Several clients, an open loop and a search: each cell's histogram is that of its raw durations, also when merged.
+
+    And where several processes sent.
+    """
     options = ["--backend=flask", "-k", "flask-raw", "-m", "load", "--clients=1,4", "--loads=40%", "--slo=200ms"]
+    options += [f"--agents={agents}"] if agents else []
     servebench(ROOT, *options, f"--report-dir={tmp_path / 'out'}")
     stored = load_run((tmp_path / "out" / "latest").resolve())
     cells = {record.scenario: record for record in stored.records if record.backend == "flask"}
@@ -78,6 +83,10 @@ def test_latencies_under_load_survive_the_results_files(tmp_path: Path) -> None:
         assert record.verdict not in (Verdict.FAILED, Verdict.WRONG_ANSWERS), record.reason
         assert record.latency_hdr == encode_latencies(stored.samples[record.id].duration_s)
         assert record.agreement == 1.0
+        assert record.agents == (min(agents, record.concurrency) or None)
+    known = stored.run.environment.get("agents", {})
+    assert [facts["lost"] for facts in known.values()] == [None] * agents
+    assert stored.run.options["agents"] == agents
     merged = merge([record.latency_hdr or "" for record in cells.values()])
     assert merged == encode_latencies(np.concatenate([stored.samples[record.id].duration_s for record in cells.values()]))
     assert "Under load" in (tmp_path / "out" / "latest" / "report.md").read_text()

@@ -121,7 +121,7 @@ def test_more_than_the_server_carries_is_saturated() -> None:
 
 def test_a_server_that_is_asked_for_far_too_much_has_an_end_and_no_percentiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """None of the requests in the window is answered in time: SATURATED, for nothing is wrong with what it did answer."""
-    monkeypatch.setattr("bench.load.open_loop._PATIENCE", 0.2)
+    monkeypatch.setattr("bench.load.open_loop.PATIENCE", 0.2)
     monkeypatch.setattr("bench.load.scheduled_load._PEAK_CLIENTS", (1,))
     scenario = open_loop_scenario(Arrival.CONSTANT, rate_per_s=1000)
     with world({"a": resting(0.02)}, scenario, Settings(max_time_s=0.1)) as (campaigns, cells, records):

@@ -1,0 +1,205 @@
+"""What a load agent does: takes orders over its control connection, sends what they say, and brings back every sample.
+
+Its parts (`bench/load/`) are those that send where there are no agents.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from bench.agents.messages import Message
+from bench.agents.work import Outcome, Work, answers_arrays, outcomes_message, work_of
+from bench.contract.errors import ExchangeError
+from bench.contract.scenarios import CONNECTIONS
+from bench.contract.wire import Answer
+from bench.load.closed_loop import Begin, Slice, Trace, run_clients
+from bench.load.connection_pool import ConnectionPool
+from bench.load.open_loop import Schedule, run_schedule
+from bench.load.payload_sources import CyclingPayloads
+from bench.transports.connect import open_connection
+from bench.verification.judgements import digest_of
+
+_TOLD_EVERY_S = 0.5
+_SPIN_S = 0.001
+
+Clock = Callable[[], float]
+
+
+class Cancelled(ExchangeError):
+    """Another agent could not begin, so nobody does."""
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """Work with what it takes to send it, and the answers that were already told."""
+
+    work: Work
+    pool: ConnectionPool
+    source: CyclingPayloads
+    told: set[tuple[int, bytes]] = field(default_factory=set)
+
+
+class Agent:
+    """Does what comes over `connection`, until that ends; all that it tells of time is by `clock`.
+
+    `number` counts the agents from 1, of `agents`; `own_cpu` is its CPU, None where another agent has it too.
+    """
+
+    def __init__(self, connection: Connection, clock: Clock, *, number: int, agents: int, own_cpu: int | None) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._own_cpu = own_cpu
+        self._place = (number - 1) / agents  # among the payloads, so that they do not all send the same at once
+        self._prepared: dict[int, _Prepared] = {}
+        self._pools: dict[str, ConnectionPool] = {}  # by endpoint
+        self._bodies: list[tuple[int, bytes, bytes]] = []  # not yet judged: payload index, digest, body
+
+    def serve(self) -> None:
+        """Order after order; raises EOFError or OSError when the driver is gone."""
+        orders: dict[str, Callable[[Message], None]] = {
+            "ping": self._ping,
+            "work": self._take_work,
+            "clients": self._clients,
+            "schedule": self._schedule,
+            "judge": self._judge,
+            "drop": self._drop,
+        }
+        while True:
+            order = self._receive()
+            orders[order.what](order)
+
+    def _receive(self) -> Message:
+        return Message.unpacked(self._connection.recv_bytes())
+
+    def _send(self, message: Message) -> None:
+        self._connection.send_bytes(message.packed())
+
+    def _ping(self, _: Message) -> None:
+        self._send(Message("pong", {"at_s": self._clock()}))
+
+    def _take_work(self, order: Message) -> None:
+        work = work_of(order)
+        endpoint = repr((work.endpoint.id, work.endpoint.host, work.endpoint.port))
+        if endpoint not in self._pools:
+            transports = [open_connection(work.endpoint) for _ in range(CONNECTIONS)]
+            self._pools[endpoint] = ConnectionPool(
+                transports,
+                deadline_s=work.endpoint.deadline_s,
+                busy_poll_s=0.0 if self._own_cpu in (None, *work.server_cpus) else work.busy_poll_s,
+                clock=self._clock,
+            )
+        pool = self._pools[endpoint]
+        first = int(len(work.payloads) * self._place)
+        self._prepared[order.fields["key"]] = _Prepared(work, pool, CyclingPayloads(work.payloads, pool.prepare, first))
+        self._send(Message("taken"))
+
+    def _drop(self, order: Message) -> None:
+        prepared = self._prepared.pop(order.fields["key"], None)
+        if prepared is None:
+            return
+        prepared.pool.close()
+        used = {id(each.pool) for each in self._prepared.values()}
+        self._pools = {name: pool for name, pool in self._pools.items() if id(pool) in used}
+
+    def _clients(self, order: Message) -> None:
+        said, prepared = order.fields, self._prepared[order.fields["key"]]
+
+        def run(begin: Begin, trace: Trace) -> Slice:
+            return run_clients(
+                prepared.pool,
+                said["clients"],
+                prepared.source.requests(0),
+                slice_s=said["slice_s"],
+                lead_in_s=said["lead_in_s"],
+                begin=begin,
+                trace=trace,
+            )
+
+        self._run(run)
+
+    def _schedule(self, order: Message) -> None:
+        said, prepared = order.fields, self._prepared[order.fields["key"]]
+        plan = Schedule(order.arrays["due_s"], said["lead_in_s"], said["window_s"])
+
+        def run(begin: Begin, trace: Trace) -> Slice:
+            return run_schedule(
+                prepared.pool,
+                prepared.source.requests(0),
+                plan,
+                connections=said["connections"],
+                most=said["most"],
+                begin=begin,
+                trace=trace,
+            )
+
+        self._run(run)
+
+    def _run(self, run: Callable[[Begin, Trace], Slice]) -> None:
+        trace: Trace = []
+        began_s = 0.0
+        started, own_s = time.perf_counter(), time.thread_time()
+
+        def begin() -> float:
+            nonlocal began_s, started, own_s
+            began_s = self._agreed_beginning()
+            started, own_s = time.perf_counter(), time.thread_time()
+            return began_s
+
+        done = run(begin, trace)
+        share = (time.thread_time() - own_s) / (time.perf_counter() - started)
+        answers = [(index, digest_of(body), body) for index, body in done.answers]
+        self._bodies += answers
+        error = done.error
+        fields: dict[str, Any] = {
+            "began_s": began_s,
+            "reconnects": done.reconnects,
+            "client_share": share,
+            "error": None if error is None else [type(error).__name__, str(error)],
+        }
+        arrays = {
+            "trace": np.array(trace, dtype=np.float64).reshape(-1, 3),
+            "lag_s": np.array(done.lag_s, dtype=np.float64),
+            **answers_arrays([(index, digest) for index, digest, _ in answers]),
+        }
+        self._send(Message("samples", fields, arrays))
+
+    def _agreed_beginning(self) -> float:
+        """Say that all connections are open, tell the time as often as it is asked for, and wait for the beginning."""
+        self._send(Message("ready"))
+        while True:
+            order = self._receive()
+            if order.what == "ping":
+                self._ping(order)
+            elif order.what == "go":
+                break
+            else:
+                raise Cancelled("another agent could not begin")
+        at_s = float(order.fields["at_s"])
+        time.sleep(max(0.0, at_s - self._clock() - _SPIN_S))
+        while self._clock() < at_s:
+            pass
+        return at_s
+
+    def _judge(self, order: Message) -> None:
+        """Judge what was not told before, and tell of it now and then: who says nothing for long is given up."""
+        prepared = self._prepared[order.fields["key"]]
+        bodies, self._bodies = self._bodies, []
+        outcomes: list[Outcome] = []
+        told_s = time.perf_counter()
+        for index, digest, body in bodies:
+            if (index, digest) in prepared.told:
+                continue
+            prepared.told.add((index, digest))
+            verifier = prepared.work.verifier
+            judged = None if verifier is None else verifier.judge(Answer(index, body))
+            outcomes.append(Outcome(index, digest, len(body), judged))
+            if time.perf_counter() - told_s > _TOLD_EVERY_S:
+                self._send(outcomes_message(outcomes, more=True))
+                outcomes, told_s = [], time.perf_counter()
+        self._send(outcomes_message(outcomes, more=False))

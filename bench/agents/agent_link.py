@@ -1,0 +1,135 @@
+"""The driver's end of one agent: words there and back, its clock, and when it is given up."""
+
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection
+from typing import Any
+
+from bench.agents.clocks import ClockFit, Offset, measure_offset
+from bench.agents.messages import MOST_BYTES, Message
+from bench.agents.places import Started
+from bench.contract.errors import AgentFailed
+
+
+@dataclass(slots=True, eq=False)
+class AgentLink:
+    """The agent `number`, counted from 1; `lost` is why it is given up, empty while it is not.
+
+    It may say nothing for `patience_s` seconds beyond what its order takes. `windows` it took part in; `fit` is its clock in
+    the last one, `error_s` the largest uncertainty of it in any. No method raises: who is lost hears and says nothing.
+    """
+
+    number: int
+    started: Started
+    connection: Connection
+    patience_s: float
+    lost: str = ""
+    fit: ClockFit | None = None
+    error_s: float = 0.0
+    windows: int = 0
+    has: set[int] = field(default_factory=set)  # the keys of the work that it was given
+
+    @classmethod
+    def to(cls, number: int, started: Started, patience_s: float) -> "AgentLink":
+        """Connect to an agent that was just started; raises AgentFailed."""
+        try:
+            connection = Client(started.address, authkey=started.key)
+        except (OSError, EOFError, AuthenticationError) as error:
+            words = started.last_words()
+            started.end()
+            raise AgentFailed(f"load agent {number} cannot be reached: {error!r}; {words}") from error
+        _limit_waiting(connection, patience_s)
+        return cls(number, started, connection, patience_s)
+
+    @property
+    def name(self) -> str:
+        """As it is called in reasons."""
+        started = self.started
+        return f"agent {self.number} (pid {started.pid} on {started.host}, CPU {started.cpu})"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of it, JSON-able."""
+        started, fit = self.started, self.fit
+        return {
+            "host": started.host,
+            "pid": started.pid,
+            "cpu": started.cpu,
+            "windows": self.windows,
+            "clock_offset_s": None if fit is None else fit.after.offset_s,
+            "clock_drift": None if fit is None else fit.drift,
+            "clock_uncertainty_s": self.error_s if self.windows else None,
+            "lost": self.lost or None,
+        }
+
+    def tell(self, message: Message) -> None:
+        """Say something; no-op where it is lost."""
+        if self.lost:
+            return
+        try:
+            self.connection.send_bytes(message.packed())
+        except BlockingIOError:
+            self._lose(f"froze: it took no word for {self.patience_s:g} s")
+        except OSError:
+            self._lose("died")
+
+    def hear(self, after_s: float = 0.0) -> Message | None:
+        """Its next word, which it needs `after_s` seconds for; None where it is lost, now or before."""
+        if self.lost:
+            return None
+        within_s = after_s + self.patience_s
+        try:
+            if not self.connection.poll(within_s):
+                self._lose(f"froze: it said nothing for {within_s:.3g} s")
+                return None
+            return Message.unpacked(self.connection.recv_bytes(MOST_BYTES))
+        except BlockingIOError:
+            self._lose("froze in the middle of a word")
+        except (EOFError, OSError):
+            self._lose("died")
+        except ValueError as error:
+            self._lose(f"said what nobody can read: {error}")
+        return None
+
+    def offset(self, clock: Callable[[], float]) -> Offset | None:
+        """Its clock less `clock` now; None where it is lost."""
+
+        def ask() -> float:
+            self.tell(Message("ping"))
+            pong = self.hear()
+            if pong is None:
+                raise AgentFailed(self.lost)
+            return float(pong.fields["at_s"])
+
+        try:
+            return measure_offset(ask, clock)
+        except AgentFailed:
+            return None
+
+    def note_window(self, fit: ClockFit) -> None:
+        """It took part in a window, in which that was its clock."""
+        self.fit, self.windows, self.error_s = fit, self.windows + 1, max(self.error_s, fit.error_s)
+
+    def end(self) -> None:
+        """End it; no-op where that was done."""
+        with suppress(OSError):
+            self.connection.close()
+        self.started.end()
+
+    def _lose(self, why: str) -> None:
+        words = self.started.last_words()
+        self.lost = f"{self.name} {why}{f' ({words})' if words else ''}"
+        self.end()
+
+
+def _limit_waiting(connection: Connection, seconds: float) -> None:
+    """So that an agent which stops in the middle of a word, or reads none, holds up nobody for longer."""
+    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    with socket.socket(fileno=connection.fileno()) as known:
+        known.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        known.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        known.detach()

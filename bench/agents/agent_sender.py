@@ -1,0 +1,149 @@
+"""A `Sender` whose requests leave from several agents at once: divides the work, merges the samples, keeps the judgements."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.agents.agent import Cancelled
+from bench.agents.agent_link import AgentLink
+from bench.agents.crew import Crew, Part
+from bench.agents.merging import Samples, late_ones, of_clients, of_schedule, ready_s
+from bench.agents.messages import Message
+from bench.agents.shares import divided, thinned
+from bench.agents.work import answers_of, note_outcomes
+from bench.contract import errors
+from bench.contract.errors import AgentFailed, ExchangeError
+from bench.load.closed_loop import Requests, Slice
+from bench.load.open_loop import PATIENCE, Schedule
+from bench.verification.judgements import Judgements
+
+_TRIES = 3  # to find a window in which the clients of all agents send
+_UNDER_WAY = 1.2  # deadlines until the last answers are there, or given up
+_LONGER = 1.5  # a lead-in than the last try's clients needed for their first answers
+
+
+@dataclass(slots=True)
+class AgentSender:
+    """The agents of `crew`, all of which have `work`; `deadline_s` is for one exchange, `rng` says whose each request is.
+
+    `judgements` grows with each window: the answers stay where they arrived.
+    """
+
+    crew: Crew
+    work: Message
+    deadline_s: float
+    rng: np.random.Generator
+    judgements: Judgements = field(default_factory=Judgements)
+
+    def clients(self, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:  # noqa: ARG002 - the agents have their own
+        """See `run_clients`; the clients are divided."""
+        total = Slice()
+        for _ in range(_TRIES):
+            agents = self._able(clients)
+            counts = divided(clients, max(1, len(agents)))
+            said = {"key": self._key, "slice_s": slice_s, "lead_in_s": lead_in_s}
+            orders = {
+                agent: Message("clients", {**said, "clients": count}) for agent, count in zip(agents, counts, strict=False)
+            }
+            parts = self._window(orders, total, lead_in_s + slice_s + _UNDER_WAY * self.deadline_s)
+            if not parts:
+                return total
+            samples = [_samples(part) for part in parts]
+            window = of_clients(samples, slice_s=slice_s, lead_in_s=lead_in_s)
+            if window is not None:
+                return _with_figures(total, window)
+            lead_in_s = _LONGER * max(map(ready_s, samples))
+        slowest = max(zip(map(ready_s, samples), parts, strict=True), key=lambda pair: pair[0])[1]
+        total.error = AgentFailed(
+            f"{slowest.agent.name} fell behind: in {_TRIES} windows of {slice_s:g} s its clients had their first answers after "
+            "others were done"
+        )
+        return total
+
+    def schedule(self, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None) -> Slice:  # noqa: ARG002 - see clients
+        """See `run_schedule`; each request is one agent's."""
+        total = Slice()
+        agents = self._able(most)
+        share = max(1, len(agents))
+        plans = dict(zip(agents, thinned(plan, share, self.rng), strict=False))
+        open_ones = divided(connections, share)
+        at_most = [None] * share if most is None else divided(most, share)
+        orders = {
+            agent: Message(
+                "schedule",
+                {
+                    "key": self._key,
+                    "lead_in_s": plan.lead_in_s,
+                    "window_s": plan.window_s,
+                    "connections": max(1, count),
+                    "most": limit,
+                },
+                {"due_s": plans[agent].due_s},
+            )
+            for agent, count, limit in zip(agents, open_ones, at_most, strict=False)
+        }
+        takes_s = plan.lead_in_s + plan.window_s + PATIENCE * max(plan.window_s, 1.0)
+        parts = self._window(orders, total, takes_s)
+        if not parts:
+            return total
+        samples = [_samples(part) for part in parts]
+        total.behind = ", ".join(parts[place].agent.name for place in late_ones(samples))
+        return _with_figures(total, of_schedule([(plans[part.agent], _samples(part)) for part in parts]))
+
+    def close(self) -> None:
+        """The agents close their connections, and forget the work."""
+        self.crew.drop(self._key)
+
+    @property
+    def _key(self) -> int:
+        return int(self.work.fields["key"])
+
+    def _able(self, most: int | None) -> list[AgentLink]:
+        """Those that can send, as many as there is something for; each has the work."""
+        for agent in self.crew.agents:
+            self.crew.give(agent, self.work)
+        return self.crew.agents[:most]
+
+    def _window(self, orders: Mapping[AgentLink, Message], total: Slice, takes_s: float) -> Sequence[Part]:
+        """Let the agents do it, and add to `total` whatever the window is worth; none where it does not count."""
+        if not orders:
+            total.error = AgentFailed(f"no load agent is left: {'; '.join(self.crew.losses())}")
+            return ()
+        parts = self.crew.together(orders, opens_s=self.deadline_s, takes_s=takes_s)
+        self.crew.outcomes([part.agent for part in parts], self._key, self._note)
+        told = [part for part in parts if not part.agent.lost]  # of the others nobody knows what the answers were worth
+        for part in told:
+            total.answers += answers_of(part.samples.arrays)
+            total.reconnects += int(part.samples.fields["reconnects"])
+        total.agents = len(told)
+        total.client_share = max((float(part.samples.fields["client_share"]) for part in told), default=0.0)
+        total.clock_error_s = max((part.fit.error_s for part in told), default=0.0)
+        wrong = [part.error for part in told if part.error is not None and part.error[0] != Cancelled.__name__]
+        if wrong:
+            total.error = _error(*wrong[0])
+        elif len(told) < len(orders):
+            total.repeated += 1
+        else:
+            return told
+        return ()
+
+    def _note(self, outcomes: Message) -> None:
+        note_outcomes(outcomes, self.judgements)
+
+
+def _samples(part: Part) -> Samples:
+    arrays = part.samples.arrays
+    return Samples(arrays["trace"], arrays["lag_s"], float(part.samples.fields["began_s"]), part.fit)
+
+
+def _with_figures(total: Slice, window: Slice) -> Slice:
+    total.seconds, total.exchanges, total.duration_s = window.seconds, window.exchanges, window.duration_s
+    total.scheduled, total.lag_s = window.scheduled, window.lag_s
+    return total
+
+
+def _error(name: str, text: str) -> ExchangeError:
+    """An agent's error as this process would have had it."""
+    kind = getattr(errors, name, ExchangeError)
+    return kind(text) if isinstance(kind, type) and issubclass(kind, ExchangeError) else ExchangeError(text)

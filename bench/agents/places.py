@@ -1,0 +1,147 @@
+"""Where agents run: how one is started, reached and ended. Whoever places them elsewhere brings a `Place`, and nothing else."""
+
+import json
+import os
+import secrets
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from bench.agents.process import Settings
+from bench.contract.errors import AgentFailed
+
+LOOPBACK = "127.0.0.1"
+_ROOT = Path(__file__).parents[2]
+_COMMAND = (sys.executable, "-m", "bench.agents.process")
+_START_S = 60.0
+_END_S = 5.0
+_TAIL_LINES, _TAIL_BYTES = 5, 2000
+
+
+class Started(Protocol):
+    """An agent's process, wherever it runs."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port where it listens."""
+        ...
+
+    @property
+    def key(self) -> bytes:
+        """Who knows it may connect."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The name of its machine."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """There."""
+        ...
+
+    @property
+    def cpu(self) -> int:
+        """That it sends from."""
+        ...
+
+    def last_words(self) -> str:
+        """How it ended and what it said, in a few words; empty while it lives and says nothing."""
+        ...
+
+    def end(self) -> None:
+        """End it, also where it is stopped; no-op if it has ended; never raises."""
+        ...
+
+
+class Place(Protocol):
+    """Starts agents somewhere."""
+
+    def start(self, number: int, agents: int) -> Started:
+        """The agent `number`, counted from 1, of so many; raises AgentFailed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ThisMachine:
+    """Processes of this machine, over its loopback; agents take the `cpus` in turn."""
+
+    cpus: Sequence[int]
+    niceness: int
+    command: Sequence[str] = _COMMAND
+
+    def start(self, number: int, agents: int) -> Started:
+        """In a process group of its own, so that Ctrl-C on a terminal reaches the driver alone."""
+        key, cpu = secrets.token_bytes(32), self.cpus[(number - 1) % len(self.cpus)]
+        shared = agents > len(self.cpus)
+        settings = Settings(key.hex(), LOOPBACK, os.getpid(), number, agents, cpu, self.niceness, shared)
+        words = tempfile.TemporaryFile(prefix="servebench-agent-")  # noqa: SIM115 - closed by `end`
+        process = subprocess.Popen(
+            self.command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, process_group=0
+        )
+        started = _Process(process, key, cpu, words)
+        try:
+            started.learn_address(json.dumps(asdict(settings)).encode() + b"\n")
+        except BaseException:
+            started.end()
+            raise
+        return started
+
+
+class _Process:
+    """An agent of this machine; see `Started`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], key: bytes, cpu: int, words: IO[bytes]) -> None:
+        self._process = process
+        self._words = words
+        self.key = key
+        self.cpu = cpu
+        self.pid = process.pid
+        self.host = ""
+        self.address = (LOOPBACK, 0)
+
+    def learn_address(self, settings: bytes) -> None:
+        """Tell it its settings, and read where it listens; raises AgentFailed."""
+        process = self._process
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("started without pipes")
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(settings)
+        with process.stdout:
+            told = select.select([process.stdout], [], [], _START_S)[0]
+            line = process.stdout.readline() if told else b""
+        if not line:
+            raise AgentFailed(f"a load agent did not start within {_START_S:g} s; {self.last_words() or 'it said nothing'}")
+        place = json.loads(line)
+        self.host, self.address = place["host"], (LOOPBACK, place["port"])
+
+    def last_words(self) -> str:
+        """Its exit code, and the end of its standard error."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        code = self._process.returncode
+        ended = "" if code is None else f"exit code {code}"
+        size = os.fstat(self._words.fileno()).st_size  # not by seek: the place in the file is the process's as well
+        tail = os.pread(self._words.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+        lines = tail.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
+        return "; ".join(filter(None, [ended, " / ".join(line.strip() for line in lines)]))
+
+    def end(self) -> None:
+        """SIGKILL: it has nothing to keep."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+        self._words.close()
+
+
+def agent_cpus(usable: Sequence[int], server_cpus: Sequence[int], client_cpu: int) -> list[int]:
+    """Those that no server has, the client's own first; that one alone where there is none."""
+    free = [cpu for cpu in usable if cpu not in server_cpus and cpu != client_cpu]
+    return [client_cpu, *free]
