@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bench/protocols/_tfserving.proto\x12\x14servebench.tfserving\"v\n\x10TensorShapeProto\x12\x37\n\x03\x64im\x18\x02 \x03(\x0b\x32*.servebench.tfserving.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\xa9\x02\n\x0bTensorProto\x12-\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1e.servebench.tfserving.DataType\x12<\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32&.servebench.tfserving.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\ndouble_val\x18\x06 \x03(\x01\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x11\n\tint64_val\x18\n \x03(\x03\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\x12\x10\n\x08half_val\x18\r \x03(\x05\x12\x12\n\nuint32_val\x18\x10 \x03(\r\x12\x12\n\nuint64_val\x18\x11 \x03(\x04\"\x18\n\x07Version\x12\r\n\x05value\x18\x01 \x01(\x03\"a\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1d.servebench.tfserving.Version\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"\xf0\x01\n\x0ePredictRequest\x12\x33\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x12@\n\x06inputs\x18\x02 \x03(\x0b\x32\x30.servebench.tfserving.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aP\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01\"\xde\x01\n\x0fPredictResponse\x12\x43\n\x07outputs\x18\x01 \x03(\x0b\x32\x32.servebench.tfserving.PredictResponse.OutputsEntry\x12\x33\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x1aQ\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01*\xc3\x01\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n\x12\r\n\tDT_UINT16\x10\x11\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bench/protocols/_tfserving.proto\x12\x14servebench.tfserving\"v\n\x10TensorShapeProto\x12\x37\n\x03\x64im\x18\x02 \x03(\x0b\x32*.servebench.tfserving.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\xa9\x02\n\x0bTensorProto\x12-\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1e.servebench.tfserving.DataType\x12<\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32&.servebench.tfserving.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\ndouble_val\x18\x06 \x03(\x01\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x11\n\tint64_val\x18\n \x03(\x03\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\x12\x10\n\x08half_val\x18\r \x03(\x05\x12\x12\n\nuint32_val\x18\x10 \x03(\r\x12\x12\n\nuint64_val\x18\x11 \x03(\x04\"\x18\n\x07Version\x12\r\n\x05value\x18\x01 \x01(\x03\"a\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1d.servebench.tfserving.Version\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"\xf0\x01\n\x0ePredictRequest\x12\x33\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x12@\n\x06inputs\x18\x02 \x03(\x0b\x32\x30.servebench.tfserving.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aP\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01\"\xde\x01\n\x0fPredictResponse\x12\x43\n\x07outputs\x18\x01 \x03(\x0b\x32\x32.servebench.tfserving.PredictResponse.OutputsEntry\x12\x33\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x1aQ\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.servebench.tfserving.TensorProto:\x02\x38\x01\"f\n\x17GetModelMetadataRequest\x12\x33\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x12\x16\n\x0emetadata_field\x18\x02 \x03(\t\")\n\x06Packed\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xee\x01\n\x18GetModelMetadataResponse\x12\x33\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1f.servebench.tfserving.ModelSpec\x12N\n\x08metadata\x18\x02 \x03(\x0b\x32<.servebench.tfserving.GetModelMetadataResponse.MetadataEntry\x1aM\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.servebench.tfserving.Packed:\x02\x38\x01\"\x87\x01\n\nTensorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05\x64type\x18\x02 \x01(\x0e\x32\x1e.servebench.tfserving.DataType\x12<\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32&.servebench.tfserving.TensorShapeProto\"\xc8\x02\n\x0cSignatureDef\x12>\n\x06inputs\x18\x01 \x03(\x0b\x32..servebench.tfserving.SignatureDef.InputsEntry\x12@\n\x07outputs\x18\x02 \x03(\x0b\x32/.servebench.tfserving.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x1aO\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0b\x32 .servebench.tfserving.TensorInfo:\x02\x38\x01\x1aP\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0b\x32 .servebench.tfserving.TensorInfo:\x02\x38\x01\"\xba\x01\n\x0fSignatureDefMap\x12N\n\rsignature_def\x18\x01 \x03(\x0b\x32\x37.servebench.tfserving.SignatureDefMap.SignatureDefEntry\x1aW\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".servebench.tfserving.SignatureDef:\x02\x38\x01*\xc3\x01\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n\x12\r\n\tDT_UINT16\x10\x11\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._loaded_options = None
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_options = b'8\001'
-  _globals['_DATATYPE']._serialized_start=1072
-  _globals['_DATATYPE']._serialized_end=1267
+  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._loaded_options = None
+  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._loaded_options = None
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._loaded_options = None
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._loaded_options = None
+  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_options = b'8\001'
+  _globals['_DATATYPE']._serialized_start=2118
+  _globals['_DATATYPE']._serialized_end=2313
   _globals['_TENSORSHAPEPROTO']._serialized_start=58
   _globals['_TENSORSHAPEPROTO']._serialized_end=176
   _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=157
@@ -55,4 +63,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTRESPONSE']._serialized_end=1069
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=988
   _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=1069
+  _globals['_GETMODELMETADATAREQUEST']._serialized_start=1071
+  _globals['_GETMODELMETADATAREQUEST']._serialized_end=1173
+  _globals['_PACKED']._serialized_start=1175
+  _globals['_PACKED']._serialized_end=1216
+  _globals['_GETMODELMETADATARESPONSE']._serialized_start=1219
+  _globals['_GETMODELMETADATARESPONSE']._serialized_end=1457
+  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_start=1380
+  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_end=1457
+  _globals['_TENSORINFO']._serialized_start=1460
+  _globals['_TENSORINFO']._serialized_end=1595
+  _globals['_SIGNATUREDEF']._serialized_start=1598
+  _globals['_SIGNATUREDEF']._serialized_end=1926
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=1765
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=1844
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=1846
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=1926
+  _globals['_SIGNATUREDEFMAP']._serialized_start=1929
+  _globals['_SIGNATUREDEFMAP']._serialized_end=2115
+  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_start=2028
+  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_end=2115
 # @@protoc_insertion_point(module_scope)

@@ -10,11 +10,13 @@ from time import perf_counter
 from typing import Any
 
 import orjson
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from bench.contract.errors import ErrorStatus, ExchangeError, MalformedAnswer, TurnedAway
 from bench.contract.wire import Endpoint, MultiplexedTransport
 from bench.protocols._inference_pb2 import ModelMetadataRequest, ModelMetadataResponse
+from bench.protocols._tfserving_pb2 import GetModelMetadataRequest, GetModelMetadataResponse, ModelSpec, SignatureDefMap
 from bench.transports.connect import open_connection
 from bench.transports.grpc import GrpcTransport
 from bench.transports.http import HttpTransport
@@ -25,6 +27,8 @@ _LONGEST_TEXT = 200
 _V2_MODEL = re.compile(r"(?P<model>(?P<root>.*/v2)/models/.+)/infer")
 _V1_MODEL = re.compile(r"(?P<model>.*/v1/models/[^/:]+(?:/versions/[^/:]+)?):\w+")
 _V2_SERVICE = "/inference.GRPCInferenceService"
+_V1_SERVICE = "/tensorflow.serving.PredictionService"
+_V1_KEPT = "signature_def"
 
 Facts = dict[str, Any]
 
@@ -70,10 +74,23 @@ def _over_http(transport: HttpTransport, endpoint: Endpoint) -> Facts:
 def _over_grpc(transport: GrpcTransport, endpoint: Endpoint) -> Facts:
     health = f"{_V2_SERVICE}/ServerLive"
     facts: Facts = {"health": health, "round_trip_s": _round_trip_s(transport, transport.prepare_call(health, b""))}
-    if not endpoint.path.startswith(f"{_V2_SERVICE}/"):
-        return facts
-    question = ModelMetadataRequest(name=endpoint.model).SerializeToString()
-    return facts | _v2_model(_asked(transport, transport.prepare_call(f"{_V2_SERVICE}/ModelMetadata", question), _metadata))
+    if endpoint.path.startswith(f"{_V2_SERVICE}/"):
+        question = ModelMetadataRequest(name=endpoint.model).SerializeToString()
+        return facts | _v2_model(_asked(transport, transport.prepare_call(f"{_V2_SERVICE}/ModelMetadata", question), _metadata))
+    if endpoint.path.startswith(f"{_V1_SERVICE}/"):
+        wanted = GetModelMetadataRequest(model_spec=ModelSpec(name=endpoint.model), metadata_field=[_V1_KEPT])
+        call = transport.prepare_call(f"{_V1_SERVICE}/GetModelMetadata", wanted.SerializeToString())
+        said = _asked(transport, call, _v1_metadata)
+        return facts | {"problem": said.get("problem")} | _v1_signature(said)
+    return facts
+
+
+def _v1_metadata(body: bytes) -> Mapping[str, Any]:
+    """As the same answer over REST; raises DecodeError."""
+    said = GetModelMetadataResponse.FromString(body)
+    signatures = SignatureDefMap.FromString(said.metadata[_V1_KEPT].value)
+    served: dict[str, Any] = MessageToDict(said.model_spec, preserving_proto_field_name=True)
+    return {"model_spec": served, "metadata": {_V1_KEPT: MessageToDict(signatures, preserving_proto_field_name=True)}}
 
 
 def _metadata(body: bytes) -> Mapping[str, Any]:
@@ -145,7 +162,7 @@ def _v1_signature(said: Mapping[str, Any]) -> Facts:
     """Of TensorFlow Serving's metadata the signature that is served where a request names none."""
     spec = said.get("model_spec")
     place: Any = said
-    for key in ("metadata", "signature_def", "signature_def", "serving_default"):
+    for key in ("metadata", _V1_KEPT, _V1_KEPT, "serving_default"):
         place = place.get(key) if isinstance(place, Mapping) else None
     if not isinstance(place, Mapping):
         return {}

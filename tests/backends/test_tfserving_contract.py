@@ -20,7 +20,7 @@ from tests.bench.scripted import PREDICT, WIDTH, little_dataset
 from tests.fixtures.signatures import SERVED
 from tests.flat import flat_codec as codec
 from tests.flat import images_of
-from tests.standins.serving import Served, one_method
+from tests.standins.serving import Served, methods
 from tests.standins.tfserving import METHOD, ServedModel, tfserving
 
 SPEC = load_spec(BACKENDS / "tensorflow-serving" / "backend.toml")
@@ -115,6 +115,6 @@ def test_a_model_of_two_inputs_goes_over_grpc(tmp_path: Path) -> None:
         return messages.PredictResponse(outputs={spec.name: tensor}).SerializeToString()
 
     wire = named_codec(GRPC.protocol, model.signature)
-    with one_method(METHOD, answer) as port:
+    with methods({METHOD: answer}) as port:
         seen = wire.decode(exchange(started(GRPC, port), wire.encode(inputs)[0]))
     np.testing.assert_array_equal(seen[spec.name], model.predictor(inputs)[spec.name])

@@ -1,8 +1,8 @@
-"""What the stand-ins share: a kept connection's handler, refusals, and REST on one port beside one gRPC method on another."""
+"""What the stand-ins share: a kept connection's handler, refusals, and REST on one port beside gRPC on another."""
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 Call = Callable[[bytes, grpc.ServicerContext], bytes]
+Calls = Mapping[str, Call]
 
 _HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -79,15 +80,15 @@ class Served:
     grpc_port: int
 
 
-class _OneMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """The one method of the service that is used; any other is UNIMPLEMENTED."""
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """The methods of the service that are used; any other is UNIMPLEMENTED."""
 
-    def __init__(self, method: str, call: Call) -> None:
-        self._method = method
-        self._call = call
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:  # type: ignore[type-arg]
-        return grpc.unary_unary_rpc_method_handler(self._call) if details.method == self._method else None
+        call = self._calls.get(details.method)
+        return grpc.unary_unary_rpc_method_handler(call) if call else None
 
 
 @contextlib.contextmanager
@@ -104,9 +105,9 @@ def in_a_thread(server: ThreadingHTTPServer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_method(method: str, call: Call, port: int = 0) -> Iterator[int]:
-    """Serve it over gRPC; the port."""
-    service = grpc.server(ThreadPoolExecutor(2), handlers=[_OneMethod(method, call)])
+def methods(calls: Calls, port: int = 0) -> Iterator[int]:
+    """Serve them over gRPC; the port."""
+    service = grpc.server(ThreadPoolExecutor(2), handlers=[_Methods(calls)])
     port = service.add_insecure_port(f"127.0.0.1:{port}")
     service.start()
     try:
@@ -116,7 +117,7 @@ def one_method(method: str, call: Call, port: int = 0) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def on_two_ports(rest: RestServer, method: str, call: Call, grpc_port: int = 0) -> Iterator[Served]:
+def on_two_ports(rest: RestServer, calls: Calls, grpc_port: int = 0) -> Iterator[Served]:
     """Serve both."""
-    with one_method(method, call, grpc_port) as port, in_a_thread(rest):
+    with methods(calls, grpc_port) as port, in_a_thread(rest):
         yield Served(rest.model, rest.server_port, port)

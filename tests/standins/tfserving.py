@@ -17,8 +17,11 @@ from bench.protocols import _tfserving_pb2 as messages
 from tests.standins.serving import KeptConnection, Refusal, RestServer, Served, on_two_ports
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
+METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
+SIGNATURES = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
 INPUT, OUTPUT = "images", "scores"
-_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<predict>:predict)?")
+CLASSES = 62
+_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<asked>:predict|/metadata)?")
 
 
 @dataclass(slots=True)
@@ -45,7 +48,8 @@ class ServedModel:
 
 def tfserving(model: ServedModel, rest_port: int = 0, grpc_port: int = 0) -> AbstractContextManager[Served]:
     """Serve `model` on two ports of the loopback."""
-    return on_two_ports(RestServer(_Handler, model, rest_port), METHOD, partial(_predict, model), grpc_port)
+    calls = {METHOD: partial(_predict, model), METADATA: partial(_metadata, model)}
+    return on_two_ports(RestServer(_Handler, model, rest_port), calls, grpc_port)
 
 
 class _Handler(KeptConnection):
@@ -64,17 +68,59 @@ class _Handler(KeptConnection):
     def _answer(self, body: bytes) -> dict[str, Any]:
         model: ServedModel = self.server.model
         asked = _PATH.fullmatch(self.path)
-        if asked is None or (self.command == "POST") != bool(asked["predict"]):
+        if asked is None or (self.command == "POST") != (asked["asked"] == ":predict"):
             raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {self.command} {self.path}")
         if self.command == "GET":
             if asked["name"] != model.name:
                 raise Refusal(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {asked['name']}")
+            if asked["asked"]:
+                return _told(model)
             state = "AVAILABLE" if model.available else "LOADING"
             status = {"error_code": "OK", "error_message": ""}
             return {"model_version_status": [{"version": str(model.version), "state": state, "status": status}]}
         images = np.array(json.loads(body)["instances"], dtype=np.float32)
         scores = model.run(asked["name"], int(asked["version"]) if asked["version"] else None, images)
         return {"predictions": [[_printed(score) for score in row] for row in scores]}
+
+
+def _told(model: ServedModel) -> dict[str, Any]:
+    """The metadata, as the server's REST prints them."""
+    shapes = {INPUT: (-1, model.width), OUTPUT: (-1, CLASSES)}
+    tensors = {
+        name: {
+            "dtype": "DT_FLOAT",
+            "tensor_shape": {"dim": [{"size": str(length), "name": ""} for length in shape], "unknown_rank": False},
+            "name": f"{name}:0",
+        }
+        for name, shape in shapes.items()
+    }
+    sides = {"inputs": {INPUT: tensors[INPUT]}, "outputs": {OUTPUT: tensors[OUTPUT]}}
+    signature = {**sides, "method_name": "tensorflow/serving/predict"}
+    spec = {"name": model.name, "signature_name": "", "version": str(model.version)}
+    return {"model_spec": spec, "metadata": {"signature_def": {"signature_def": {"serving_default": signature}}}}
+
+
+def _metadata(model: ServedModel, body: bytes, context: grpc.ServicerContext) -> bytes:
+    """The same over gRPC, where what was not asked for is refused."""
+    asked = messages.GetModelMetadataRequest.FromString(body)
+    if asked.model_spec.name != model.name:
+        context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {asked.model_spec.name}")
+    if list(asked.metadata_field) != ["signature_def"]:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "GetModelMetadataRequest must specify at least one metadata_field")
+
+    def info(name: str, *shape: int) -> messages.TensorInfo:
+        dims = [messages.TensorShapeProto.Dim(size=length) for length in shape]
+        return messages.TensorInfo(name=f"{name}:0", dtype=messages.DT_FLOAT, tensor_shape=messages.TensorShapeProto(dim=dims))
+
+    signature = messages.SignatureDef(
+        inputs={INPUT: info(INPUT, -1, model.width)},
+        outputs={OUTPUT: info(OUTPUT, -1, CLASSES)},
+        method_name="tensorflow/serving/predict",
+    )
+    signatures = messages.SignatureDefMap(signature_def={"serving_default": signature})
+    spec = messages.ModelSpec(name=model.name, version=messages.Version(value=model.version))
+    packed = messages.Packed(type_url=SIGNATURES, value=signatures.SerializeToString())
+    return messages.GetModelMetadataResponse(model_spec=spec, metadata={"signature_def": packed}).SerializeToString()
 
 
 def _printed(score: np.float32) -> float:

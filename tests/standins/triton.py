@@ -60,7 +60,7 @@ class ServedModel:
 
 def triton(model: ServedModel) -> AbstractContextManager[Served]:
     """Serve `model` on two ports of the loopback."""
-    return on_two_ports(RestServer(_Handler, model), METHOD, partial(_infer_call, model))
+    return on_two_ports(RestServer(_Handler, model), {METHOD: partial(_infer_call, model)})
 
 
 class _Handler(KeptConnection):

@@ -33,6 +33,8 @@ def official() -> SimpleNamespace:
         return SimpleNamespace(
             tf=_module("tensorflow"),
             predict=_module("tensorflow_serving.apis.predict_pb2"),
+            metadata=_module("tensorflow_serving.apis.get_model_metadata_pb2"),
+            signatures=_module("tensorflow.core.protobuf.meta_graph_pb2"),
             service=_module("tensorflow_serving.apis.prediction_service_pb2_grpc"),
         )
 
@@ -89,10 +91,21 @@ def test_answers_are_equal_to_the_byte(official: SimpleNamespace, shape: tuple[i
         np.testing.assert_array_equal(CODEC.decode(official_answer(official, scores, as_content=as_content)), scores)
 
 
-@pytest.mark.parametrize("name", ["PredictRequest", "PredictResponse"])
-def test_every_field_is_the_official_one(official: SimpleNamespace, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("PredictRequest", "predict"),
+        ("PredictResponse", "predict"),
+        ("GetModelMetadataRequest", "metadata"),
+        ("GetModelMetadataResponse", "metadata"),
+        ("SignatureDefMap", "metadata"),
+        ("SignatureDef", "signatures"),
+    ],
+)
+def test_every_field_is_the_official_one(official: SimpleNamespace, name: str, module: str) -> None:
     """Number, type and label of each field that we know, to any depth."""
-    assert_fields_agree(ours.DESCRIPTOR.message_types_by_name[name], official.predict.DESCRIPTOR.message_types_by_name[name])
+    truth = getattr(official, module).DESCRIPTOR.message_types_by_name[name]
+    assert_fields_agree(ours.DESCRIPTOR.message_types_by_name[name], truth)
 
 
 def assert_fields_agree(known: Descriptor | None, truth: Descriptor | None) -> None:

@@ -9,6 +9,7 @@ from bench.contract.wire import Endpoint
 from bench.verification.endpoint_facts import endpoint_facts
 from fixtures.specs.attached import url_specs
 from tests.standins.elsewhere import Elsewhere, elsewhere
+from tests.standins.tfserving import ServedModel, tfserving
 
 MODEL = Path(__file__).parents[3] / "fixtures" / "model" / "emnist-mlp.onnx"
 
@@ -40,3 +41,19 @@ def test_a_model_that_is_not_there_is_a_problem_of_both(served: Elsewhere) -> No
     assert "HTTP status 404" in http["problem"]
     assert "NOT_FOUND" in grpc["problem"]
     assert not {"inputs", "outputs"} & (http.keys() | grpc.keys())
+
+
+@pytest.mark.parametrize("model", ["emnist", "other"])
+def test_tensorflow_serving_says_the_same_over_grpc(model: str) -> None:
+    """Name, inputs and outputs, or that there is no such model."""
+    with tfserving(ServedModel(lambda images: images[:, :62], width=784)) as served:
+        http = f"v1-json@http://127.0.0.1:{served.rest_port}/v1/models/{model}:predict"
+        grpc = f"tfserving-grpc@grpc://127.0.0.1:{served.grpc_port}/{model}"
+        over = [endpoint_facts(spec.backend.endpoints[0]) for spec in url_specs([f"http={http}", f"grpc={grpc}"])]
+    if model == "other":
+        assert all(f"Could not find any versions of model {model}" in facts["problem"] for facts in over)
+        return
+    names = ("model", "inputs", "outputs")
+    assert {name: over[1][name] for name in names} == {name: over[0][name] for name in names}
+    assert over[1]["inputs"] == ["images DT_FLOAT [-1, 784]"]
+    assert over[1]["outputs"] == ["scores DT_FLOAT [-1, 62]"]
