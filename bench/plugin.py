@@ -35,13 +35,13 @@ from bench.session.selection import (
     check_protocols,
     group_of,
     idle_agents,
-    load_unasked,
     param_id,
     param_of,
     scenarios_for,
     scenarios_of_session,
     started_backends,
     turn_of,
+    unasked_of,
 )
 from bench.session.state import SESSION, Session
 
@@ -141,7 +141,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Order what is left of the selection; each benchmark gets its replay clock and its group in pytest-benchmark's table."""
     yield
-    unasked = load_unasked(config, items)
+    unasked = unasked_of(config, items)
     if unasked:
         config.hook.pytest_deselected(items=unasked)
     items[:] = sorted((item for item in items if item not in unasked), key=turn_of)

@@ -130,6 +130,11 @@ class Crew:
                 note(told)
                 more = bool(told.fields["more"])
 
+    @property
+    def cpus(self) -> list[int]:
+        """Those that they send from, each once, of the agents that started."""
+        return sorted({agent.started.cpu for agent in self._agents or []})
+
     def facts(self) -> dict[str, dict[str, Any]]:
         """By number, what is known of each: where it runs, its clock's offset from this one's, and why it was lost."""
         never = {str(number): {"lost": why} for number, why in self._never_started.items()}

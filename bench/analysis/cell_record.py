@@ -116,7 +116,8 @@ class Findings:
     """All that is concluded of one cell's measurement: the verdict with its reasons, and the figures.
 
     `exchanges` timed exchanges in `rounds` slices and `measured_s` seconds are behind the figures. `speed` and `latencies`
-    are None where too little was measured for them, `evidence` where there was nothing to judge.
+    are None where too little was measured for them, `evidence` where there was nothing to judge. `cpu_efficiency` is what each
+    CPU is worth, see `Record`.
     """
 
     verdict: Verdict
@@ -130,6 +131,7 @@ class Findings:
     costs: Costs = field(default_factory=Costs)
     schedule: ScheduleFigures = field(default_factory=ScheduleFigures)
     standing: Standing = field(default_factory=Standing)
+    cpu_efficiency: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
     verification = answers.verification if answers is not None else None
     max_abs_diff = verification.max_abs_diff if verification is not None else None
     evidence, standing, schedule, costs = findings.evidence, findings.standing, findings.schedule, findings.costs
-    speed, latencies = findings.speed, findings.latencies or Latencies()
+    speed, latencies, efficiency = findings.speed, findings.latencies or Latencies(), findings.cpu_efficiency
     same_sample = evidence.same_sample_speedup if evidence is not None else None
     warm_up_s = measurement.measure.warm_up_s
     return Record(
@@ -201,6 +203,10 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         lag_p99_s=schedule.lag_p99_s,
         slo_s=scenario.slo_s,
         goodput_per_s=schedule.goodput_per_s,
+        cpus=scenario.cpus,
+        cpu_efficiency=efficiency.value if efficiency is not None else None,
+        cpu_efficiency_low=efficiency.low if efficiency is not None else None,
+        cpu_efficiency_high=efficiency.high if efficiency is not None else None,
         first_exchange_s=float(warm_up_s[0]) if answers is not None and len(warm_up_s) else None,
         accuracy=answers.accuracy if answers is not None else None,
         agreement=verification.agreement if verification is not None else None,

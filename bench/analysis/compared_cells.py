@@ -1,6 +1,6 @@
 """From the lanes of a closed loop's campaign to outcomes: each cell measured, judged, compared with the others, recorded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from bench.analysis.standings import JudgedCell, standings
 from bench.analysis.verdicts import Evidence, decide
 from bench.contract.cells import Cell
 from bench.contract.system import Role
-from bench.statistics import Interval, throughput
+from bench.statistics import BETWEEN_STARTS, Interval, throughput
 from bench.verification.payloads import PayloadFactory
 
 
@@ -26,16 +26,18 @@ def records_of(
     interrupted: bool = False,
     gate: float | None = None,
     histogram: bool = False,
+    shared_cpus: Collection[int] = (),
 ) -> list[Outcome]:
     """One outcome a run, in the same order; `gate` is the regression that is allowed, None where nothing is gated.
 
-    With `histogram` the records keep the latencies as one, which can be merged and drawn.
+    With `histogram` the records keep the latencies as one, which can be merged and drawn. `shared_cpus` are the client's CPUs
+    where it counts against a server that it has one of them too.
     """
     measurements = [measurement_of(run, factory) for run in runs]
     speeds = LaneSpeeds.of([lane for measurement in measurements for lane in measurement.lanes], seed=seed)
     foreign_wait = _foreign_wait(measurements)
     cells = []
-    for measurement in measurements:
+    for run, measurement in zip(runs, measurements, strict=True):
         ceiling = _ceiling_of(measurement, measurements)
         evidence = Evidence(
             measurement.exchanges,
@@ -48,6 +50,7 @@ def records_of(
             runnable_threads=_runnable_threads(measurement, foreign_wait),
             clients=measurement.cell.scenario.concurrency,
             server_cpus=server_cpus,
+            shared_cpu=next((cpu for cpu in run.measure.system.facts.server_cpus or () if cpu in shared_cpus), None),
             throttled=sum(result.throttled for result in measurement.measure.slices),
             clocks=measurement.measure.clocks,
         )
@@ -57,7 +60,11 @@ def records_of(
     for alike in _by_scenario(cells):
         for cell, standing in zip(alike, standings(alike, speeds, ratio_to), strict=True):
             standing_of[cell.measurement.cell.id] = standing
-    findings = [_findings(cell, standing_of[cell.measurement.cell.id], histogram=histogram) for cell in cells]
+    worth = [_cpu_efficiency(measurement, measurements, speeds) for measurement in measurements]
+    findings = [
+        _findings(cell, standing_of[cell.measurement.cell.id], each, histogram=histogram)
+        for cell, each in zip(cells, worth, strict=True)
+    ]
     records = [record_of(measurement, each) for measurement, each in zip(measurements, findings, strict=True)]
     rows = gate_rows(measurements, records, speeds, gate) if gate is not None else {}
     return [outcome_of(each, record, rows.get(record.id)) for each, record in zip(measurements, records, strict=True)]
@@ -71,7 +78,7 @@ def _by_scenario(cells: Sequence[JudgedCell]) -> list[list[JudgedCell]]:
     return list(by_name.values())
 
 
-def _findings(cell: JudgedCell, standing: Standing, *, histogram: bool) -> Findings:
+def _findings(cell: JudgedCell, standing: Standing, cpu_efficiency: Interval | None, *, histogram: bool) -> Findings:
     measurement, measure = cell.measurement, cell.measurement.measure
     timed = len(measure.duration_s) > 0
     return Findings(
@@ -85,6 +92,7 @@ def _findings(cell: JudgedCell, standing: Standing, *, histogram: bool) -> Findi
         latencies=Latencies.of(measure.duration_s, histogram=histogram) if timed else None,
         costs=Costs.of(measurement, measure.threads),
         standing=standing,
+        cpu_efficiency=cpu_efficiency,
     )
 
 
@@ -93,6 +101,24 @@ def _speed(measurement: CellMeasurement, seed: int) -> Speed | None:
         return None
     rate = throughput(*slice_sums(measurement.measure.slices, measurement.cell.scenario.batch_size), seed=seed)
     return Speed(rate.value, rate.low, rate.high)
+
+
+def _cpu_efficiency(measurement: CellMeasurement, others: Sequence[CellMeasurement], speeds: LaneSpeeds) -> Interval | None:
+    """Its speed for each CPU, over that of the same endpoint on the fewest; None where its scenario gives it no CPUs."""
+    cell = measurement.cell
+    if cell.scenario.cpus is None or cell.backend.role is not Role.SERVER or not measurement.measure.slices:
+        return None
+    alike = [
+        (other.cell.scenario.cpus, other)
+        for other in others
+        if other.cell.endpoint == cell.endpoint
+        and other.cell.scenario.cpus is not None
+        and other.cell.scenario.batch_size == cell.scenario.batch_size
+        and other.measure.slices
+    ]
+    fewest, base = min(alike, key=lambda pair: pair[0])
+    ratio = speeds.ratio([measurement.measure], [base.measure], between_starts=BETWEEN_STARTS)
+    return ratio.times(fewest / cell.scenario.cpus) if ratio is not None else None
 
 
 def _ceiling_of(measurement: CellMeasurement, others: Sequence[CellMeasurement]) -> CellMeasurement | None:

@@ -70,7 +70,7 @@ class Evidence:
     over null's, None of a server that null cannot stand for: then `client_share`, the part of the exchanges in which the
     client itself computed, decides. `halves_ratio` is the speed of the second half of the campaign over that of the first.
     `runnable_threads` is the mean number of the server's threads that wanted a CPU while `clients` sent requests, on
-    `server_cpus` CPUs;
+    `server_cpus` CPUs; `shared_cpu` is the client's where the server has it too, and that counts;
     `throttled` the periods in which its cgroup was throttled. `interrupted`: the run ended before the cell's goals.
     """
 
@@ -84,6 +84,7 @@ class Evidence:
     runnable_threads: float | None = None
     clients: int = 1
     server_cpus: int = 1
+    shared_cpu: int | None = None
     throttled: int = 0
     schedule: ScheduleEvidence = field(default_factory=ScheduleEvidence)
     clocks: ClockEvidence = field(default_factory=ClockEvidence)
@@ -165,6 +166,8 @@ def _oversubscribed(evidence: Evidence) -> str:
         reasons.append(
             f"while it was asked, {runnable:.1f} of its threads were runnable on average, on {evidence.server_cpus} CPU(s)"
         )
+    if evidence.shared_cpu is not None:
+        reasons.append(f"the client has CPU {evidence.shared_cpu} as well, so that they take time from each other")
     if evidence.throttled:
         reasons.append(f"its cgroup was throttled in {evidence.throttled} periods")
     return " and ".join(reasons)

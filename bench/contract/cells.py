@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend
+from bench.contract.system import Backend, Role, on_cpus
 from bench.contract.wire import Endpoint
 
 
@@ -19,6 +19,15 @@ class Cell:
     def is_far(self) -> bool:
         """Whether a network may lie between its server, which runs already, and this client."""
         return self.backend.attached and not self.endpoint.is_near
+
+    @property
+    def server(self) -> str:
+        """Which server of the fleet is asked: the backend's, or the start of it that has the scenario's CPUs.
+
+        An instrument is the same for all of them.
+        """
+        cpus = self.scenario.cpus
+        return self.backend.name if cpus is None or self.backend.role is not Role.SERVER else on_cpus(self.backend.name, cpus)
 
     @property
     def id(self) -> str:

@@ -15,6 +15,11 @@ def pytest_servebench_backends(config: pytest.Config) -> Sequence[Backend] | Non
 
 
 @pytest.hookspec(firstresult=True)
+def pytest_servebench_server_cpus(config: pytest.Config) -> Sequence[int] | None:
+    """The CPUs that servers may have, ascending; answered by fixtures, which raise BadInput for a list that is none."""
+
+
+@pytest.hookspec(firstresult=True)
 def pytest_servebench_scenarios(config: pytest.Config) -> Sequence[Scenario] | None:
     """All that the session may measure, known once its options are; answered by the measuring side."""
 

@@ -106,7 +106,11 @@ class Verdict(StrEnum):
     )
     OVERSUBSCRIBED = (
         "OVERSUBSCRIBED",
-        Policy("The server wanted more CPU than it was given: its threads waited for each other.", mark="‡", ranked=True),
+        Policy(
+            "The server wanted more CPU than it was given: its threads waited for each other, or for the client.",
+            mark="‡",
+            ranked=True,
+        ),
     )
     DESYNCED = (
         "DESYNCED",
@@ -212,7 +216,7 @@ class Record:
     and reference: instruments, measured alike, not ranked."""
     scenario: str
     """Traffic pattern: single, batch128 (and others by --batch-sizes), accuracy, and those under load: c01 to c32 (clients),
-    poisson30 to poisson90, constant..., slo15ms."""
+    poisson30 to poisson90, constant..., slo15ms; cpus01 to cpus08 (CPUs of the server)."""
     batch_size: int
     """Images in one request."""
     engine: str | None
@@ -224,7 +228,7 @@ class Record:
     kind: str = "throughput"
     """Question that the scenario belongs to, and so the section that shows it: throughput (one client in a closed loop),
     accuracy (one pass over all images), clients (several clients in a closed loop), open-loop (requests on a schedule), slo
-    (the highest rate under a limit of latency)."""
+    (the highest rate under a limit of latency), scaling (several clients in a closed loop, by the CPUs of the server)."""
     title: str = ""
     """The scenario in words for people, e.g. Batches of 128, 8 clients; empty: it has none but its name."""
     unit: str = IMAGES_PER_S
@@ -306,6 +310,15 @@ class Record:
     """Limit that the 99th percentile of latency had to stay under. Seconds."""
     goodput_per_s: float | None = None
     """Images/s that were answered within slo_s, in the probes that held it."""
+    cpus: int | None = None
+    """CPUs that the server was started on for this cell, as its backend.toml says; null: those of the run (run.backends)."""
+    cpu_efficiency: float | None = None
+    """Speed for each CPU, over that of the same endpoint on the fewest CPUs that were measured: 1 where each adds as much as
+    those."""
+    cpu_efficiency_low: float | None = None
+    """Lower end of its 95 % interval."""
+    cpu_efficiency_high: float | None = None
+    """Upper end of its 95 % interval."""
     first_exchange_s: float | None = None
     """The very first exchange, before the warm-up. Seconds."""
     accuracy: float | None = None

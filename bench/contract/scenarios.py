@@ -35,7 +35,8 @@ class Scenario:
     `kind` names the question that it belongs to: the module of `bench/experiments/` that measures it (`open-loop`:
     `open_loop.py`), and so the section of the report that shows it. Requests on a schedule come at `rate_per_s` requests a
     second, or at the part `load` of what the server carried in a closed loop just before, or, where `slo_s` is given, at the
-    highest rate whose 99th percentile of latency stays under that limit. Raises ValueError.
+    highest rate whose 99th percentile of latency stays under that limit. On `cpus` CPUs a server has a start of its own; where
+    it is None, it has those of the run. Raises ValueError.
     """
 
     name: str
@@ -48,11 +49,14 @@ class Scenario:
     load: float | None = None
     rate_per_s: float | None = None
     slo_s: float | None = None
+    cpus: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or not 1 <= self.concurrency <= CONNECTIONS:
             wanted = f"batch_size must be at least 1, concurrency from 1 to {CONNECTIONS}"
             raise ValueError(f"scenario {self.name!r}: {wanted}, seen {self.batch_size} and {self.concurrency}")
+        if self.cpus is not None and self.cpus < 1:
+            raise ValueError(f"scenario {self.name!r}: cpus must be at least 1, seen {self.cpus}")
         given = [value for value in (self.load, self.rate_per_s, self.slo_s) if value is not None]
         if len(given) != (self.arrival is not Arrival.CLOSED_LOOP) or any(value <= 0 for value in given):
             raise ValueError(

@@ -56,6 +56,11 @@ class Backend:
     given_as: str = ""
 
 
+def on_cpus(backend: str, cpus: int) -> str:
+    """The name of a backend's start on so many CPUs, beside the one that has those of the run."""
+    return f"{backend}-{cpus}cpus"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Counters of a backend's whole process tree since it started; differences of two readings are what counts.
@@ -205,7 +210,7 @@ class Fleet(Protocol):
 
     @property
     def server_cpus(self) -> tuple[int, ...]:
-        """The CPUs that all backends are pinned to, ascending."""
+        """The CPUs that all backends are pinned to that have none of their own, ascending."""
         ...
 
     def owned_count(self) -> int:

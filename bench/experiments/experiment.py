@@ -43,17 +43,24 @@ class Asked(Protocol):
         """Seconds of --slo; None: no search."""
         ...
 
+    @property
+    def cpus(self) -> Sequence[int]:
+        """Numbers of CPUs of --cpus, ascending."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a campaign ended, and what its cells are held against.
 
-    `gate` is the regression that is allowed, a fraction, None where nothing is gated; `seed` is the bootstrap's.
+    `gate` is the regression that is allowed, a fraction, None where nothing is gated; `seed` is the bootstrap's. The servers of
+    the run had `server_cpus` CPUs, unless a scenario gave them others; who sent what is under load had `client_cpus`.
     """
 
     factory: PayloadFactory
     ratio_to: Callable[[Sequence[Cell]], Cell | None]
     server_cpus: int
+    client_cpus: Sequence[int]
     seed: int
     interrupted: bool = False
     gate: float | None = None
@@ -102,6 +109,10 @@ class Experiment(ABC):
     def label(self, cell: Cell) -> str:
         """What stands in brackets behind the test's name; no other cell of a session has the same."""
         return cell.id
+
+    def refusal(self, cell: Cell) -> str:  # noqa: ARG002 - most ask whom they are told
+        """Why a cell cannot be measured, as far as that is declared; empty where it can."""
+        return ""
 
     def fitted(self, scenario: Scenario, factory: PayloadFactory) -> Scenario:  # noqa: ARG002 - most ask as they are told
         """The scenario as the run's model can be asked; see `PayloadFactory.refusal` for what it cannot be asked at all."""

@@ -11,8 +11,8 @@ from bench.agents.crew import LEAST_WINDOW_S, Crew
 from bench.agents.work import work_message
 from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS
-from bench.contract.system import Fleet, Role
-from bench.contract.wire import Transport
+from bench.contract.system import Fleet, Role, SystemUnderTest
+from bench.contract.wire import Endpoint, Transport
 from bench.load.connection_pool import BUSY_POLL_S, ConnectionPool
 from bench.load.lane import Goals, Lane, Part
 from bench.load.load_patterns import LoadPattern, OneClient
@@ -50,7 +50,7 @@ def shared_settings(crew: Crew | None, settings: Settings) -> Settings:
 class LaneBuilder:
     """Makes the lanes of one campaign; those under load send through the `crew`, if there is one.
 
-    With `smoke` no lane looks for caches. On a `client_cpu` that no server shares, pools poll without sleep.
+    With `smoke` no lane looks for caches. On a `client_cpu` that the server has not, pools poll without sleep.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LaneBuilder:
         self.settings = settings
         self.factory = factory
         self.audits = not smoke
-        self._own_cpu = client_cpu not in fleet.server_cpus
+        self._client_cpu = client_cpu
         self._fleet = fleet
         self._idle = idle
         self._pools: dict[str, ConnectionPool] = {}
@@ -97,13 +97,11 @@ class LaneBuilder:
 
         It is the lane's own; of a server that is not ours, one for all lanes of the endpoint.
         """
-        system = self._fleet.running[cell.backend.name]
-        transport = self._kept.get(cell.endpoint.id) or open_transport(
-            system, system.endpoints[cell.endpoint.name], self.factory.model
-        )
+        system, endpoint = self._asked(cell)
+        transport = self._kept.get(endpoint.id) or open_transport(system, endpoint, self.factory.model)
         if cell.backend.attached:
-            self._kept[cell.endpoint.id] = transport
-        paused_server = self._idle.paused_server(cell.backend.name)
+            self._kept[endpoint.id] = transport
+        paused_server = self._idle.paused_server(cell.server)
         least = LEAST_SLICES if paused_server is not None and part is Part.MEASURE else slices
         return Lane(
             part=part,
@@ -115,7 +113,7 @@ class LaneBuilder:
                 slices=least,
                 most=MOST_EXCHANGES if cell.backend.attached else None,
             ),
-            endpoint=cell.endpoint.id,
+            endpoint=endpoint.id,
             paused_server=paused_server,
         )
 
@@ -123,15 +121,16 @@ class LaneBuilder:
         self, cell: Cell, pattern: LoadPattern, *, share: float = 1.0, slices: int = 1, exchanges: int = 0, clients: int = 1
     ) -> Lane:
         """A lane over what `shared` gave to its `pattern`; see `Goals` for the least of slices and exchanges."""
+        system, endpoint = self._asked(cell)
         return Lane(
             part=Part.MEASURE,
-            system=self._fleet.running[cell.backend.name],
+            system=system,
             pattern=pattern,
             source=self.shared(cell).source,
             goals=Goals(measured_s=share * self.settings.max_time_s, slices=slices, exchanges=exchanges),
             clients=clients,
-            endpoint=cell.endpoint.id,
-            paused_server=self._idle.paused_server(cell.backend.name),
+            endpoint=endpoint.id,
+            paused_server=self._idle.paused_server(cell.server),
         )
 
     def shared(self, cell: Cell) -> Shared:
@@ -139,7 +138,7 @@ class LaneBuilder:
 
         What is sent is prepared once for each batch size, and a peak holds for one batch size over so many connections.
         """
-        name, size, most = cell.endpoint.id, cell.scenario.batch_size, cell.scenario.concurrency
+        name, size, most = self._asked(cell)[1].id, cell.scenario.batch_size, cell.scenario.concurrency
         if (name, size, most) not in self._shared:
             same = next((each.source for key, each in self._shared.items() if key[:2] == (name, size)), None)
             if self._crew is not None:
@@ -155,9 +154,9 @@ class LaneBuilder:
 
     def _agents_of(self, cell: Cell, crew: Crew) -> AgentSender:
         """For each batch size one: what they send is prepared by themselves, and their connections are the endpoint's."""
-        key = (cell.endpoint.id, cell.scenario.batch_size)
+        system, endpoint = self._asked(cell)
+        key = (endpoint.id, cell.scenario.batch_size)
         if key not in self._agents:
-            endpoint = self._fleet.running[cell.backend.name].endpoints[cell.endpoint.name]
             canned = cell.backend.role is Role.CEILING
             work = work_message(
                 crew.new_key(),
@@ -166,7 +165,7 @@ class LaneBuilder:
                 self.factory,
                 canned=canned,
                 busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
-                server_cpus=self._fleet.running[cell.backend.name].facts.server_cpus or self._fleet.server_cpus,
+                server_cpus=system.facts.server_cpus or self._fleet.server_cpus,
             )
             # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
             rng = np.random.default_rng([self.settings.seed, *b"agents", *cell.id.encode()])
@@ -174,12 +173,18 @@ class LaneBuilder:
         return self._agents[key]
 
     def _pool_of(self, cell: Cell) -> ConnectionPool:
-        if cell.endpoint.id not in self._pools:
-            endpoint = self._fleet.running[cell.backend.name].endpoints[cell.endpoint.name]
-            self._pools[cell.endpoint.id] = ConnectionPool(
+        system, endpoint = self._asked(cell)
+        if endpoint.id not in self._pools:
+            own_cpu = self._client_cpu not in (system.facts.server_cpus or self._fleet.server_cpus)
+            self._pools[endpoint.id] = ConnectionPool(
                 [open_connection(endpoint) for _ in range(CONNECTIONS)],
                 deadline_s=endpoint.deadline_s,
                 # the client's own share of its time is what decides on servers elsewhere, and a look at the sockets is none
-                busy_poll_s=BUSY_POLL_S if self._own_cpu and not cell.is_far else 0.0,
+                busy_poll_s=BUSY_POLL_S if own_cpu and not cell.is_far else 0.0,
             )
-        return self._pools[cell.endpoint.id]
+        return self._pools[endpoint.id]
+
+    def _asked(self, cell: Cell) -> tuple[SystemUnderTest, Endpoint]:
+        """The server that is asked, and its endpoint, located."""
+        system = self._fleet.running[cell.server]
+        return system, system.endpoints[cell.endpoint.name]

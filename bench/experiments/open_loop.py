@@ -107,9 +107,9 @@ def offers_of(cell: Cell, builder: LaneBuilder) -> OpenLoop:
     )
 
 
-def in_windows(settings: Settings) -> Settings:
-    """A cell's measuring time in some windows, long enough for a schedule to be one."""
-    window_s = float(np.clip(settings.max_time_s / WINDOWS, *_WINDOW_S))
+def in_windows(settings: Settings, windows: int = WINDOWS) -> Settings:
+    """A cell's measuring time in so many windows, if each is long enough for a schedule to be one."""
+    window_s = float(np.clip(settings.max_time_s / windows, *_WINDOW_S))
     return replace(settings, slice_s=window_s)
 
 

@@ -19,7 +19,7 @@ from bench.contract.scenarios import Scenario
 from bench.contract.system import Role
 from bench.experiments import experiment_of
 from bench.experiments.cell_result import CellResult
-from bench.experiments.run_differences import difference, differences
+from bench.machine.run_differences import difference, differences
 
 _INSTALLED = ("image", "image_digest", "versions", "hashes")
 _EARLIER = "Of an earlier run: "
@@ -191,7 +191,7 @@ class Resume:
         lines.append(f"resume: {len(missing)} cells missing: {', '.join(missing) or 'none'}")
         if again:
             lines.append(f"resume: measured again as yardsticks, their records stay: {', '.join(again)}")
-        absent = self.facts.keys() - {cell.backend.name for cell in cells}
+        absent = self.facts.keys() - {name for cell in cells for name in (cell.backend.name, cell.server)}
         if absent:
             lines.append(f"resume: backends of that run that are not selected now: {', '.join(sorted(absent))}")
         return lines

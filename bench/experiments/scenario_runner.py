@@ -112,7 +112,7 @@ class Campaigns:
             return
         asked, cells = list(map(self._fitted, asked)), list(map(self._fitted, cells))
         sizes = sorted({cell.scenario.batch_size for cell in asked})
-        self._fleet.start([cell.backend.name for cell in asked if not self._refusal(cell)], Probe(self._factory, sizes))
+        self._fleet.start([cell.server for cell in asked if not self._refusal(cell)], Probe(self._factory, sizes))
         if not self._plan.smoke:
             self._idle.look(self._fleet.running)
         self._tell_facts()
@@ -122,14 +122,14 @@ class Campaigns:
             refusal = self._refusal(cell)
             if refusal:
                 self._book_blank(cell, Verdict.NOT_MEASURED, refusal)
-            elif cell.backend.name in self._fleet.absent:
-                absence = self._fleet.absent[cell.backend.name]
+            elif cell.server in self._fleet.absent:
+                absence = self._fleet.absent[cell.server]
                 self._book_blank(cell, Verdict.FAILED if absence.failed else Verdict.NOT_MEASURED, absence.reason)
             elif cell.id in spared:
                 host = cell.endpoint.host
                 why = f"{host} is not this machine, and others may need it: load on it needs --may-load {host}"
                 self._book_blank(cell, Verdict.NOT_MEASURED, why)
-        here = [cell for cell in cells if cell.backend.name in self._fleet.running and cell.id not in spared]
+        here = [cell for cell in cells if cell.server in self._fleet.running and cell.id not in spared]
         settings = shared_settings(plan.crew if experiment.loads else None, experiment.settings(plan.settings))
         builder = LaneBuilder(settings, self._fleet, self._factory, self._idle, plan.crew, plan.client_cpu, smoke=plan.smoke)
         runs = [experiment.run_of(cell, builder, plan.again(cell)) for cell in here if not self._refusal(cell)]
@@ -151,7 +151,7 @@ class Campaigns:
         return replace(cell, scenario=experiment_of(cell.scenario).fitted(cell.scenario, self._factory))
 
     def _refusal(self, cell: Cell) -> str:
-        return self._factory.refusal(cell.endpoint, cell.scenario.batch_size)
+        return self._factory.refusal(cell.endpoint, cell.scenario.batch_size) or experiment_of(cell.scenario).refusal(cell)
 
     def _book_blank(self, cell: Cell, verdict: Verdict, reason: str) -> None:
         record = blank_record(cell, engine=None, verdict=verdict, reason=reason, again=self._plan.again(cell))
@@ -164,7 +164,7 @@ class Campaigns:
             return  # a yardstick: its record stands already
         if gate is None and self._gated(cell):
             why = "the baseline has no such cell, or it could not be started"
-            absent = cell.backend.name in self._fleet.absent
+            absent = cell.server in self._fleet.absent
             gate = GateRow(cell.id, self._plan.gate or 0.0, GateOutcome.CANNOT_TELL, record.reason if absent else why)
         self._results[cell.id] = CellResult(record, duration_s, samples, strict=self._plan.strict, gate=gate)
         if not self._plan.smoke:
@@ -203,7 +203,8 @@ class Campaigns:
         lanes = [lane for run in runs for lane in run.lanes]
         own = [run for run in runs if not self._plan.resume.has(run.cell)]
         campaign = Campaign(lanes, settings, Checkpoints(own, listener.underway, listener.progress(name)))
-        priority = self._plan.client_priority.beside(self._plan.client_cpu, self._fleet.server_cpus)
+        cpus = {cpu for lane in lanes for cpu in lane.system.facts.server_cpus or self._fleet.server_cpus}
+        priority = self._plan.client_priority.beside(self._plan.client_cpu, sorted(cpus))
         interrupted = True
         try:
             with self._plan.stopwatch.phase(MEASURING), undisturbed(self._plan.client_cpu, priority):
@@ -233,6 +234,7 @@ class Campaigns:
             self._factory,
             ratio_to=self._plan.resume.ratio_to(self._plan.ratio_to),
             server_cpus=len(self._fleet.server_cpus),
+            client_cpus=(self._plan.client_cpu,) if self._plan.crew is None else self._plan.crew.cpus,
             seed=self._plan.settings.seed,
             interrupted=interrupted,
             gate=self._plan.gate,

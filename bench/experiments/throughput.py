@@ -1,6 +1,6 @@
 """How many images a second does one client get answered, one request after the other, all servers side by side?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from bench.analysis.cell_measurement import CellRun
@@ -56,8 +56,8 @@ class Throughput(Experiment):
         return compared(runs, ended, histogram=self.histogram)
 
 
-def compared(runs: Sequence[CellRun], ended: Ended, *, histogram: bool) -> list[Outcome]:
-    """The outcomes of closed loops: figures, ratios, ranks, and what the gate says."""
+def compared(runs: Sequence[CellRun], ended: Ended, *, histogram: bool, shared_cpus: Collection[int] = ()) -> list[Outcome]:
+    """The outcomes of closed loops: figures, ratios, ranks, and what the gate says; see `records_of` for `shared_cpus`."""
     return records_of(
         runs,
         ended.factory,
@@ -67,6 +67,7 @@ def compared(runs: Sequence[CellRun], ended: Ended, *, histogram: bool) -> list[
         interrupted=ended.interrupted,
         gate=ended.gate,
         histogram=histogram,
+        shared_cpus=shared_cpus,
     )
 
 

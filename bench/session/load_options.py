@@ -1,10 +1,13 @@
-"""What --clients, --loads, --arrivals, --slo, --agents and --soak say; refused by name if they say nothing."""
+"""What --clients, --loads, --arrivals, --slo, --cpus, --agents and --soak say; refused by name if they say nothing."""
 
 import re
+
+import pytest
 
 from bench.contract.errors import BadInput
 from bench.contract.options import whole_number
 from bench.contract.scenarios import CONNECTIONS, Arrival, Offer
+from bench.machine.host import usable_cpus
 
 ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -47,6 +50,23 @@ def limit_of(text: str | None) -> float | None:
     if not 0 < limit_s <= _LONGEST_S:
         raise BadInput(f"--slo {text}: expected a time above 0 and up to {_LONGEST_S:g} s, like 15ms or 0.5s; 0 looks for none")
     return limit_s
+
+
+def cpus_of(text: str | None, config: pytest.Config) -> list[int]:
+    """`1,2` -> numbers of CPUs, ascending, each once; if not given 1, 2, 4, ..., as many as there are. Raises BadInput."""
+    most = len(config.hook.pytest_servebench_server_cpus(config=config) or usable_cpus())
+    if text is None:
+        return [2**power for power in range(most.bit_length())]
+    numbers = set()
+    for word in _words("--cpus", text, "numbers of CPUs, like 1,2,4"):
+        number = whole_number(word, 1, most)
+        if number is None:
+            raise BadInput(
+                f"--cpus {text[:200]}: expected numbers from 1 to {most}, as many CPUs as servers may have on this machine "
+                f"(--server-cpus), seen {word[:80]!r}; like 1,2"
+            )
+        numbers.add(number)
+    return sorted(numbers)
 
 
 def agents_of(text: str | None) -> int:

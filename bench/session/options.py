@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bench.analysis.gate import threshold_of
 from bench.contract.errors import BadInput
-from bench.contract.options import OptionGroup, as_given, borrowed, list_option, option, switch, whole_number
+from bench.contract.options import OptionGroup, as_given, borrowed, list_option, option, path_option, switch, whole_number
 from bench.contract.scenarios import DEFAULT_BATCH_SIZES, MOST_ITEMS, Arrival, Offer, Scenario, throughput_scenarios
 from bench.experiments.clients import CLIENTS
 from bench.experiments.open_loop import LOADS
@@ -18,6 +18,7 @@ from bench.session.load_options import (
     arrivals_of,
     checked_host,
     clients_of,
+    cpus_of,
     limit_of,
     loads_of,
     soak_seconds,
@@ -146,6 +147,13 @@ class MeasuringOptions(OptionGroup):
         metavar="TIME",
         default="15ms",
         help="limit of the 99th percentile of latency, for which the highest rate is looked for, like 15ms; 0 looks for none",
+        repeated=False,
+    )
+    cpus: list[int] = path_option(
+        cpus_of,
+        metavar="LIST",
+        help="numbers of CPUs of the scaling sweep (-m scaling): every server is started once for each, on the first of "
+        "--server-cpus; 1, 2, 4 and so on, as many as there are, if not given",
         repeated=False,
     )
     agents: int = option(

@@ -19,6 +19,9 @@ from bench.protocols import protocol_names
 from bench.session.options import MeasuringOptions
 from bench.session.state import SESSION
 
+_ON_DEMAND = {"load", "scaling"}
+"""Marks of benchmarks that are measured where they are asked for."""
+
 
 def scenarios_of_session(options: MeasuringOptions) -> Mapping[str, Sequence[Scenario]]:
     """What the session has of each experiment, by its kind."""
@@ -95,12 +98,12 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
     return chosen
 
 
-def load_unasked(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Load, which takes long, unless -m speaks of it or nothing else was selected."""
-    if "load" in re.findall(r"\w+", config.option.markexpr):
-        return []
-    load = [item for item in items if "load" in item.keywords and param_of(item) is not None]
-    return load if len(load) < sum(param_of(item) is not None for item in items) else []
+def unasked_of(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """What takes long, load and scaling, unless -m speaks of it or nothing else was selected."""
+    asked = set(re.findall(r"\w+", config.option.markexpr))
+    measuring = [item for item in items if param_of(item) is not None]
+    unasked = [item for item in measuring if any(mark in item.keywords for mark in _ON_DEMAND - asked)]
+    return unasked if len(unasked) < len(measuring) else []
 
 
 def idle_agents(items: Sequence[pytest.Item], config: pytest.Config) -> str:

@@ -9,6 +9,8 @@ White 2009 (block length); Loh 1987, Beran 1987 (calibration); Hall 1988 (symmet
 (likelihood of a periodogram).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -41,6 +43,11 @@ class Interval:
             raise ValueError(f"an interval has both ends or none, seen low={self.low}, high={self.high}")
         if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
             raise ValueError(f"an interval holds its value, seen {self.low} <= {self.value} <= {self.high}")
+
+    def times(self, factor: float) -> Interval:
+        """That many times as much, with its ends."""
+        ends = (None if end is None else factor * end for end in (self.low, self.high))
+        return Interval(factor * self.value, *ends)
 
     def excludes(self, value: float) -> bool:
         """Whether the data speak against `value`; without an interval they never do."""

@@ -49,6 +49,7 @@ VALUES: dict[str, dict[str, str]] = {
     "--slo": {**NUMBERS, "no unit": "15", "zero of a unit": "0ms", "too long": "3601s", "other unit": "15ns"},
     "--timeout": {**NUMBERS, "zero": "0", "too long": "3601"},
     "--agents": {**NUMBERS, "zero": "0", "too large": "65", "auto": "auto"},
+    "--cpus": {**NUMBERS, "zero": "0", "more than there are": "1,9999", "commas": ",,", "range": "1-2"},
     "--starts": {**NUMBERS, "too many": "101"},
     "--random-inputs": {**NUMBERS, "zero": "0", "too many": "1000001"},
     "--export": {
@@ -77,6 +78,7 @@ REMEDIES = {
     "--arrivals": "poisson, constant, both",
     "--slo": "like 15ms",
     "--agents": "from 1 to 64",
+    "--cpus": "numbers",
     "--starts": "from 0",
     "--gate": "5%",
     "--random-inputs": "whole number of items",

@@ -52,14 +52,14 @@ def session_main(arguments: Sequence[str]) -> int:
 
 def backends_main(arguments: Sequence[str]) -> int:
     """pytest, with the backends of `root/backends` in the place of the project's."""
-    from fixtures import plugin
+    from fixtures import selection
 
-    kept = plugin.BACKENDS
-    plugin.BACKENDS = Path("root/backends").absolute()
+    kept = selection.BACKENDS
+    selection.BACKENDS = Path("root/backends").absolute()
     try:
         return pytest_main(arguments)
     finally:
-        plugin.BACKENDS = kept
+        selection.BACKENDS = kept
 
 
 def reports_main(arguments: Sequence[str]) -> int:

@@ -24,7 +24,7 @@ from fixtures.engines.base import EngineSettings
 from fixtures.engines.process.process import ProcessEngine
 from fixtures.engines.process_tree import marked
 from fixtures.engines.sweeping import run_folder_prefix
-from fixtures.plugin import BACKENDS
+from fixtures.selection import BACKENDS
 from fixtures.specs.manifest import load_spec
 from tests.faults.three import AS_WITHOUT_FAULT, HEALTHY, READY_S, SETTINGS, SINGLE, Rows, assert_unharmed, make_faulty, measure
 

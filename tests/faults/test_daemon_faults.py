@@ -21,7 +21,7 @@ from fixtures.engines.base import EngineSettings
 from fixtures.engines.docker import docker as docker_module
 from fixtures.fleet.fleet import LocalFleet
 from fixtures.host.run_identity import RUN_LABEL, Owner
-from fixtures.plugin import BACKENDS
+from fixtures.selection import BACKENDS
 from fixtures.specs.manifest import load_spec
 from fixtures.specs.spec import BackendSpec
 from reports.store.store import RunStore, load_run

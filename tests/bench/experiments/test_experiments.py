@@ -12,9 +12,10 @@ from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import ACCURACY, SINGLE, Arrival, Offer, Scenario, throughput_scenario
 from bench.contract.system import Role
 from bench.contract.tensors import FloatArray
-from bench.experiments import clients, experiment_of, experiments, open_loop, slo, throughput
+from bench.experiments import clients, experiment_of, experiments, open_loop, scaling, slo, throughput
 from bench.experiments.clients import clients_scenario
 from bench.experiments.open_loop import open_loop_scenario, open_loops_of
+from bench.experiments.scaling import scaling_scenario
 from bench.experiments.scenario_runner import Campaigns
 from bench.experiments.slo import slo_scenario
 from bench.load.scheduler import Settings
@@ -40,10 +41,12 @@ class Options:
     loads: Sequence[Offer] = (Offer(load=0.5),)
     arrivals: Sequence[Arrival] = (Arrival.POISSON,)
     slo: float | None = 0.015
+    cpus: Sequence[int] = (1, 2)
 
 
 SAMPLES = [
     *(SINGLE, ACCURACY, clients_scenario(8), clients_scenario(8, batch_size=32), slo_scenario(0.015, batch_size=4)),
+    *(scaling_scenario(1), scaling_scenario(12), scaling_scenario(2, batch_size=32)),
     *open_loops_of(loads_of("72.5%,200.5/s"), arrivals_of("both")),
     open_loop_scenario(Arrival.POISSON, rate_per_s=200, batch_size=32, connections=8),
 ]
@@ -51,7 +54,7 @@ SAMPLES = [
 
 def test_each_question_is_a_module_of_its_name() -> None:
     """In the order in which a session measures them: what most people ask for comes first."""
-    assert list(experiments()) == ["accuracy", "throughput", "clients", "open-loop", "slo"]
+    assert list(experiments()) == ["accuracy", "throughput", "clients", "open-loop", "slo", "scaling"]
     for kind, found in experiments().items():
         assert type(found).__module__ == f"bench.experiments.{kind.replace('-', '_')}"
         assert found.kind == kind
@@ -75,6 +78,7 @@ def test_a_kind_that_is_none_is_refused() -> None:
         {"concurrency": 0},
         {"concurrency": 65},
         {"load": 0.5},
+        {"cpus": 0},
         {"arrival": Arrival.POISSON},
         {"arrival": Arrival.POISSON, "load": 0.5, "rate_per_s": 5.0},
         {"arrival": Arrival.CONSTANT, "rate_per_s": 0.0},
@@ -110,8 +114,9 @@ def test_names_and_titles_are_nobody_elses() -> None:
         (clients, clients_scenario(8, batch_size=32)),
         (open_loop, open_loop_scenario(Arrival.POISSON, rate_per_s=200, batch_size=32, connections=8)),
         (slo, slo_scenario(0.1, batch_size=32)),
+        (scaling, scaling_scenario(2, batch_size=32)),
     ],
-    ids=["throughput", "clients", "open-loop", "slo"],
+    ids=["throughput", "clients", "open-loop", "slo", "scaling"],
 )
 def test_one_more_scenario_is_one_line(module: Any, line: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands beside those of the options; one that these ask for as well is there once."""

@@ -18,8 +18,8 @@ from bench.contract.rows import StudyRow, StudyStep
 from bench.contract.scenarios import ACCURACY, Scenario
 from bench.contract.system import Absence
 from bench.experiments.resume import Resume
-from bench.experiments.run_differences import differences
 from bench.load.scheduler import Settings
+from bench.machine.run_differences import differences
 from tests.bench.scripted import Records, ScriptedSystem, measuring, right, scripted
 
 SINGLE = Scenario("single", batch_size=1)

@@ -1,10 +1,14 @@
 """What the options of the traffic under load mean, and what they refuse."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from bench.contract.errors import BadInput
 from bench.contract.scenarios import Arrival
 from bench.experiments.open_loop import open_loops_of
-from bench.session.load_options import arrivals_of, clients_of, limit_of, loads_of
+from bench.session.load_options import arrivals_of, clients_of, cpus_of, limit_of, loads_of
 
 
 def test_numbers_of_clients_are_sorted_and_each_once() -> None:
@@ -26,3 +30,27 @@ def test_loads_are_parts_of_the_peak_or_rates() -> None:
 def test_limits(text: str | None, seconds: float | None) -> None:
     """A number with its unit; 0 looks for none."""
     assert limit_of(text) == (pytest.approx(seconds) if seconds is not None else None)
+
+
+def with_server_cpus(*cpus: int) -> Any:
+    """A session whose servers may have these."""
+    return SimpleNamespace(hook=SimpleNamespace(pytest_servebench_server_cpus=lambda config: cpus))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [((3,), [1]), ((0, 1), [1, 2]), ((0, 1, 2), [1, 2]), (tuple(range(8)), [1, 2, 4, 8])]
+)
+def test_numbers_of_cpus_double_as_far_as_there_are(allowed: tuple[int, ...], expected: list[int]) -> None:
+    """Where nobody says which."""
+    assert cpus_of(None, with_server_cpus(*allowed)) == expected
+
+
+def test_more_cpus_than_there_are_is_one_sentence_with_both_numbers() -> None:
+    """What is there counts, not how it is numbered."""
+    assert cpus_of("3, 1,3", with_server_cpus(4, 5, 9)) == [1, 3]
+    with pytest.raises(BadInput) as refused:
+        cpus_of("1,8", with_server_cpus(4, 5, 9))
+    assert str(refused.value) == (
+        "--cpus 1,8: expected numbers from 1 to 3, as many CPUs as servers may have on this machine (--server-cpus), seen '8'; "
+        "like 1,2"
+    )
