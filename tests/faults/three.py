@@ -35,7 +35,7 @@ SINGLE = Scenario("single", batch_size=1)
 SETTINGS = Settings(max_time_s=0.15, min_rounds=40)
 DEADLINE_S = 1.0
 """Of an exchange: above what a busy machine holds up a healthy server."""
-READY_S = 1.0
+READY_S = 2.0
 HEALTHY = ("first", "second")
 AS_WITHOUT_FAULT = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 """What a noisy machine makes of a healthy server."""
@@ -95,8 +95,8 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_server, "_TERM_REST_S", 0.1)
 
 
-def _quick_pool(transports: Sequence[MultiplexedTransport[Any]], *, deadline_s: float) -> ConnectionPool:
-    return ConnectionPool(transports, deadline_s=min(deadline_s, DEADLINE_S))
+def _quick_pool(transports: Sequence[MultiplexedTransport[Any]], *, deadline_s: float, busy_poll_s: float) -> ConnectionPool:
+    return ConnectionPool(transports, deadline_s=min(deadline_s, DEADLINE_S), busy_poll_s=busy_poll_s)
 
 
 def measure(

@@ -282,6 +282,7 @@ def every_verdict() -> list[Record]:
         ),
         _speeds("single", "swamped", "rest", 1_800.0, rank=None, verdict=Verdict.SATURATED, reason="the server fell behind"),
         _speeds("single", "memoiser", "rest", 1_900.0, rank=None, verdict=Verdict.CACHED, reason="3.1 times faster"),
+        _speeds("single", "drifting", "rest", 1_820.0, rank=None, verdict=Verdict.DESYNCED, reason="clocks apart"),
         _speeds("single", "stranger", "rest", 1_850.0, rank=None, verdict=Verdict.NOT_VERIFIED, reason="other answers"),
         _speeds(
             "single", "liar", "raw", 1_800.0, rank=None, verdict=Verdict.WRONG_ANSWERS, reason="17 of 5400", agreement=0.99685

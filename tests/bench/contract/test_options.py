@@ -105,6 +105,7 @@ def test_what_was_given_is_repeated_and_written(tmp_path: Path) -> None:
         "allow_egress": True,
         "timeout_s": None,
         "accuracy_batch": 0,
+        "agents": 0,
         "tolerance": None,
         "random_inputs": None,
         "scores_output": "",

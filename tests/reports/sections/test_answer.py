@@ -119,7 +119,7 @@ def test_many_ties_are_counted() -> None:
 def test_unranked_cells_are_counted_by_verdict() -> None:
     """What the sentences leave out stands beside them."""
     text = unranked(every_verdict())
-    assert text.startswith("10 of 18 cells could not be ranked:")
+    assert text.startswith("11 of 19 cells could not be ranked:")
     assert "2 NOT_MEASURED" in text
     assert unranked([cell("a", 1, 1.0)]) == ""
     assert "1 measured too briefly" in unranked([cell("a", None, 1.0)])
