@@ -35,7 +35,8 @@ SINGLE = Scenario("single", batch_size=1)
 SETTINGS = Settings(max_time_s=0.15, min_rounds=40)
 DEADLINE_S = 1.0
 """Of an exchange: above what a busy machine holds up a healthy server."""
-READY_S = 1.0
+READY_S = 5.0
+"""Until a server that never predicts is given up: above what a busy machine takes to start one and to be sure of it."""
 HEALTHY = ("first", "second")
 AS_WITHOUT_FAULT = (Verdict.VALID, Verdict.UNSTABLE, Verdict.OVERSUBSCRIBED)
 """What a noisy machine makes of a healthy server."""
