@@ -24,19 +24,11 @@ from bench.load.connection_pool import BUSY_POLL_S, ConnectionPool
 from bench.load.payload_sources import CyclingPayloads
 from bench.protocols import codec
 from bench.transports.connect import open_connection
-from bench.verification.payloads import PayloadFactory
-from bench.verification.probe import Probe
-from fixtures.dataset.emnist import load_emnist
-from fixtures.engines.base import EngineSettings
-from fixtures.engines.process.process import ProcessEngine
-from fixtures.fleet.fleet import LocalFleet
 from fixtures.host.cache import cache_root
-from fixtures.host.cpus import server_cpus
-from fixtures.host.run_identity import RunIdentity
 from fixtures.model.load import load_model
-from fixtures.specs.manifest import load_spec
+from tools.turns import started
 
-BACKENDS = Path(__file__).parents[1] / "fixtures" / "backends"
+TRITON = Path(__file__).parents[1] / "fixtures" / "backends" / "triton"
 PROTOCOLS = {"binary": "http", "grpc": "grpc"}
 CLIENTS = (1, 8)
 
@@ -54,23 +46,11 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    with _triton() as endpoints, _libraries() as libraries:
+    with started(TRITON) as (endpoints, _), _libraries() as libraries:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         for clients in CLIENTS:
             _compare(endpoints, clients, options, libraries)
     return 0
-
-
-@contextmanager
-def _triton() -> Iterator[dict[str, Endpoint]]:
-    spec, model = load_spec(BACKENDS / "triton" / "backend.toml"), load_model()
-    factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
-    settings = EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), print)
-    with LocalFleet([spec], ProcessEngine(settings), model, settings) as fleet:
-        fleet.start(["triton"], Probe(factory, [1]))
-        if "triton" in fleet.absent:
-            raise SystemExit(f"compare_perf_analyzer: {fleet.absent['triton'].reason}")
-        yield dict(fleet.running["triton"].endpoints)
 
 
 @contextmanager

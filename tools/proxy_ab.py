@@ -26,19 +26,9 @@ from bench.contract.wire import Endpoint, Payload
 from bench.load.closed_loop import run_slice
 from bench.machine.host import pinned
 from bench.transports.http import HttpTransport
-from bench.verification.payloads import PayloadFactory
-from bench.verification.probe import Probe
-from fixtures.dataset.emnist import load_emnist
-from fixtures.engines.base import EngineSettings
-from fixtures.engines.process.process import ProcessEngine
-from fixtures.fleet.fleet import LocalFleet
-from fixtures.host.cache import cache_root
 from fixtures.host.cpus import server_cpus
-from fixtures.host.run_identity import RunIdentity
-from fixtures.model.load import load_model
-from fixtures.specs.manifest import load_spec
 from tools.slow_proxy import ADDED
-from tools.turns import free_port, wait_for
+from tools.turns import free_port, started, wait_for
 
 ROOT = Path(__file__).parents[1]
 MORE = 0.05
@@ -58,15 +48,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.proxy_ab", description=__doc__)
     parser.add_argument("--runs", type=int, default=10, help="runs of two sessions each (default: %(default)s)")
     runs = parser.parse_args().runs
-    cpus = server_cpus(None)
-    settings = EngineSettings(RunIdentity.new(), cpus, cache_root(), print)
-    model = load_model()
-    factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
-    spec = load_spec(ROOT / "fixtures" / "examples" / "slowed" / "backend.toml")
-    with LocalFleet([spec], ProcessEngine(settings), model, settings) as fleet:
-        fleet.start([spec.name], Probe(factory, [1]))
-        endpoint = fleet.running[spec.name].endpoints["raw"]
-        with _proxy(endpoint.port, cpus[0]) as port:
+    with started(ROOT / "fixtures" / "examples" / "slowed") as (endpoints, factory):
+        endpoint = endpoints["raw"]
+        with _proxy(endpoint.port) as port:
             paces = _paces(endpoint, port, factory.payload_set(endpoint, 1).payloads[0])
             turns, added = _calibrated(paces)
             print(_told(paces, turns, added), flush=True)
@@ -83,10 +67,10 @@ def main() -> int:
 
 
 @contextmanager
-def _proxy(port: int, cpu: int) -> Iterator[int]:
+def _proxy(port: int) -> Iterator[int]:
     """The proxy before that port, on the servers' CPU; its own port."""
     own = free_port()
-    with pinned(cpu):
+    with pinned(server_cpus(None)[0]):
         process = subprocess.Popen(
             [sys.executable, "-m", "tools.slow_proxy", str(own), str(port)], cwd=ROOT, stdin=subprocess.PIPE
         )

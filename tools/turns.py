@@ -10,12 +10,24 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
-from bench.contract.wire import Transport
+from bench.contract.wire import Endpoint, Transport
 from bench.load.closed_loop import run_slice
+from bench.verification.payloads import PayloadFactory
+from bench.verification.probe import Probe
+from fixtures.dataset.emnist import load_emnist
+from fixtures.engines.base import EngineSettings
+from fixtures.engines.process.process import ProcessEngine
+from fixtures.fleet.fleet import LocalFleet
+from fixtures.host.cache import cache_root
+from fixtures.host.cpus import server_cpus
+from fixtures.host.run_identity import RunIdentity
+from fixtures.model.load import load_model
+from fixtures.specs.manifest import load_spec
 
 SLICE_S = 0.02
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -57,6 +69,19 @@ def answering(command: Sequence[str], port: int, **started: Any) -> Iterator[int
     finally:
         server.terminate()
         server.wait(10)
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[tuple[Mapping[str, Endpoint], PayloadFactory]]:
+    """The endpoints of that backend, which the process engine starts, and what they are asked; SystemExit where it cannot."""
+    spec, model = load_spec(folder / "backend.toml"), load_model()
+    factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
+    settings = EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), print)
+    with LocalFleet([spec], ProcessEngine(settings), model, settings) as fleet:
+        fleet.start([spec.name], Probe(factory, [1]))
+        if spec.name in fleet.absent:
+            raise SystemExit(fleet.absent[spec.name].reason)
+        yield fleet.running[spec.name].endpoints, factory
 
 
 def compare(

@@ -11,6 +11,7 @@ from reports.tables.clean_text import shortened
 from reports.tables.load_cells import CellsUnderLoad, Loaded, is_shown, protocols_of
 from reports.tables.numbers import number
 
+_GUIDED = "each thin line: every CPU worth the same"
 _NAME = 24  # characters that have room beside a panel and a figure
 
 
@@ -22,7 +23,7 @@ def scaling_chart(cells: CellsUnderLoad) -> Chart | None:
     if not any(len(by_cpus(x)) > 1 for x in cells.endpoints):
         return None
     panels = tuple(
-        Panel(shortened(protocol, 40) or "unknown protocol", (("", _lines(mine, ceilings.get(protocol, []), counts[-1])),))
+        Panel(shortened(protocol, 40) or "unknown protocol", ((_GUIDED, _lines(mine, ceilings.get(protocol, []), counts[-1])),))
         for protocol, mine in protocols_of([x for x in cells.endpoints if by_cpus(x)]).items()
     )
     named = [f"{x.name} {_ends(by_cpus(x))}" for x in cells.endpoints if by_cpus(x)]

@@ -35,11 +35,12 @@ def finding(records: Sequence[Record]) -> str:
     wrong = [f"{endpoint_name(r)} ({percent(r.agreement)}, {title_of(r).lower()})" for r in servers if r.agreement != 1]
     right = sorted({percent(r.accuracy) for r in cells if r.agreement == 1 and r.accuracy is not None})
     accuracy = f", accuracy {listed(right)}" if right else ""
-    endpoints = len({endpoint_name(record) for record in cells})
+    names = {endpoint_name(record) for record in cells}
     if not cells:
         return ""
     if not wrong:
-        return f"Answers: all {endpoints} endpoints say what the model says{accuracy}."
+        who = f"all {len(names)} endpoints say" if len(names) > 1 else f"{min(names)} says"
+        return f"Answers: {who} what the model says{accuracy}."
     return f"Answers: not all what the model says, with the share that is: {listed(wrong)}."
 
 

@@ -18,6 +18,7 @@ FINDING = "One request from the images to the scores: encoding, wire, serving, m
 def section(stored: StoredRun) -> Section:
     """A picture for each scenario of one client."""
     tables, _ = tables_and_colours(stored.records)
+    drawn = any(table.rows for table in tables)
     blocks = (Text(INTRO, "intro", on=PAGE), *pictures(tables, "parts", "where the time goes", parts_chart))
     none = "This run timed no exchange."
-    return Section("parts", "Where the time goes", blocks, finding=FINDING, heading_on=PAGE, otherwise=none)
+    return Section("parts", "Where the time goes", blocks, finding=FINDING if drawn else "", heading_on=PAGE, otherwise=none)
