@@ -22,7 +22,7 @@ from bench.load.closed_loop import Begin, Slice, Trace, run_clients
 from bench.load.connection_pool import ConnectionPool
 from bench.load.open_loop import Schedule, run_schedule
 from bench.load.payload_sources import CyclingPayloads
-from bench.transports.connect import open_connection
+from bench.transports.connect import open_connections
 from bench.verification.judgements import digest_of
 
 _TOLD_EVERY_S = 0.5
@@ -35,12 +35,30 @@ class Cancelled(ExchangeError):
     """Another agent could not begin, so nobody does."""
 
 
+@dataclass(slots=True, eq=False)
+class _Connections:
+    """One endpoint's, spread over its instances from the one on whose `turn` the first connection comes."""
+
+    make: Callable[[int], ConnectionPool]
+    instances: int
+    turn: int
+    pool: ConnectionPool
+
+    def from_turn(self, first: int) -> ConnectionPool:
+        """The connections, of which the first is the connection `first` of all agents together; no others are left open."""
+        if self.turn != first % self.instances:
+            self.pool.close()
+            self.turn = first % self.instances
+            self.pool = self.make(self.turn)
+        return self.pool
+
+
 @dataclass(slots=True)
 class _Prepared:
     """Work with what it takes to send it, and the answers that were already told."""
 
     work: Work
-    pool: ConnectionPool
+    connections: _Connections
     source: CyclingPayloads
     told: set[tuple[int, bytes]] = field(default_factory=set)
 
@@ -57,7 +75,7 @@ class Agent:
         self._own_cpu = own_cpu
         self._place = (number - 1) / agents  # among the payloads, so that they do not all send the same at once
         self._prepared: dict[int, _Prepared] = {}
-        self._pools: dict[str, ConnectionPool] = {}  # by endpoint
+        self._connections: dict[str, _Connections] = {}  # by endpoint
         self._bodies: list[tuple[int, bytes, bytes]] = []  # not yet judged: payload index, digest, body
 
     def serve(self) -> None:
@@ -86,33 +104,36 @@ class Agent:
     def _take_work(self, order: Message) -> None:
         work = work_of(order)
         endpoint = repr((work.endpoint.id, work.endpoint.host, work.endpoint.port))
-        if endpoint not in self._pools:
-            transports = [open_connection(work.endpoint) for _ in range(CONNECTIONS)]
-            self._pools[endpoint] = ConnectionPool(
-                transports,
+
+        def make(turn: int) -> ConnectionPool:
+            return ConnectionPool(
+                open_connections(work.endpoint, CONNECTIONS, turn),
                 deadline_s=work.endpoint.deadline_s,
                 busy_poll_s=0.0 if self._own_cpu in (None, *work.server_cpus) else work.busy_poll_s,
                 clock=self._clock,
             )
-        pool = self._pools[endpoint]
-        first = int(len(work.payloads) * self._place)
-        self._prepared[order.fields["key"]] = _Prepared(work, pool, CyclingPayloads(work.payloads, pool.prepare, first))
+
+        if endpoint not in self._connections:
+            self._connections[endpoint] = _Connections(make, len(work.endpoint.instances), 0, make(0))
+        connections = self._connections[endpoint]
+        source = CyclingPayloads(work.payloads, connections.pool.prepare, int(len(work.payloads) * self._place))
+        self._prepared[order.fields["key"]] = _Prepared(work, connections, source)
         self._send(Message("taken"))
 
     def _drop(self, order: Message) -> None:
         prepared = self._prepared.pop(order.fields["key"], None)
         if prepared is None:
             return
-        prepared.pool.close()
-        used = {id(each.pool) for each in self._prepared.values()}
-        self._pools = {name: pool for name, pool in self._pools.items() if id(pool) in used}
+        prepared.connections.pool.close()
+        used = {id(each.connections) for each in self._prepared.values()}
+        self._connections = {name: each for name, each in self._connections.items() if id(each) in used}
 
     def _clients(self, order: Message) -> None:
         said, prepared = order.fields, self._prepared[order.fields["key"]]
 
         def run(begin: Begin, trace: Trace) -> Slice:
             return run_clients(
-                prepared.pool,
+                prepared.connections.from_turn(said["first"]),
                 said["clients"],
                 prepared.source.requests(0),
                 slice_s=said["slice_s"],
@@ -129,7 +150,7 @@ class Agent:
 
         def run(begin: Begin, trace: Trace) -> Slice:
             return run_schedule(
-                prepared.pool,
+                prepared.connections.pool,
                 prepared.source.requests(0),
                 plan,
                 connections=said["connections"],

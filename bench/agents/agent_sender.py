@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -42,9 +43,11 @@ class AgentSender:
         for _ in range(_TRIES):
             agents = self._able(clients)
             counts = divided(clients, max(1, len(agents)))
+            firsts = accumulate(counts, initial=0)  # of all clients, numbered through: whose connections go on from whose
             said = {"key": self._key, "slice_s": slice_s, "lead_in_s": lead_in_s}
             orders = {
-                agent: Message("clients", {**said, "clients": count}) for agent, count in zip(agents, counts, strict=False)
+                agent: Message("clients", {**said, "clients": count, "first": first})
+                for agent, count, first in zip(agents, counts, firsts, strict=False)
             }
             parts = self._window(orders, total, lead_in_s + slice_s + _UNDER_WAY * self.deadline_s)
             if not parts:

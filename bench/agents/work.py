@@ -90,7 +90,8 @@ def work_of(message: Message) -> Work:
 def _endpoint(fields: Mapping[str, Any]) -> Endpoint:
     access = fields["access"]
     headers = tuple((name, value) for name, value in access["headers"])
-    return Endpoint(**{**fields, "access": Access(**{**access, "headers": headers}), "lacks": tuple(fields["lacks"])})
+    lists = {"lacks": tuple(fields["lacks"]), "further": tuple((host, port) for host, port in fields["further"])}
+    return Endpoint(**{**fields, **lists, "access": Access(**{**access, "headers": headers})})
 
 
 def _signature(fields: Mapping[str, Any]) -> Signature:

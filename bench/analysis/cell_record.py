@@ -116,8 +116,7 @@ class Findings:
     """All that is concluded of one cell's measurement: the verdict with its reasons, and the figures.
 
     `exchanges` timed exchanges in `rounds` slices and `measured_s` seconds are behind the figures. `speed` and `latencies`
-    are None where too little was measured for them, `evidence` where there was nothing to judge. `cpu_efficiency` is what each
-    CPU is worth, see `Record`.
+    are None where too little was measured, `evidence` where there was nothing to judge. `cpu_efficiency` is as in `Record`.
     """
 
     verdict: Verdict
@@ -204,6 +203,7 @@ def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
         slo_s=scenario.slo_s,
         goodput_per_s=schedule.goodput_per_s,
         cpus=scenario.cpus,
+        replicas=scenario.replicas,
         cpu_efficiency=efficiency.value if efficiency is not None else None,
         cpu_efficiency_low=efficiency.low if efficiency is not None else None,
         cpu_efficiency_high=efficiency.high if efficiency is not None else None,

@@ -105,20 +105,20 @@ def _speed(measurement: CellMeasurement, seed: int) -> Speed | None:
 
 def _cpu_efficiency(measurement: CellMeasurement, others: Sequence[CellMeasurement], speeds: LaneSpeeds) -> Interval | None:
     """Its speed for each CPU, over that of the same endpoint on the fewest; None where its scenario gives it no CPUs."""
-    cell = measurement.cell
-    if cell.scenario.cpus is None or cell.backend.role is not Role.SERVER or not measurement.measure.slices:
+    cell, cpus = measurement.cell, measurement.cell.scenario.own_cpus
+    if cpus is None or cell.backend.role is not Role.SERVER or not measurement.measure.slices:
         return None
     alike = [
-        (other.cell.scenario.cpus, other)
+        (other.cell.scenario.own_cpus or 0, other)
         for other in others
         if other.cell.endpoint == cell.endpoint
-        and other.cell.scenario.cpus is not None
+        and other.cell.scenario.kind == cell.scenario.kind
         and other.cell.scenario.batch_size == cell.scenario.batch_size
         and other.measure.slices
     ]
     fewest, base = min(alike, key=lambda pair: pair[0])
     ratio = speeds.ratio([measurement.measure], [base.measure], between_starts=BETWEEN_STARTS)
-    return ratio.times(fewest / cell.scenario.cpus) if ratio is not None else None
+    return ratio.times(fewest / cpus) if ratio is not None else None
 
 
 def _ceiling_of(measurement: CellMeasurement, others: Sequence[CellMeasurement]) -> CellMeasurement | None:

@@ -47,6 +47,8 @@ class BackendFacts:
     """`checked`: what was installed was held against hashes; else why not."""
     server_cpus: tuple[int, ...] | None = None
     """CPUs that it is held to, ascending."""
+    instances: Mapping[str, Mapping[str, Any]] | None = None
+    """Of several instances, or on a cluster: number, from 1 -> its `addresses`, `cpus` and, on a cluster, its `node`."""
     env: Mapping[str, str] | None = None
     """Environment variables that its backend.toml sets, placeholders not filled in."""
     command: tuple[str, ...] | None = None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend, Role, on_cpus
+from bench.contract.system import Backend, Role, in_replicas, on_cpus
 from bench.contract.wire import Endpoint
 
 
@@ -22,12 +22,16 @@ class Cell:
 
     @property
     def server(self) -> str:
-        """Which server of the fleet is asked: the backend's, or the start of it that has the scenario's CPUs.
+        """Which server of the fleet is asked: the backend's, or the start of it that has the scenario's CPUs or replicas.
 
         An instrument is the same for all of them.
         """
-        cpus = self.scenario.cpus
-        return self.backend.name if cpus is None or self.backend.role is not Role.SERVER else on_cpus(self.backend.name, cpus)
+        name, scenario = self.backend.name, self.scenario
+        if self.backend.role is not Role.SERVER:
+            return name
+        if scenario.cpus is not None:
+            return on_cpus(name, scenario.cpus)
+        return name if scenario.replicas is None else in_replicas(name, scenario.replicas)
 
     @property
     def id(self) -> str:

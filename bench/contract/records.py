@@ -216,7 +216,8 @@ class Record:
     and reference: instruments, measured alike, not ranked."""
     scenario: str
     """Traffic pattern: single, batch128 (and others by --batch-sizes), accuracy, and those under load: c01 to c32 (clients),
-    poisson30 to poisson90, constant..., slo15ms; cpus01 to cpus08 (CPUs of the server)."""
+    poisson30 to poisson90, constant..., slo15ms; cpus01 to cpus08 (CPUs of the server),
+    replicas01 to replicas04 (instances of it)."""
     batch_size: int
     """Images in one request."""
     engine: str | None
@@ -228,7 +229,8 @@ class Record:
     kind: str = "throughput"
     """Question that the scenario belongs to, and so the section that shows it: throughput (one client in a closed loop),
     accuracy (one pass over all images), clients (several clients in a closed loop), open-loop (requests on a schedule), slo
-    (the highest rate under a limit of latency), scaling (several clients in a closed loop, by the CPUs of the server)."""
+    (the highest rate under a limit of latency), scaling (several clients in a closed loop, by the CPUs of the server), replicas
+    (the same, by its instances)."""
     title: str = ""
     """The scenario in words for people, e.g. Batches of 128, 8 clients; empty: it has none but its name."""
     unit: str = IMAGES_PER_S
@@ -312,9 +314,12 @@ class Record:
     """Images/s that were answered within slo_s, in the probes that held it."""
     cpus: int | None = None
     """CPUs that the server was started on for this cell, as its backend.toml says; null: those of the run (run.backends)."""
+    replicas: int | None = None
+    """Instances of the server that were started for this cell, on one CPU each, with the clients spread evenly over them; null:
+    one, on the CPUs above."""
     cpu_efficiency: float | None = None
-    """Speed for each CPU, over that of the same endpoint on the fewest CPUs that were measured: 1 where each adds as much as
-    those."""
+    """Speed for each CPU (of replicas: for each replica), over that of the same endpoint on the fewest that were measured: 1
+    where each adds as much as those."""
     cpu_efficiency_low: float | None = None
     """Lower end of its 95 % interval."""
     cpu_efficiency_high: float | None = None

@@ -10,6 +10,9 @@ CONNECTIONS = 64
 
 IMAGES_PER_S = "images/s"
 
+LOADING_MARKS = frozenset({"load", "scaling", "replicas"})
+"""Marks of the benchmarks in which several ask at once: measured where -m speaks of them."""
+
 
 class Arrival(StrEnum):
     """When the next request is sent."""
@@ -36,7 +39,8 @@ class Scenario:
     `open_loop.py`), and so the section of the report that shows it. Requests on a schedule come at `rate_per_s` requests a
     second, or at the part `load` of what the server carried in a closed loop just before, or, where `slo_s` is given, at the
     highest rate whose 99th percentile of latency stays under that limit. On `cpus` CPUs a server has a start of its own; where
-    it is None, it has those of the run. Raises ValueError.
+    it is None, it has those of the run. Of `replicas` instances, which are a start of its own too, each has one CPU; where it
+    is None, there is one instance, on the CPUs above. Raises ValueError.
     """
 
     name: str
@@ -50,13 +54,20 @@ class Scenario:
     rate_per_s: float | None = None
     slo_s: float | None = None
     cpus: int | None = None
+    replicas: int | None = None
+
+    @property
+    def own_cpus(self) -> int | None:
+        """CPUs of the start that only this scenario has; None where it has none of its own."""
+        return self.replicas if self.cpus is None else self.cpus
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or not 1 <= self.concurrency <= CONNECTIONS:
             wanted = f"batch_size must be at least 1, concurrency from 1 to {CONNECTIONS}"
             raise ValueError(f"scenario {self.name!r}: {wanted}, seen {self.batch_size} and {self.concurrency}")
-        if self.cpus is not None and self.cpus < 1:
-            raise ValueError(f"scenario {self.name!r}: cpus must be at least 1, seen {self.cpus}")
+        if self.own_cpus is not None and (self.own_cpus < 1 or None not in (self.cpus, self.replicas)):
+            wanted = "one of cpus and replicas, at least 1"
+            raise ValueError(f"scenario {self.name!r}: expected {wanted}, seen {self.cpus} and {self.replicas}")
         given = [value for value in (self.load, self.rate_per_s, self.slo_s) if value is not None]
         if len(given) != (self.arrival is not Arrival.CLOSED_LOOP) or any(value <= 0 for value in given):
             raise ValueError(

@@ -61,6 +61,11 @@ def on_cpus(backend: str, cpus: int) -> str:
     return f"{backend}-{cpus}cpus"
 
 
+def in_replicas(backend: str, replicas: int) -> str:
+    """The name of a backend's start in so many instances, each on a CPU of its own."""
+    return f"{backend}-{replicas}replicas"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Counters of a backend's whole process tree since it started; differences of two readings are what counts.

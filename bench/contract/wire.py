@@ -63,7 +63,7 @@ class Endpoint:
 
     `model` is what the server calls the model where a request names it in its body. `url` is what a person gave for it, of a
     backend that runs already; else empty. `lacks` are dtypes, or WIDE_INT64, that its server has not. `one_cpu` is why it
-    cannot use more than one CPU; empty where it can.
+    cannot use more than one CPU; empty where it can. `further` are host and port of more instances that serve the same.
     `deadline_s` is for one whole exchange, `most_answer_bytes` for its answer's body.
     """
 
@@ -78,6 +78,7 @@ class Endpoint:
     access: Access = field(default_factory=Access)
     lacks: tuple[str, ...] = ()
     one_cpu: str = ""
+    further: tuple[tuple[str, int], ...] = ()
     deadline_s: float = DEADLINE_S
     most_answer_bytes: int = MOST_ANSWER_BYTES
 
@@ -99,6 +100,12 @@ class Endpoint:
     def id(self) -> str:
         """`<backend>-<endpoint>`, as it stands in test names and tables."""
         return f"{self.backend}-{self.name}"
+
+    @property
+    def instances(self) -> tuple[Endpoint, ...]:
+        """One for each instance that serves it, itself the first: connections are spread over them in turn."""
+        others = (replace(self, host=host, port=port, further=()) for host, port in self.further)
+        return (replace(self, further=()), *others)
 
     def located(self, host: str, port: int) -> Endpoint:
         """The same endpoint of a running backend."""

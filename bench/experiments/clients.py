@@ -16,7 +16,8 @@ from bench.load.scheduler import Settings
 CLIENTS = (1, 2, 4, 8, 16, 32)
 
 CLIENTS_SHARE = 0.5  # of a cell's measuring time: a curve has six of them
-_SLICES = 8  # at least
+SLICES = 8
+"""Of several clients, at least: the interval is made of them."""
 
 
 def clients_scenario(clients: int, batch_size: int = 1) -> Scenario:
@@ -58,20 +59,24 @@ class Sweep(UnderLoad):
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
         """All clients in one lane."""
-        clients = cell.scenario.concurrency
-        shared = builder.shared(cell)
-        pattern = Clients(shared.sender, clients)
-        return CellRun(
-            cell,
-            builder.payload_set(cell),
-            measure=builder.under_load(cell, pattern, slices=_SLICES, clients=clients),
-            rerun=rerun,
-            judgements=shared.judgements,
-        )
+        return run_of_clients(cell, builder, rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
         """Each scenario's cells held against each other."""
         return compared(runs, ended, histogram=self.histogram)
+
+
+def run_of_clients(cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
+    """All clients of a cell in one lane, each in a closed loop."""
+    clients = cell.scenario.concurrency
+    shared = builder.shared(cell)
+    return CellRun(
+        cell,
+        builder.payload_set(cell),
+        measure=builder.under_load(cell, Clients(shared.sender, clients), slices=SLICES, clients=clients),
+        rerun=rerun,
+        judgements=shared.judgements,
+    )
 
 
 EXPERIMENT = Sweep()

@@ -48,6 +48,11 @@ class Asked(Protocol):
         """Numbers of CPUs of --cpus, ascending."""
         ...
 
+    @property
+    def replicas(self) -> Sequence[int]:
+        """Numbers of instances of --replicas, ascending."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:

@@ -21,7 +21,7 @@ from bench.load.scheduled_load import Peak
 from bench.load.scheduler import Settings
 from bench.load.senders import OwnSender, Sender
 from bench.machine.idle_cpu import LEAST_SLICES, IdleWatch
-from bench.transports.connect import open_connection, open_transport
+from bench.transports.connect import open_connections, open_transport
 from bench.verification.judgements import Judgements
 from bench.verification.payloads import PayloadFactory, PayloadSet
 
@@ -177,7 +177,7 @@ class LaneBuilder:
         if endpoint.id not in self._pools:
             own_cpu = self._client_cpu not in (system.facts.server_cpus or self._fleet.server_cpus)
             self._pools[endpoint.id] = ConnectionPool(
-                [open_connection(endpoint) for _ in range(CONNECTIONS)],
+                open_connections(endpoint, CONNECTIONS),
                 deadline_s=endpoint.deadline_s,
                 # the client's own share of its time is what decides on servers elsewhere, and a look at the sockets is none
                 busy_poll_s=BUSY_POLL_S if own_cpu and not cell.is_far else 0.0,

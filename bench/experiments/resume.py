@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.cell_record import Outcome
+from bench.analysis.cell_result import CellResult
 from bench.analysis.verdicts import INTERRUPTED
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
@@ -18,7 +19,6 @@ from bench.contract.rows import StartRow, StudyRow
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Role
 from bench.experiments import experiment_of
-from bench.experiments.cell_result import CellResult
 from bench.machine.run_differences import difference, differences
 
 _INSTALLED = ("image", "image_digest", "versions", "hashes")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from bench.agents.crew import Crew
 from bench.analysis.cell_measurement import CellRun
 from bench.analysis.cell_record import Outcome, blank_record, pass_outcome
+from bench.analysis.cell_result import CellResult
 from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.cells import Cell
@@ -18,7 +19,6 @@ from bench.contract.rows import GateOutcome, GateRow
 from bench.contract.scenarios import Scenario
 from bench.contract.system import Fleet, Role
 from bench.experiments import experiment_of
-from bench.experiments.cell_result import CellResult
 from bench.experiments.checkpoint import Cells, Checkpoints
 from bench.experiments.experiment import Ended, Experiment
 from bench.experiments.lane_builder import LaneBuilder, shared_settings

@@ -1,4 +1,4 @@
-"""What --clients, --loads, --arrivals, --slo, --cpus, --agents and --soak say; refused by name if they say nothing."""
+"""What the options of the traffic say, --clients to --replicas, --agents and --soak; refused by name if they say nothing."""
 
 import re
 
@@ -54,16 +54,29 @@ def limit_of(text: str | None) -> float | None:
 
 def cpus_of(text: str | None, config: pytest.Config) -> list[int]:
     """`1,2` -> numbers of CPUs, ascending, each once; if not given 1, 2, 4, ..., as many as there are. Raises BadInput."""
-    most = len(config.hook.pytest_servebench_server_cpus(config=config) or usable_cpus())
+    return _numbers_of("--cpus", text, "numbers of CPUs", _server_cpus(config), "as many CPUs as servers may have")
+
+
+def replicas_of(text: str | None, config: pytest.Config) -> list[int]:
+    """`1,2` -> numbers of instances, ascending, each once; if not given as `cpus_of`. Raises BadInput."""
+    room = "for each has one of the CPUs that servers may have"
+    return _numbers_of("--replicas", text, "numbers of replicas", _server_cpus(config), room)
+
+
+def _server_cpus(config: pytest.Config) -> int:
+    return len(config.hook.pytest_servebench_server_cpus(config=config) or usable_cpus())
+
+
+def _numbers_of(flag: str, text: str | None, what: str, most: int, why: str) -> list[int]:
     if text is None:
         return [2**power for power in range(most.bit_length())]
     numbers = set()
-    for word in _words("--cpus", text, "numbers of CPUs, like 1,2,4"):
+    for word in _words(flag, text, f"{what}, like 1,2,4"):
         number = whole_number(word, 1, most)
         if number is None:
             raise BadInput(
-                f"--cpus {text[:200]}: expected numbers from 1 to {most}, as many CPUs as servers may have on this machine "
-                f"(--server-cpus), seen {word[:80]!r}; like 1,2"
+                f"{flag} {text[:200]}: expected {what} from 1 to {most}, {why} on this machine (--server-cpus), "
+                f"seen {word[:80]!r}; like 1,2"
             )
         numbers.add(number)
     return sorted(numbers)

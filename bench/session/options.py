@@ -21,6 +21,7 @@ from bench.session.load_options import (
     cpus_of,
     limit_of,
     loads_of,
+    replicas_of,
     soak_seconds,
 )
 
@@ -154,6 +155,13 @@ class MeasuringOptions(OptionGroup):
         metavar="LIST",
         help="numbers of CPUs of the scaling sweep (-m scaling): every server is started once for each, on the first of "
         "--server-cpus; 1, 2, 4 and so on, as many as there are, if not given",
+        repeated=False,
+    )
+    replicas: list[int] = path_option(
+        replicas_of,
+        metavar="LIST",
+        help="numbers of replicas (-m replicas): every server is started in as many instances as each says, each on one of "
+        "--server-cpus, and clients are spread evenly over them; 1, 2, 4 and so on, as many as there are CPUs, if not given",
         repeated=False,
     )
     agents: int = option(

@@ -9,7 +9,7 @@ import pytest
 from bench.contract.cells import Cell
 from bench.contract.errors import BadInput
 from bench.contract.options import repeated_arguments
-from bench.contract.scenarios import Scenario
+from bench.contract.scenarios import LOADING_MARKS, Scenario
 from bench.contract.system import Backend, Role
 from bench.contract.wire import UNKNOWN
 from bench.experiments import experiment_of, experiments
@@ -18,9 +18,6 @@ from bench.experiments.replay_2018 import StudyCell
 from bench.protocols import protocol_names
 from bench.session.options import MeasuringOptions
 from bench.session.state import SESSION
-
-_ON_DEMAND = {"load", "scaling"}
-"""Marks of benchmarks that are measured where they are asked for."""
 
 
 def scenarios_of_session(options: MeasuringOptions) -> Mapping[str, Sequence[Scenario]]:
@@ -99,10 +96,10 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
 
 
 def unasked_of(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """What takes long, load and scaling, unless -m speaks of it or nothing else was selected."""
+    """What takes long, load, scaling and replicas, unless -m speaks of it or nothing else was selected."""
     asked = set(re.findall(r"\w+", config.option.markexpr))
     measuring = [item for item in items if param_of(item) is not None]
-    unasked = [item for item in measuring if any(mark in item.keywords for mark in _ON_DEMAND - asked)]
+    unasked = [item for item in measuring if any(mark in item.keywords for mark in LOADING_MARKS - asked)]
     return unasked if len(unasked) < len(measuring) else []
 
 

@@ -19,6 +19,15 @@ def open_transport(system: SystemUnderTest, endpoint: Endpoint, model: Model) ->
     return InProcessTransport(model)
 
 
+def open_connections(endpoint: Endpoint, count: int, first: int = 0) -> list[MultiplexedTransport[Any]]:
+    """So many, not yet connected; each goes to the next instance, the first of them to the one whose turn `first` is.
+
+    What one of them prepares, any of them sends: a request names the host of the first, whichever it reaches.
+    """
+    instances = endpoint.instances
+    return [open_connection(instances[(first + number) % len(instances)]) for number in range(count)]
+
+
 def open_connection(endpoint: Endpoint) -> MultiplexedTransport[Any]:
     """The transport of an endpoint that is on a wire, which can be driven beside others; not yet connected."""
     kind = transport_of(endpoint.protocol)

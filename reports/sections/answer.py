@@ -10,7 +10,7 @@ from reports.charts.speed import best_chart, protocol_colours
 from reports.sections.cells import accuracy, speed
 from reports.sections.cells.leaders import group_lead, name_of, speeds_of
 from reports.sections.load import answers as load_answers
-from reports.sections.load import scaling
+from reports.sections.load import replicas, scaling
 from reports.sections.load.under_load import endpoints_under_load
 from reports.sections.section import (
     DOCUMENTS,
@@ -37,7 +37,7 @@ def section(stored: StoredRun) -> Section:
     """A picture and a sentence for each scenario of one client, beside each other; accuracy; load; what is left out."""
     records = stored.present().records
     endpoints = endpoints_under_load(records)
-    under_load = (*load_answers.answers(endpoints), *scaling.answers(records))
+    under_load = (*load_answers.answers(endpoints), *scaling.answers(records), *replicas.answers(records))
     measured = bool(of_kinds(records, (*speed.KINDS, *accuracy.KINDS))) or not under_load
     left_out = (unranked(records), load_answers.unranked(endpoints), _absence(stored))
     blocks: list[Block] = list(_speeds_of(records)) if measured else []

@@ -19,7 +19,7 @@ from reports.sections import (
     variants,
 )
 from reports.sections.cells import accuracy, attached, cost, latency, request_parts, speed, steadiness
-from reports.sections.load import glance, scaling, under_load
+from reports.sections.load import glance, replicas, scaling, under_load
 from reports.sections.section import Report, Section
 from reports.store.store import StoredRun
 from reports.tables.clean_text import cut, one_line
@@ -33,6 +33,7 @@ SECTIONS: tuple[Callable[[StoredRun], Section], ...] = (
     attached.section,
     under_load.section,
     scaling.section,
+    replicas.section,
     latency.section,
     request_parts.section,
     steadiness.section,

@@ -50,6 +50,7 @@ VALUES: dict[str, dict[str, str]] = {
     "--timeout": {**NUMBERS, "zero": "0", "too long": "3601"},
     "--agents": {**NUMBERS, "zero": "0", "too large": "65", "auto": "auto"},
     "--cpus": {**NUMBERS, "zero": "0", "more than there are": "1,9999", "commas": ",,", "range": "1-2"},
+    "--replicas": {**NUMBERS, "zero": "0", "more than there are": "1,9999", "commas": ",,", "range": "1-2"},
     "--starts": {**NUMBERS, "too many": "101"},
     "--random-inputs": {**NUMBERS, "zero": "0", "too many": "1000001"},
     "--export": {
@@ -79,6 +80,7 @@ REMEDIES = {
     "--slo": "like 15ms",
     "--agents": "from 1 to 64",
     "--cpus": "numbers",
+    "--replicas": "numbers of replicas",
     "--starts": "from 0",
     "--gate": "5%",
     "--random-inputs": "whole number of items",

@@ -12,9 +12,10 @@ from bench.contract.records import Record, Verdict
 from bench.contract.scenarios import ACCURACY, SINGLE, Arrival, Offer, Scenario, throughput_scenario
 from bench.contract.system import Role
 from bench.contract.tensors import FloatArray
-from bench.experiments import clients, experiment_of, experiments, open_loop, scaling, slo, throughput
+from bench.experiments import clients, experiment_of, experiments, open_loop, replicas, scaling, slo, throughput
 from bench.experiments.clients import clients_scenario
 from bench.experiments.open_loop import open_loop_scenario, open_loops_of
+from bench.experiments.replicas import replicas_scenario
 from bench.experiments.scaling import scaling_scenario
 from bench.experiments.scenario_runner import Campaigns
 from bench.experiments.slo import slo_scenario
@@ -42,11 +43,13 @@ class Options:
     arrivals: Sequence[Arrival] = (Arrival.POISSON,)
     slo: float | None = 0.015
     cpus: Sequence[int] = (1, 2)
+    replicas: Sequence[int] = (1, 2)
 
 
 SAMPLES = [
     *(SINGLE, ACCURACY, clients_scenario(8), clients_scenario(8, batch_size=32), slo_scenario(0.015, batch_size=4)),
     *(scaling_scenario(1), scaling_scenario(12), scaling_scenario(2, batch_size=32)),
+    *(replicas_scenario(1), replicas_scenario(12), replicas_scenario(2, batch_size=32)),
     *open_loops_of(loads_of("72.5%,200.5/s"), arrivals_of("both")),
     open_loop_scenario(Arrival.POISSON, rate_per_s=200, batch_size=32, connections=8),
 ]
@@ -54,7 +57,7 @@ SAMPLES = [
 
 def test_each_question_is_a_module_of_its_name() -> None:
     """In the order in which a session measures them: what most people ask for comes first."""
-    assert list(experiments()) == ["accuracy", "throughput", "clients", "open-loop", "slo", "scaling"]
+    assert list(experiments()) == ["accuracy", "throughput", "clients", "open-loop", "slo", "scaling", "replicas"]
     for kind, found in experiments().items():
         assert type(found).__module__ == f"bench.experiments.{kind.replace('-', '_')}"
         assert found.kind == kind
@@ -79,6 +82,8 @@ def test_a_kind_that_is_none_is_refused() -> None:
         {"concurrency": 65},
         {"load": 0.5},
         {"cpus": 0},
+        {"replicas": 0},
+        {"cpus": 1, "replicas": 1},
         {"arrival": Arrival.POISSON},
         {"arrival": Arrival.POISSON, "load": 0.5, "rate_per_s": 5.0},
         {"arrival": Arrival.CONSTANT, "rate_per_s": 0.0},
@@ -115,8 +120,9 @@ def test_names_and_titles_are_nobody_elses() -> None:
         (open_loop, open_loop_scenario(Arrival.POISSON, rate_per_s=200, batch_size=32, connections=8)),
         (slo, slo_scenario(0.1, batch_size=32)),
         (scaling, scaling_scenario(2, batch_size=32)),
+        (replicas, replicas_scenario(2, batch_size=32)),
     ],
-    ids=["throughput", "clients", "open-loop", "slo", "scaling"],
+    ids=["throughput", "clients", "open-loop", "slo", "scaling", "replicas"],
 )
 def test_one_more_scenario_is_one_line(module: Any, line: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands beside those of the options; one that these ask for as well is there once."""

@@ -8,7 +8,7 @@ import pytest
 from bench.contract.errors import BadInput
 from bench.contract.scenarios import Arrival
 from bench.experiments.open_loop import open_loops_of
-from bench.session.load_options import arrivals_of, clients_of, cpus_of, limit_of, loads_of
+from bench.session.load_options import arrivals_of, clients_of, cpus_of, limit_of, loads_of, replicas_of
 
 
 def test_numbers_of_clients_are_sorted_and_each_once() -> None:
@@ -41,8 +41,9 @@ def with_server_cpus(*cpus: int) -> Any:
     ("allowed", "expected"), [((3,), [1]), ((0, 1), [1, 2]), ((0, 1, 2), [1, 2]), (tuple(range(8)), [1, 2, 4, 8])]
 )
 def test_numbers_of_cpus_double_as_far_as_there_are(allowed: tuple[int, ...], expected: list[int]) -> None:
-    """Where nobody says which."""
+    """Where nobody says which; and as many replicas."""
     assert cpus_of(None, with_server_cpus(*allowed)) == expected
+    assert replicas_of(None, with_server_cpus(*allowed)) == expected
 
 
 def test_more_cpus_than_there_are_is_one_sentence_with_both_numbers() -> None:
@@ -51,6 +52,17 @@ def test_more_cpus_than_there_are_is_one_sentence_with_both_numbers() -> None:
     with pytest.raises(BadInput) as refused:
         cpus_of("1,8", with_server_cpus(4, 5, 9))
     assert str(refused.value) == (
-        "--cpus 1,8: expected numbers from 1 to 3, as many CPUs as servers may have on this machine (--server-cpus), seen '8'; "
-        "like 1,2"
+        "--cpus 1,8: expected numbers of CPUs from 1 to 3, as many CPUs as servers may have on this machine (--server-cpus), "
+        "seen '8'; like 1,2"
+    )
+
+
+def test_more_replicas_than_fit_is_one_sentence_with_both_numbers() -> None:
+    """Each needs a CPU of its own."""
+    assert replicas_of("3, 1,3", with_server_cpus(4, 5, 9)) == [1, 3]
+    with pytest.raises(BadInput) as refused:
+        replicas_of("4", with_server_cpus(4, 5, 9))
+    assert str(refused.value) == (
+        "--replicas 4: expected numbers of replicas from 1 to 3, for each has one of the CPUs that servers may have on this "
+        "machine (--server-cpus), seen '4'; like 1,2"
     )

@@ -1,15 +1,16 @@
-"""What the reports say of a server's CPUs: speeds, what each of them is worth, who cannot use more, what was shared."""
+"""What the reports say of a server's CPUs and replicas: speeds, what each is worth, who cannot use more, what was shared."""
 
+from dataclasses import replace
 from typing import Any
 
 from bench.contract.backend_facts import BackendFacts
 from bench.contract.records import Record, Verdict
-from reports.charts.load.scaling import by_cpus
 from reports.renderers.files import draw_charts
 from reports.renderers.html import render_html
 from reports.renderers.markdown import render_markdown
-from reports.sections.load import scaling
+from reports.sections.load import replicas, scaling
 from reports.sections.report import build_report
+from reports.tables.sweeps import CPUS
 from tests.reports.charts.test_speed import texts
 from tests.reports.records import a_record, a_stored_run
 
@@ -56,7 +57,7 @@ CELLS = [
 
 def test_the_table_has_speeds_and_what_each_cpu_is_worth() -> None:
     """A row an endpoint, marks beside what is not VALID, no worth on the fewest, none of an instrument."""
-    table = scaling.scaling_table(scaling.cells_by_cpus(CELLS))
+    table = scaling.GROWTH.table(scaling.GROWTH.cells(CELLS))
     titles = ["1 CPU", "2 CPUs", "4 CPUs", "Each of 2 CPUs", "Each of 4 CPUs"]
     assert [column.title for column in table.columns] == ["Cell", "Protocol", *titles]
     rows = {row.texts[0]: row.texts[2:] for row in (*table.rows, *table.instruments)}
@@ -101,6 +102,31 @@ def test_the_picture_has_a_line_for_each_endpoint() -> None:
         )
         assert "null, the ceiling  9,000/s" in shown
     assert "fastapi-rest 2,000 to 6,800/s" in chart.alt
-    (fastapi, *_) = scaling.cells_by_cpus(CELLS).endpoints
-    assert list(by_cpus(fastapi)) == [1, 2, 4]
+    (fastapi, *_) = scaling.GROWTH.cells(CELLS).endpoints
+    assert list(CPUS.shown(fastapi)) == [1, 2, 4]
     assert draw_charts(build_report(a_stored_run([CELLS[0], CELLS[3]], startup=()))) == {}
+
+
+def test_replicas_have_a_section_of_their_own() -> None:
+    """The same table, sentence and picture, in its own words; nothing of it where only CPUs were measured."""
+    cells = [
+        replace(record, scenario=f"replicas{n:02}", title=f"{n} replica{'s' * (n > 1)}", kind="replicas", cpus=None, replicas=n)
+        for record in CELLS
+        for n in [record.cpus or 0]
+    ]
+    backends = {f"flask-{count}replicas": BackendFacts(server_cpus=tuple(range(count))) for count in (1, 2, 4)}
+    environment = {**a_stored_run(cells, startup=()).run.environment, "client_cpu": 1}
+    report = build_report(a_stored_run([*cells, *CELLS], startup=(), backends=backends, environment=environment))
+    charts = draw_charts(report)
+    for shown in (render_html(report, charts), render_markdown(report, {})):
+        assert "Scaling with replicas" in shown
+        assert "With 2 replicas and 4 replicas the client had a CPU that one of them has" in shown
+        assert "dev-rest, not measured with 2 replicas and 4 replicas: Its threads compute one at a time." in shown
+        assert "Each of 4 replicas" in shown
+    assert replicas.answers(cells) == (
+        "With 4 replicas fastapi-rest (OVERSUBSCRIBED) answers 3.40 times (3.33 to 3.47) what it does with 1; "
+        "flask-rest answers 1.40 times (1.37 to 1.43) what it does with 1.",
+    )
+    assert {"1 replica", "4 replicas", "dev-rest  500/s with 1 replica"} <= set(texts(charts["replicas"].svg))
+    assert {"1 CPU", "4 CPUs"} <= set(texts(charts["scaling"].svg))
+    assert "Scaling with replicas" not in render_markdown(build_report(a_stored_run(CELLS, startup=())), {})
