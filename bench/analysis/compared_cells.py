@@ -167,7 +167,7 @@ def _foreign_wait(measurements: Sequence[CellMeasurement]) -> float:
 
 
 def _runnable_threads(measurement: CellMeasurement, foreign_wait: float) -> float | None:
-    """Threads of the server that wanted a CPU, on average over the time in which it was asked."""
+    """Threads of the server that computed or wanted to, on average over the time in which it was asked."""
     readable = [result for result in measurement.measure.slices if result.cpu_s is not None and result.wait_s is not None]
     asked_s = sum(result.seconds * result.answered / result.exchanges for result in readable)
     if not asked_s:

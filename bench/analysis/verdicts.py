@@ -69,7 +69,7 @@ class Evidence:
     `same_sample_medians` the ratio of the medians of their durations, the other way round. `ceiling_fraction` is the speed
     over null's, None of a server that null cannot stand for: then `client_share`, the part of the exchanges in which the
     client itself computed, decides. `halves_ratio` is the speed of the second half of the campaign over that of the first.
-    `runnable_threads` is the mean number of the server's threads that wanted a CPU while `clients` sent requests, on
+    `runnable_threads` is the mean number of the server's threads that computed or wanted to while `clients` sent requests, on
     `server_cpus` CPUs; `shared_cpu` is the client's where the server has it too, and that counts;
     `throttled` the periods in which its cgroup was throttled. `interrupted`: the run ended before the cell's goals.
     """
@@ -164,7 +164,8 @@ def _oversubscribed(evidence: Evidence) -> str:
     runnable = evidence.runnable_threads if evidence.clients == 1 else None
     if runnable is not None and runnable > OVERSUBSCRIBED_ABOVE * evidence.server_cpus:
         reasons.append(
-            f"while it was asked, {runnable:.1f} of its threads were runnable on average, on {evidence.server_cpus} CPU(s)"
+            f"while it was asked, {runnable:.1f} of its threads computed or wanted to on average, "
+            f"on {evidence.server_cpus} CPU(s)"
         )
     if evidence.shared_cpu is not None:
         reasons.append(f"the client has CPU {evidence.shared_cpu} as well, so that they take time from each other")

@@ -368,7 +368,7 @@ class Record:
     server_threads: int | None = None
     """Threads of the server's processes."""
     runnable_threads: float | None = None
-    """Threads that ran or wanted to run while it was asked, on average."""
+    """Threads that ran, or waited to for no longer than they ran, while it was asked, on average."""
     again: str = ""
     """The command that measures this cell again."""
     taken_from: str | None = None

@@ -70,8 +70,9 @@ def in_replicas(backend: str, replicas: int) -> str:
 class Usage:
     """Counters of a backend's whole process tree since it started; differences of two readings are what counts.
 
-    `cpu_s` seconds on a CPU, `wait_s` seconds runnable but waiting for one (None where the kernel does not tell),
-    `throttled` periods in which a cgroup's quota stopped it, `threads` alive now.
+    `cpu_s` seconds on a CPU, `wait_s` seconds runnable but waiting for one, of each thread at most as long as it ran between
+    two readings (None where the kernel does not tell), `throttled` periods in which a cgroup's quota stopped it, `threads`
+    alive now.
     """
 
     cpu_s: float

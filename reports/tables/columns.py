@@ -57,7 +57,7 @@ COLUMNS = {
         Column("late", "Late sends", "Requests that the client sent more than 1 ms behind their schedule."),
         Column("repeated", "Windows repeated", "Windows measured again, since more than 1 % of their requests left late."),
         Column("lag", "Lag p99 ms", "99 % of the requests left at most this long behind their schedule."),
-        Column("runnable", "Runnable", "Threads that ran or wanted to run, on average."),
+        Column("runnable", "Runnable", "Threads that ran, or waited to for no longer than they ran, on average."),
     )
 }
 _WHO = ("cell", "protocol", "runtime")
