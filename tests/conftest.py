@@ -38,6 +38,15 @@ def _without_deadlines() -> None:
     settings.load_profile("servebench")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several workers each begins with tests that are to be `alone`: later on they would wait for other workers' long ones.
+
+    What starts servers follows, since it takes long, and the workers are to end at about the same time.
+    """
+    if _SHARED in config.stash:
+        items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in ("alone", "integration")])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """One that is to be alone waits until the other workers' tests are over, and no further one begins before it has run."""
