@@ -19,6 +19,7 @@ from bench.experiments.replicas import replicas_scenario
 from bench.experiments.scaling import scaling_scenario
 from bench.experiments.scenario_runner import Campaigns
 from bench.experiments.slo import slo_scenario
+from bench.load import slo_search
 from bench.load.scheduler import Settings
 from bench.session.load_options import arrivals_of, loads_of
 from tests.bench.scripted import (
@@ -133,9 +134,9 @@ def test_one_more_scenario_is_one_line(module: Any, line: Scenario, monkeypatch:
 
 def test_two_open_loops_of_two_batch_sizes_in_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sends requests of its own size at its own rate; every answer of both is held against the model."""
-    line = open_loop_scenario(Arrival.POISSON, rate_per_s=200, batch_size=8, connections=3)
+    line = open_loop_scenario(Arrival.POISSON, rate_per_s=400, batch_size=8, connections=3)
     monkeypatch.setattr(open_loop, "SCENARIOS", (line,))
-    scenarios = open_loop.EXPERIMENT.scenarios(Options(loads=[Offer(rate_per_s=300)], arrivals=[Arrival.CONSTANT]))
+    scenarios = open_loop.EXPERIMENT.scenarios(Options(loads=[Offer(rate_per_s=500)], arrivals=[Arrival.CONSTANT]))
     assert [scenario.batch_size for scenario in scenarios] == [1, 8]
     asked: Counter[int] = Counter()  # by images in a request
     records: dict[str, Record] = {}
@@ -146,7 +147,7 @@ def test_two_open_loops_of_two_batch_sizes_in_one_session(monkeypatch: pytest.Mo
 
     with scripted("a", answer) as system:
         cells = [Cell(system.backend, system.backend.endpoints[0], scenario) for scenario in scenarios]
-        plan = plan_of(cells, Settings(max_time_s=1.0), lambda record, _: records.__setitem__(record.scenario, record))
+        plan = plan_of(cells, Settings(max_time_s=0.5), lambda record, _: records.__setitem__(record.scenario, record))
         Campaigns(plan, ScriptedFleet({"a": system}, {}), little_factory()).result(cells[0])
     assert list(records) == [scenario.name for scenario in scenarios], "one campaign"
     for scenario, record in zip(scenarios, records.values(), strict=True):
@@ -165,8 +166,9 @@ def test_two_open_loops_of_two_batch_sizes_in_one_session(monkeypatch: pytest.Mo
         assert record.images_per_s == pytest.approx((record.rate_per_s or 0) * record.batch_size, rel=0.2), "images"
 
 
-def test_a_search_and_clients_with_batches_count_images() -> None:
+def test_a_search_and_clients_with_batches_count_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under load too a request is a batch: speeds are in images, what is offered is in requests."""
+    monkeypatch.setattr(slo_search, "_RESOLUTION", 0.25)  # how fine it looks: see test_slo_search.py
     for scenario in (clients_scenario(2, batch_size=6), slo_scenario(0.1, batch_size=6, connections=2)):
         with world({"a": right}, scenario, Settings(max_time_s=0.3)) as (campaigns, cells, records):
             campaigns.result(cells["a"])

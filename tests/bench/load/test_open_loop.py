@@ -26,7 +26,7 @@ from bench.transports.http import HttpTransport
 pytestmark = pytest.mark.alone
 
 SERVICE_S = 0.005
-STALL_S = 1.4
+STALL_S = 0.8
 NOISY_S = 0.0005
 STALLS = ("--stall-s", str(STALL_S), "--stall-after-s", "1")
 SERVER = Path(__file__).parents[2] / "standins" / "one_worker.py"
@@ -150,7 +150,7 @@ def test_open_loop_agrees_with_queueing_theory(capsys: pytest.CaptureFixture[str
     Not the median: exactly half of the requests find the worker idle, so theory's own is anywhere from 1 to 1.4 services.
     """
     with one_worker() as endpoint:
-        done = open_loop(endpoint, poisson_at_half_load(seed=281, seconds=15))
+        done = open_loop(endpoint, poisson_at_half_load(seed=229, seconds=6))
     levels = (0.25, 0.75, 0.9, 0.99)
     seen = np.quantile(done.duration_s, levels)
     theory = [SERVICE_S * md1_percentile(level, 0.5) for level in levels]
@@ -168,10 +168,10 @@ def test_open_loop_agrees_with_queueing_theory(capsys: pytest.CaptureFixture[str
 def test_open_loop_shows_a_stall_that_a_closed_loop_hides(capsys: pytest.CaptureFixture[str]) -> None:
     """The requests that were due in the stall waited for it; the closed loop asked nothing meanwhile: one in hundreds."""
     with one_worker(*STALLS) as endpoint:
-        stalled = open_loop(endpoint, poisson_at_half_load(seed=7, seconds=4))
+        stalled = open_loop(endpoint, poisson_at_half_load(seed=7, seconds=2.5))
     with one_worker(*STALLS) as endpoint:
         transport = HttpTransport(endpoint)
-        closed = run_slice(transport, source_for(transport).requests(0), slice_s=4, warm_up_request=True)
+        closed = run_slice(transport, source_for(transport).requests(0), slice_s=2.5, warm_up_request=True)
         transport.close()
     shown, hidden = np.quantile(stalled.duration_s, 0.99), np.quantile(closed.duration_s, 0.99)
     with capsys.disabled():
@@ -210,8 +210,9 @@ def test_requests_beyond_all_connections_wait_on_their_own_clock() -> None:
     assert (np.sort(done.duration_s) >= SERVICE_S * np.arange(1, 9)).all()
 
 
-def test_an_overloaded_server_is_given_up_and_what_it_did_not_answer_is_counted() -> None:
+def test_an_overloaded_server_is_given_up_and_what_it_did_not_answer_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times what it carries: the schedule ends, a while later the run ends, and the rest is missing, not invented."""
+    monkeypatch.setattr(open_loop_module, "PATIENCE", 1.0)
     plan = schedule(Arrival.CONSTANT, 10 / SERVICE_S, lead_in_s=0.0, window_s=0.5, rng=np.random.default_rng(1))
     with one_worker() as endpoint:
         transports = [HttpTransport(endpoint) for _ in range(64)]
