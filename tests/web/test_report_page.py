@@ -191,7 +191,7 @@ def test_a_filter_keeps_what_fits_in_every_table(page: Chrome, filter_name: str,
     assert page.execute_script(empty) == 0
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (PHONE, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 def test_axe_finds_no_serious_violation(page: Chrome, axe: str, size: tuple[int, int], scheme: str) -> None:
     """Contrast, names, roles, structure."""
     sized(page, size)
