@@ -1,7 +1,7 @@
 """What numbers may be said of the samples, and how sure they are; knows no cell's name, no clock and no file.
 
 percentiles   latencies that n supports, outliers counted
-histogram     latencies as texts that are kept, merged and drawn; imported by itself
+histogram     latencies as texts that are kept and drawn; imported by itself
 bootstrap     blocks of rounds, their length, and the calibration that makes 95 % mean 95 %
 throughput    images a second with its interval
 neighbours    the slices of a campaign that are near enough in time to be compared

@@ -1,12 +1,11 @@
-"""Latencies as HdrHistograms: texts that can be stored, merged and read back without keeping every duration.
+"""Latencies as HdrHistograms: texts that can be stored and read back without keeping every duration.
 
-A text is HdrHistogram's V2 format (base64 of compressed counts), so that its tools in any language read it. Values are whole
-microseconds from 1 us to 120 s with three significant digits: a latency comes back within 0.1 %, or within half a
+A text is HdrHistogram's V2 format (base64 of compressed counts), so that its tools in any language read and merge it. Values
+are whole microseconds from 1 us to 120 s with three significant digits: a latency comes back within 0.1 %, or within half a
 microsecond where that is more (below 0.5 ms). Durations outside of the range count at its ends.
 """
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,21 +48,10 @@ class Latencies:
 def encode_latencies(durations_s: Floats) -> str:
     """The text of `durations_s` [n] in seconds, any order. Raises ValueError for what is no duration (negative, NaN)."""
     microseconds = _microseconds(durations_s)
-    histogram = _empty()
+    histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
     for value, count in zip(*np.unique(np.clip(microseconds, LOWEST_US, HIGHEST_US), return_counts=True), strict=True):
         histogram.record_value(int(value), int(count))
-    return _text(histogram)
-
-
-def merge(texts: Sequence[str]) -> str:
-    """The text of all durations of `texts`; the same as if they had been encoded at once. Raises ValueError."""
-    histogram = _empty()
-    for text in texts:
-        try:
-            histogram.add(_decoded(text))
-        except IndexError as error:
-            raise ValueError(f"a latency histogram holds values above {HIGHEST_US} us: {error}") from None
-    return _text(histogram)
+    return str(histogram.encode().decode("ascii"))
 
 
 def decode(text: str) -> Latencies:
@@ -98,14 +86,6 @@ def _microseconds(durations_s: Floats) -> Ints:
         wrong = durations_s[~(np.isfinite(durations_s) & (durations_s >= 0))][0]
         raise ValueError(f"a latency is a finite number of seconds, 0 or more; seen {wrong}")
     return np.rint(np.minimum(durations_s * 1e6, 2.0 * HIGHEST_US)).astype(np.int64)
-
-
-def _empty() -> HdrHistogram:
-    return HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
-
-
-def _text(histogram: HdrHistogram) -> str:
-    return str(histogram.encode().decode("ascii"))
 
 
 def _decoded(text: str) -> HdrHistogram:
