@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.contract.records import Verdict
-from bench.statistics.histogram import encode_latencies, merge
+from bench.statistics.histogram import encode_latencies
 from reports.store.store import load_run
 from tests.integration.checkout import ROOT, copy_checkout
 
@@ -28,26 +30,25 @@ def servebench(root: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """Single images of flask, and its start-up: the run's folder, and what pytest-benchmark wrote of it."""
+    here = tmp_path_factory.mktemp("session")
+    theirs = here / "benchmark.json"
+    options = ["--backend=flask", "-k", "single or startup", "-m", "not replay", "--starts=2"]
+    servebench(ROOT, *options, f"--report-dir={here / 'out'}", f"--benchmark-json={theirs}")
+    return (here / "out" / "latest").resolve(), json.loads(theirs.read_text())["benchmarks"]
+
+
+def test_durations_are_the_same_wherever_they_stand(session: tuple[Path, list[dict[str, Any]]]) -> None:
     """pytest-benchmark's JSON holds the very durations of samples.npz; throughput recomputed from them is results.csv's."""
-    out, theirs = tmp_path / "out", tmp_path / "benchmark.json"
-    options = [
-        "--backend=flask",
-        "-k",
-        "single",
-        "-m",
-        "not replay",
-        f"--report-dir={out}",
-        f"--benchmark-storage={tmp_path / 'storage'}",
-    ]
-    servebench(ROOT, *options, f"--benchmark-json={theirs}", "--benchmark-autosave")
-    run = (out / "latest").resolve()
+    run, every = session
     samples = np.load(run / "samples.npz")
     machine = json.loads((run / "results.json").read_text())["environment"]
     assert machine["cpus_usable"] == sorted(os.sched_getaffinity(0)), "the machine's, not those that the client is pinned to"
     with (run / "results.csv").open(newline="") as file:
         rows = {f"{row['backend']}-{row['endpoint']}-{row['scenario']}": row for row in csv.DictReader(file)}
-    benchmarks = json.loads(theirs.read_text())["benchmarks"]
+    benchmarks = [bench for bench in every if bench["name"].startswith("test_throughput")]
     assert {bench["param"] for bench in benchmarks} == {
         "flask-rest-single",
         "flask-raw-single",
@@ -62,23 +63,39 @@ def test_durations_are_the_same_wherever_they_stand(tmp_path: Path) -> None:
         assert float(row["images_per_s"]) == pytest.approx(len(durations) * int(row["batch_size"]) / durations.sum(), rel=1e-9)
         assert bench["extra_info"]["images_per_s"] == pytest.approx(float(row["images_per_s"]))
         assert bench["extra_info"]["verdict"] == row["verdict"]
-    servebench_again = servebench(ROOT, *options, "--benchmark-compare")
-    assert "Comparing against benchmarks from:" in servebench_again
-    assert "(0001_" in servebench_again, "the table shows the saved run beside this one"
 
 
-@pytest.mark.parametrize("agents", [0, 2])
-def test_latencies_under_load_survive_the_results_files(tmp_path: Path, agents: int) -> None:
-    """Several clients, an open loop and a search: each cell's histogram is that of its raw durations, also when merged.
+def test_flask_is_started_twice_and_each_start_is_kept(session: tuple[Path, list[dict[str, Any]]]) -> None:
+    """Beside the one that runs: two rows, the same durations in pytest-benchmark's JSON, the section in both reports."""
+    run, every = session
+    rows = json.loads((run / "results.json").read_text())["run"]["startup"]
+    assert [(row["backend"], row["engine"], row["repeat"], row["problem"]) for row in rows] == [
+        ("flask", "process", 1, ""),
+        ("flask", "process", 2, ""),
+    ]
+    for row in rows:
+        assert row["ready_s"] is None, "flask has no word of its own"
+        steps = [row["launch_s"], row["port_open_s"], row["first_answer_s"]]
+        assert all(earlier < later for earlier, later in pairwise([0.0, *steps]))
+        assert row["warm_s"] is None or row["warm_s"] > row["first_answer_s"]
+        assert row["stop_s"] > 0
+    (bench,) = [bench for bench in every if bench["name"] == "test_startup[flask]"]
+    assert bench["stats"]["data"] == [row["first_answer_s"] for row in rows]
+    assert bench["extra_info"]["starts"] == rows
+    for name in ("report.html", "report.md"):
+        assert "Start-up" in (run / name).read_text()
 
-    And where several processes sent.
-    """
-    options = ["--backend=flask", "-k", "flask-raw", "-m", "load", "--clients=1,4", "--loads=40%", "--slo=200ms"]
+
+@pytest.mark.parametrize(("agents", "scenarios"), [(0, {"c01", "c04", "poisson40", "slo200ms"}), (2, {"c04", "poisson40"})])
+def test_latencies_under_load_survive_the_results_files(tmp_path: Path, agents: int, scenarios: set[str]) -> None:
+    """Several clients, an open loop, a search: each cell's histogram is that of its durations, also where processes sent."""
+    which = " or ".join(f"flask-raw-{scenario}" for scenario in scenarios)
+    options = ["--backend=flask", "-k", which, "-m", "load", "--clients=1,4", "--loads=40%", "--slo=200ms"]
     options += [f"--agents={agents}"] if agents else []
     servebench(ROOT, *options, f"--report-dir={tmp_path / 'out'}")
     stored = load_run((tmp_path / "out" / "latest").resolve())
     cells = {record.scenario: record for record in stored.records if record.backend == "flask"}
-    assert set(cells) == {"c01", "c04", "poisson40", "slo200ms"}
+    assert set(cells) == scenarios
     for record in cells.values():
         assert record.verdict not in (Verdict.FAILED, Verdict.WRONG_ANSWERS), record.reason
         assert record.latency_hdr == encode_latencies(stored.samples[record.id].duration_s)
@@ -87,8 +104,6 @@ def test_latencies_under_load_survive_the_results_files(tmp_path: Path, agents: 
     known = stored.run.environment.get("agents", {})
     assert [facts["lost"] for facts in known.values()] == [None] * agents
     assert stored.run.options["agents"] == agents
-    merged = merge([record.latency_hdr or "" for record in cells.values()])
-    assert merged == encode_latencies(np.concatenate([stored.samples[record.id].duration_s for record in cells.values()]))
     assert "Under load" in (tmp_path / "out" / "latest" / "report.md").read_text()
 
 
@@ -126,7 +141,7 @@ def test_a_new_backend_is_one_folder(tmp_path: Path) -> None:
     (folder / "backend.toml").write_text(DROPPED_TOML)
     (folder / "server.py").write_text(DROPPED_SERVER)
     shutil.copy(ROOT / "fixtures" / "backends" / "fastapi" / "requirements.txt", folder)  # an environment that is there already
-    servebench(copy, "--backend=just-dropped", "--starts=1", f"--report-dir={tmp_path / 'out'}")
+    servebench(copy, "--backend=just-dropped", "-k", "dropped", "--starts=1", f"--report-dir={tmp_path / 'out'}")
     cells = json.loads((tmp_path / "out" / "latest" / "results.json").read_text())["cells"]
     dropped = {cell["scenario"]: cell for cell in cells if cell["backend"] == "dropped"}
     assert set(dropped) == {"accuracy", "single", "batch128"}
