@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.sessions import ROOT, environment
+
 TESTS = """
 import os, time
 import pytest
@@ -49,10 +50,10 @@ def test_nothing_runs_beside_what_is_to_be_alone(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    alone\n    docker\n")
     (tmp_path / "test_both.py").write_text(TESTS.format(log=str(log)))
     options = ["-p", "no:cacheprovider", "-p", "tests.conftest", "-n", "3", "--dist", "load", "--maxschedchunk=1"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
+    variables = environment()
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), variables.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "pytest", *options]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300)
     assert "37 passed" in done.stdout, done.stdout + done.stderr
     running: Counter[str] = Counter()
     for event in log.read_text().splitlines():

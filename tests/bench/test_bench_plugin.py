@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,14 @@ import pytest
 from bench.session.options import MeasuringOptions
 from fixtures.options import PreparingOptions
 from reports.plugin import ReportOptions
+from tests import sessions
 from tests.fixtures.models import convolutional
+from tests.sessions import ROOT
 
-ROOT = Path(__file__).parents[2]
 
-
-def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), "-p", "no:cacheprovider", *arguments]
-    kept = {name: value for name, value in os.environ.items() if name != "EMNIST_ARCHIVE" and not name.startswith("PYTEST_")}
-    return subprocess.run(command, cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=240)
+def run(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in sessions.environment(variables).items() if name != "EMNIST_ARCHIVE"}
+    return subprocess.run(sessions.command(*arguments), cwd=cwd, env=kept, capture_output=True, text=True, timeout=240)
 
 
 def test_plain_pytest_collects_the_tests_and_no_benchmark() -> None:

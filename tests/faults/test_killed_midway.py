@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +13,10 @@ from bench.contract.records import EarlierRun, Verdict
 from bench.experiments.resume import Resume
 from fixtures.engines.sweeping import sweep_processes
 from reports.store.store import RECORDS, load_run
+from tests import sessions
 from tests.fixtures.tiny import make_settings
+from tests.sessions import ROOT
 
-ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal
 import pytest
@@ -38,13 +37,10 @@ def killed(tmp_path: Path) -> Iterator[Path]:
     """The folder of the run; its server is removed as the next start would do it."""
     (tmp_path / "kills_itself.py").write_text(KILLED)
     np.savez(tmp_path / "inputs.npz", inputs=np.random.default_rng(3).random((130, 784), dtype=np.float32))
-    command = [sys.executable, "-m", "pytest", "-c", "tox.ini", "-p", "no:cacheprovider", "-p", "kills_itself"]
-    command += ["--benchmark-only", "--engine=process", "--backend=null", "-k", "throughput", "--batch-sizes=1"]
-    command += [f"--inputs={tmp_path / 'inputs.npz'}", f"--report-dir={tmp_path / 'out'}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    options = ["-p", "kills_itself", "--benchmark-only", "--engine=process", "--backend=null", "-k", "throughput"]
+    options += ["--batch-sizes=1", f"--inputs={tmp_path / 'inputs.npz'}", f"--report-dir={tmp_path / 'out'}"]
     try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        done = sessions.run(*options, variables={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])})
         assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
         (folder,) = (tmp_path / "out").iterdir()
         yield folder

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,10 +24,11 @@ from fixtures.engines.sweeping import run_folder_prefix, sweep_processes
 from fixtures.host.cache import cache_root
 from fixtures.host.run_identity import OWNER_VARIABLE, Owner, RunIdentity, start_ticks
 from reports.store.store import RECORDS, load_run
+from tests import sessions
 from tests.fixtures.tiny import make_settings
 from tests.integration.house import SPECS, a_house, refuse_absence
+from tests.sessions import ROOT
 
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("SERVEBENCH_KILLS", "10"))
 SEED = int(os.environ.get("SERVEBENCH_KILL_SEED", "8"))
 LONGEST_S = 120.0
@@ -53,23 +53,12 @@ class Session:
 @contextmanager
 def session(out: Path) -> Iterator[Session]:
     """The main job on one endpoint of flask, as short as can be; killed at the latest at the end."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        "tox.ini",
-        "-p",
-        "no:cacheprovider",
-        "--benchmark-only",
-        "--engine=process",
-    ]
-    command += ["--backend=flask", "-k", "raw or reference", "--benchmark-max-time=0.2", "-m", "not replay", "--starts=0"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    options = ["--benchmark-only", "--engine=process"]
+    options += ["--backend=flask", "-k", "raw or reference", "--benchmark-max-time=0.2", "-m", "not replay", "--starts=0"]
     with subprocess.Popen(
-        [*command, f"--report-dir={out}"],
+        sessions.command(*options, f"--report-dir={out}"),
         cwd=ROOT,
-        env=environment,
+        env=sessions.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

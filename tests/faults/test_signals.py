@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,11 @@ import pytest
 from bench.analysis.compared_cells import records_of
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
 from reports.store.store import RECORDS, load_run
+from tests import sessions
 from tests.bench.scripted import right, world
 from tests.faults.test_surroundings import QUICK, SINGLE
+from tests.sessions import ROOT
 
-ROOT = Path(__file__).parents[2]
 COLLECTED = """
 import os, signal
 
@@ -43,12 +43,9 @@ def pytest_runtestloop(session):
 def ended(plugin: str, root: Path, pressed: int = 1) -> subprocess.CompletedProcess[str]:
     """A session of the suite that is told to end where the plugin says."""
     (root / "tells_to_end.py").write_text(plugin)
-    command = [sys.executable, "-m", "pytest", "-c", "tox.ini", "-p", "no:cacheprovider", "-p", "tells_to_end"]
-    command += ["--benchmark-only", "--engine=process", "--backend=null", f"--report-dir={root / 'out'}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["PRESSED"] = str(pressed)
-    environment["PYTHONPATH"] = os.pathsep.join([str(root), str(ROOT)])
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    options = ["-p", "tells_to_end", "--benchmark-only", "--engine=process", "--backend=null", f"--report-dir={root / 'out'}"]
+    variables = {"PRESSED": str(pressed), "PYTHONPATH": os.pathsep.join([str(root), str(ROOT)])}
+    return sessions.run(*options, variables=variables)
 
 
 def test_a_session_without_a_server_yet_ends_as_by_ctrl_c(tmp_path: Path) -> None:

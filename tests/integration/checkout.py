@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.sessions import ROOT
 
 
 def copy_checkout(place: Path) -> None:

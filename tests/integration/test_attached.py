@@ -1,7 +1,6 @@
 """Sessions over servers that run elsewhere: TLS and a token, some gone, some wrong; none is touched, no secret is told."""
 
 import json
-import os
 import re
 import shutil
 import ssl
@@ -28,10 +27,11 @@ from bench.verification.probe import Probe
 from fixtures.engines.process.process import free_ports
 from fixtures.engines.process.process_server import ProcessServer
 from fixtures.fleet.fleet import LocalFleet
+from tests import sessions
 from tests.integration.house import SPECS, a_house, refuse_absence
+from tests.sessions import ROOT
 from tests.standins.elsewhere import Elsewhere, Scores, elsewhere
 
-ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "fixtures" / "model" / "emnist-mlp.onnx"
 TOKEN = "tok-0123456789abcdef"
 ITEMS = 1000
@@ -97,13 +97,11 @@ def session(
 ) -> Session:
     """A run of the suite over the inputs; `within` is put before its command."""
     out = here / f"out-{len(list(here.glob('out-*')))}"
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), f"--rootdir={ROOT}", "-p", "no:cacheprovider"]
+    command = sessions.command()
     command += ["--benchmark-only", "--benchmark-max-time=0.2", "--engine=process", f"--report-dir={out}", "-k", which, "-l"]
     command += [f"--inputs={here / 'my.npz'}", "-m", "not replay", "--batch-sizes=1", *arguments, str(ROOT / "bench")]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
-    done = subprocess.run(
-        [*within, *command], cwd=here, env={**env, **environment}, capture_output=True, text=True, timeout=300
-    )
+    variables = sessions.environment(environment)
+    done = subprocess.run([*within, *command], cwd=here, env=variables, capture_output=True, text=True, timeout=300)
     return Session(done.returncode, done.stdout + done.stderr, out)
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from bench.contract.records import Verdict
 from tests.bad_input.jobs import WITHOUT_PRIVILEGE
-from tests.integration.checkout import ROOT, copy_checkout
+from tests.integration.checkout import copy_checkout
+from tests.sessions import ROOT
 
 MANIFEST = """
 summary = "thirty lines of somebody's"

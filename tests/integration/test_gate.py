@@ -1,16 +1,14 @@
 """The gate as CI calls it, on real processes: the same code does not fail, a handler that became slower does, by name."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import sessions
+from tests.integration.checkout import copy_checkout
+from tests.sessions import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -35,12 +33,9 @@ app.wsgi_app = _slower
 
 def gated(root: Path, out: Path, max_time_s: float) -> tuple[int, str]:
     """A gate of 10 % against this very checkout, flask's single images alone."""
-    command = [sys.executable, "-m", "pytest", "-c", str(root / "tox.ini"), f"--rootdir={root}", "-p", "no:cacheprovider"]
-    command += ["--benchmark-only", "--engine=process", "--backend=flask", "-k", "flask-rest-single"]
-    command += [f"--baseline={ROOT}", "--gate=10%", f"--report-dir={out}", f"--junit-xml={out}/junit.xml"]
-    command += [f"--benchmark-max-time={max_time_s}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    options = ["--benchmark-only", "--engine=process", "--backend=flask", "-k", "flask-rest-single"]
+    options += [f"--baseline={ROOT}", "--gate=10%", f"--report-dir={out}", f"--junit-xml={out}/junit.xml"]
+    done = sessions.run(*options, f"--benchmark-max-time={max_time_s}", root=root)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -66,8 +61,7 @@ def test_the_same_code_does_not_fail(tmp_path: Path) -> None:
 def test_a_slower_handler_fails_by_name(tmp_path: Path) -> None:
     """Half as slow again: far beyond any noise; exit code 1, the cell in terminal and JUnit."""
     root = tmp_path / "checkout"
-    ignored = shutil.ignore_patterns(".git", ".tox", ".venv", "out", "__pycache__", ".*_cache", ".hypothesis", ".benchmarks")
-    shutil.copytree(ROOT, root, ignore=ignored)
+    copy_checkout(root)
     with (root / "fixtures" / "backends" / "flask" / "app.py").open("a") as file:
         file.write(SLOWER)
     code, said = gated(root, tmp_path / "out", 1.0)

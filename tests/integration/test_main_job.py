@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,18 +14,16 @@ import pytest
 from bench.contract.records import Verdict
 from bench.statistics.histogram import encode_latencies
 from reports.store.store import load_run
-from tests.integration.checkout import ROOT, copy_checkout
+from tests import sessions
+from tests.integration.checkout import copy_checkout
+from tests.sessions import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-def servebench(root: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-c", str(root / "tox.ini"), f"--rootdir={root}", "-p", "no:cacheprovider"]
-    command += ["--benchmark-only", "--engine=process", "--benchmark-max-time=0.4", *arguments]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=540)
+def servebench(root: Path, *arguments: str) -> None:
+    done = sessions.run("--benchmark-only", "--engine=process", "--benchmark-max-time=0.4", *arguments, root=root)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

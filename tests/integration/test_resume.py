@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,33 +13,34 @@ import jsonschema
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import sessions
+from tests.sessions import ROOT
+
 SCENARIOS = ("accuracy", "single", "batch128")
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-def command(out: Path, *arguments: str) -> list[str]:
+def options(out: Path, *arguments: str) -> list[str]:
     """One endpoint of flask, no replay, nothing under load: three scenarios of two or three cells."""
     own = ["--benchmark-only", "--engine=process", "--backend=flask", "--benchmark-max-time=0.4"]
     own += ["-k", "raw or reference", "-m", "not replay", "--starts=0"]
-    pytest_ = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), "-p", "no:cacheprovider"]
-    return [*pytest_, *own, *arguments, f"--report-dir={out}"]
-
-
-def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return [*own, *arguments, f"--report-dir={out}"]
 
 
 def run(out: Path, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(command(out, *arguments), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+    done = sessions.run(*options(out, *arguments))
     return done.returncode, done.stdout + done.stderr
 
 
 def killed_after(out: Path, cells: int, before: Callable[[], None] = lambda: None) -> Path:
     """Start a run, do something and then kill it once so many cells are on the disk; its folder."""
     with subprocess.Popen(
-        command(out), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        sessions.command(*options(out)),
+        cwd=ROOT,
+        env=sessions.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         until = time.monotonic() + 240
         while time.monotonic() < until and process.poll() is None:

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import sessions
+
 CPUS = sorted(os.sched_getaffinity(0))
 
 pytestmark = [
@@ -19,9 +18,7 @@ pytestmark = [
 
 
 def servebench(*options: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tox.ini"), "-p", "no:cacheprovider", "--engine=process"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = sessions.run("--engine=process", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
