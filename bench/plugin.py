@@ -19,6 +19,7 @@ from pytest_benchmark.session import PerformanceRegression
 from bench.analysis.gate import gate_lines
 from bench.analysis.standings import checked_ratio_to
 from bench.contract import hooks
+from bench.contract.cluster.address import check_reachable
 from bench.contract.console import Console, encodable, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.interrupts import held_back, sigterm_as_ctrl_c
@@ -111,6 +112,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         check_protocols(state.backends)
         state.ratio_to = checked_ratio_to(MeasuringOptions.of(config).ratio_to, state.backends)
         if config.getoption("benchmark_only") or state.smoke:
+            if address := MeasuringOptions.of(config).ray:
+                check_reachable(address)
             state.resume = Resume(config.hook.pytest_servebench_earlier(config=config))
             state.resume.check_kind(smoke=state.smoke, gated=state.gate is not None)
     except BadInput as error:

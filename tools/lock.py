@@ -20,8 +20,8 @@ from fixtures.engines.locks import LOCK_SUFFIX, asks_for_something, opt_out
 from fixtures.specs.manifest import MANIFEST, load_spec
 
 CHECKOUT = Path(__file__).parents[1]
-GROUPS = ("run", "audit", "test", "lint", "type")
-"""Those that CI installs; `train` has PyTorch, whose CPU builds come from an index of their own."""
+GROUPS = ("run", "audit", "test", "lint", "type", "ray")
+"""Those that CI installs, and `ray`, beside them; `train` has PyTorch, whose CPU builds come from their own index."""
 
 FIXTURES = CHECKOUT / "fixtures"
 LOCKS = CHECKOUT / "locks"
@@ -49,7 +49,8 @@ def _jobs() -> Iterator[tuple[list[str], Path]]:
         options = ["--no-deps"] if "no-deps" in file.stem else []
         yield [*options, str(file.relative_to(CHECKOUT))], file.with_suffix(LOCK_SUFFIX)
     for group in GROUPS:
-        yield ["--group", f"pyproject.toml:{group}"], group_lock(group)
+        beside = ["--constraint", str(group_lock("test").relative_to(CHECKOUT))] if group == "ray" else []
+        yield [*beside, "--group", f"pyproject.toml:{group}"], group_lock(group)
 
 
 def main(arguments: list[str]) -> int:

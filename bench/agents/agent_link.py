@@ -49,7 +49,8 @@ class AgentLink:
     def name(self) -> str:
         """As it is called in reasons."""
         started = self.started
-        return f"agent {self.number} (pid {started.pid} on {started.host}, CPU {started.cpu})"
+        node = f", node {started.node}" if started.node else ""
+        return f"agent {self.number} (pid {started.pid} on {started.host}{node}, CPU {started.cpu})"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -57,8 +58,10 @@ class AgentLink:
         started, fit = self.started, self.fit
         return {
             "host": started.host,
+            "node": started.node or None,
             "pid": started.pid,
             "cpu": started.cpu,
+            "niceness": started.niceness,
             "windows": self.windows,
             "clock_offset_s": None if fit is None else fit.after.offset_s,
             "clock_drift": None if fit is None else fit.drift,

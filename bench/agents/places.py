@@ -43,6 +43,11 @@ class Started(Protocol):
         ...
 
     @property
+    def node(self) -> str:
+        """Of a cluster, the first digits of its id; empty where it is none's."""
+        ...
+
+    @property
     def pid(self) -> int:
         """There."""
         ...
@@ -50,6 +55,11 @@ class Started(Protocol):
     @property
     def cpu(self) -> int:
         """That it sends from."""
+        ...
+
+    @property
+    def niceness(self) -> int:
+        """It has there; a node need not allow what was asked for."""
         ...
 
     def last_words(self) -> str:
@@ -79,33 +89,40 @@ class ThisMachine:
 
     def start(self, number: int, agents: int) -> Started:
         """In a process group of its own, so that Ctrl-C on a terminal reaches the driver alone."""
-        key, cpu = secrets.token_bytes(32), self.cpus[(number - 1) % len(self.cpus)]
-        shared = agents > len(self.cpus)
-        settings = Settings(key.hex(), LOOPBACK, os.getpid(), number, agents, cpu, self.niceness, shared)
-        words = tempfile.TemporaryFile(prefix="servebench-agent-")  # noqa: SIM115 - closed by `end`
-        process = subprocess.Popen(
-            self.command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, process_group=0
-        )
-        started = _Process(process, key, cpu, words)
-        try:
-            started.learn_address(json.dumps(asdict(settings)).encode() + b"\n")
-        except BaseException:
-            started.end()
-            raise
-        return started
+        return started_here(self.settings(number, agents), self.command)
+
+    def settings(self, number: int, agents: int, host: str = LOOPBACK) -> Settings:
+        """Of that agent, which is to be started by this process; with a key that no other has."""
+        cpu, shared = self.cpus[(number - 1) % len(self.cpus)], agents > len(self.cpus)
+        return Settings(secrets.token_hex(32), host, os.getpid(), number, agents, cpu, self.niceness, shared)
+
+
+def started_here(settings: Settings, command: Sequence[str] = _COMMAND) -> Started:
+    """An agent's process on this machine, which ends with the thread that called this; raises AgentFailed."""
+    words = tempfile.TemporaryFile(prefix="servebench-agent-")  # noqa: SIM115 - closed by `end`
+    process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, process_group=0)
+    started = _Process(process, settings, words)
+    try:
+        started.learn_address(json.dumps(asdict(settings)).encode() + b"\n")
+    except BaseException:
+        started.end()
+        raise
+    return started
 
 
 class _Process:
     """An agent of this machine; see `Started`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], key: bytes, cpu: int, words: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], settings: Settings, words: IO[bytes]) -> None:
         self._process = process
         self._words = words
-        self.key = key
-        self.cpu = cpu
+        self.key = bytes.fromhex(settings.key)
+        self.cpu = settings.cpu
+        self.niceness = settings.niceness
         self.pid = process.pid
         self.host = ""
-        self.address = (LOOPBACK, 0)
+        self.node = ""
+        self.address = (settings.host, 0)
 
     def learn_address(self, settings: bytes) -> None:
         """Tell it its settings, and read where it listens; raises AgentFailed."""
@@ -120,7 +137,7 @@ class _Process:
         if not line:
             raise AgentFailed(f"a load agent did not start within {_START_S:g} s; {self.last_words() or 'it said nothing'}")
         place = json.loads(line)
-        self.host, self.address = place["host"], (LOOPBACK, place["port"])
+        self.host, self.address = place["host"], (self.address[0], place["port"])
 
     def last_words(self) -> str:
         """Its exit code, and the end of its standard error."""

@@ -25,6 +25,13 @@ from bench.machine.priority import Priority, undisturbed
 
 _CONNECT_S = 60.0
 _PR_SET_PDEATHSIG = 1
+_CUT_S = 25  # a driver that does not answer for so long, not even its kernel, is gone: its link was cut
+_KEEP_ALIVE = {
+    socket.TCP_KEEPIDLE: 10,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 1000 * _CUT_S,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ def main(clock: Clock = time.perf_counter) -> None:
         waiting.start()
         connection = _first_with_the_key(listener)
         waiting.cancel()
+    _notice_a_cut(connection.fileno())
     threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
     with undisturbed(settings.cpu, Priority(settings.niceness)):
         try:
@@ -71,6 +79,14 @@ def _first_with_the_key(listener: Listener) -> Connection:
     while True:
         with contextlib.suppress(AuthenticationError, EOFError, OSError):  # somebody else
             return listener.accept()
+
+
+def _notice_a_cut(descriptor: int) -> None:
+    """A connection whose other end is out of reach ends as well."""
+    with socket.socket(fileno=os.dup(descriptor)) as control:
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEP_ALIVE.items():
+            control.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _end_with(descriptor: int) -> None:

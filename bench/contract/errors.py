@@ -4,6 +4,7 @@ ServebenchError
 ├── BadInput               what a person gave is wrong: an option, a file, a backend.toml; ends the session with exit code 4
 ├── BackendUnavailable     a backend cannot be had here (no engine, no image, build failed): its cells are NOT_MEASURED
 ├── NotCarried             a protocol cannot carry a model's signature: that endpoint's cells are NOT_MEASURED
+├── NodeLost               a node of the Ray cluster, what runs on it, or Ray itself does not answer any more
 ├── BackendFailed          a backend was had, but did not start, become ready or stay alive: its cells are FAILED
 └── ExchangeError          one exchange went wrong; counted, never invented
     ├── ConnectionLost     the connection could not be opened, or ended before the answer did
@@ -35,6 +36,10 @@ class NotCarried(ServebenchError):
 
 class BackendFailed(ServebenchError):
     """A backend did not start, did not become ready in time, or died; the message carries its log's tail."""
+
+
+class NodeLost(ServebenchError):
+    """A node of the Ray cluster, what runs on it, or Ray itself is gone or silent; the message says which."""
 
 
 class ExchangeError(ServebenchError):

@@ -69,11 +69,11 @@ def priority_of(wanted: str | None) -> Priority:
         return usual
     if wanted in (None, "auto"):
         better = (Priority(niceness, alone=True) for niceness in (_BEST, _BETTER) if niceness < usual.niceness)
-        return next((each for each in better if _may_have(each)), usual)
+        return next((each for each in better if may_have(each.niceness)), usual)
     if wanted is None or not _NICENESS.fullmatch(wanted) or not _BEST <= int(wanted) <= _WORST:
         raise BadInput(f"--client-priority {str(wanted)[:200]}: expected auto, normal, or a niceness from {_BEST} to {_WORST}")
     chosen = Priority(int(wanted))
-    if not _may_have(chosen):
+    if not may_have(chosen.niceness):
         instead = f"give auto, or a niceness from {usual.niceness} on"
         raise BadInput(f"--client-priority {wanted}: this user may not have that priority; {instead}")
     return chosen
@@ -129,13 +129,13 @@ def _be_nice(niceness: int, of_group: int) -> None:
         _AUTOGROUP.write_text(str(of_group))
 
 
-def _may_have(priority: Priority) -> bool:
-    """Tried in a thread of its own, which takes it along when it ends."""
+def may_have(niceness: int) -> bool:
+    """Whether this user may have that niceness; tried in a thread of its own, which takes it along when it ends."""
     outcome: list[bool] = []
 
     def attempt() -> None:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, priority.niceness)
+            os.setpriority(os.PRIO_PROCESS, 0, niceness)
             outcome.append(True)
 
     thread = threading.Thread(target=attempt)

@@ -5,7 +5,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from bench.agents.crew import Crew
-from bench.agents.places import ThisMachine, agent_cpus
+from bench.agents.places import Place, ThisMachine, agent_cpus
+from bench.agents.ray_place import RayPlace, agent_nodes
+from bench.contract.cluster.connection import Cluster
+from bench.contract.cluster.of_session import cluster_of
 from bench.contract.console import Console, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.options import free_options
@@ -50,16 +53,43 @@ def idle(pytestconfig: pytest.Config) -> IdleWatch:
 
 @pytest.fixture(scope="session")
 def crew(pytestconfig: pytest.Config, fleet: Fleet) -> Iterator[Crew | None]:
-    """The load agents of --agents, which start when something under load is measured; None without."""
+    """The load agents of --agents and --ray, which start when something under load is measured; None without."""
     options, session = MeasuringOptions.of(pytestconfig), pytestconfig.stash[SESSION]
-    if not options.agents:
+    cluster = session.cluster = cluster_of(pytestconfig)
+    if not options.agents and cluster is None:
         yield None
         return
     priority = options.client_priority.beside(session.client_cpu, fleet.server_cpus)
-    cpus = agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu)
-    with Crew(options.agents, ThisMachine(cpus, priority.niceness)) as agents:
+    place: Place
+    if cluster is None:
+        number = options.agents
+        place = ThisMachine(agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu), priority.niceness)
+    else:
+        try:
+            place = on_nodes = _on_nodes(cluster, pytestconfig, fleet, priority.niceness)
+            number = options.agents or min(len(on_nodes.nodes), on_nodes.room)
+            on_nodes.check(number)
+        except BadInput as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    with Crew(number, place) as agents:
         session.crew = agents
         yield agents
+
+
+def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, niceness: int) -> RayPlace:
+    """Where agents go; says so where they could go to more nodes if servers were reached from there. Raises BadInput."""
+    session = config.stash[SESSION]
+    here = [backend for backend in session.backends if backend.attached or fleet.engine != "ray"]
+    at_home = any(endpoint.is_near for backend in here for endpoint in backend.endpoints)
+    if at_home:
+        cluster.serving.add(cluster.own.id)
+    nodes = agent_nodes(cluster, servers_at_home=at_home)
+    if at_home and len({node.ip for node in cluster.nodes}) > 1:
+        Console(config).line(
+            "--ray: servers listen on this machine's loopback, so all load agents run on this machine; other nodes reach "
+            "servers that run already elsewhere (--url)"
+        )
+    return RayPlace(cluster, nodes, fleet.server_cpus, session.client_cpu, niceness)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.analysis.gate import threshold_of
+from bench.contract.cluster.address import checked_address
 from bench.contract.errors import BadInput
 from bench.contract.options import OptionGroup, as_given, borrowed, list_option, option, path_option, switch, whole_number
 from bench.contract.scenarios import DEFAULT_BATCH_SIZES, MOST_ITEMS, Arrival, Offer, Scenario, throughput_scenarios
@@ -170,6 +171,13 @@ class MeasuringOptions(OptionGroup):
         help="so many processes send together what is under load (several clients, open loops, the search for a limit), each "
         "from a CPU of its own where there is one; if not given the suite's own process sends",
         written_as="agents",
+    )
+    ray: str = option(
+        checked_address,
+        metavar="local|HOST:PORT",
+        help="a Ray cluster, on whose nodes the load agents run, --agents in all or one a node; local: one of this machine "
+        "alone, for this run",
+        written_as="ray",
     )
     starts: int | None = option(
         starts_of,

@@ -107,13 +107,14 @@ def idle_agents(items: Sequence[pytest.Item], config: pytest.Config) -> str:
     """What the session measures without its load agents, in a sentence; empty where there are none, or nothing of it."""
     params = [param for param in map(param_of, items) if param is not None]
     alone = [param for param in params if not (isinstance(param, Cell) and experiment_of(param.scenario).loads)]
-    agents = MeasuringOptions.of(config).agents
-    if not agents or not alone:
+    options = MeasuringOptions.of(config)
+    if not (options.agents or options.ray) or not alone:
         return ""
     names = sorted({param.scenario.name for param in alone if isinstance(param, Cell)})
     if len(alone) > sum(isinstance(param, Cell) for param in alone):
         names.append("the replay and start-up")
-    return f"--agents {agents}: ignored by {', '.join(names)}, which one client asks; several send what is under load"
+    given = f"--agents {options.agents}" if options.agents else f"--ray {options.ray}"
+    return f"{given}: ignored by {', '.join(names)}, which one client asks; several send what is under load"
 
 
 def turn_of(item: pytest.Item) -> int:

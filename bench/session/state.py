@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from bench.agents.crew import Crew
+from bench.agents.ray_place import ray_facts
 from bench.analysis.standings import RatioTo
 from bench.contract.backend_facts import BackendFacts
+from bench.contract.cluster.connection import Cluster
 from bench.contract.confusion import Confusion, Disagreement
 from bench.contract.options import value_of, written_options
 from bench.contract.records import Record, Run, Samples
@@ -50,6 +52,7 @@ class Session:
     scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
     resume: Resume = field(default_factory=Resume)
     crew: Crew | None = None  # the load agents, once something is measured
+    cluster: Cluster | None = None  # that they run on, if any
     others_failed: pytest.ExitCode | None = None  # another plugin did, at the end
 
 
@@ -94,12 +97,17 @@ def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
     warnings = session.resume.warnings(about, session.facts)
     if dataset.synthetic:
         warnings.append(f"The images are a synthetic stand-in ({dataset.source}): accuracy says nothing about EMNIST.")
+    machine = {
+        **machine,
+        **({} if crew is None else {"agents": crew.facts()}),
+        **({} if session.cluster is None else {"ray": ray_facts(session.cluster, crew)}),
+    }
     return Run(
         id=session.run_id,
         started_utc=session.started_utc,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         engine=fleet.engine,
-        environment=machine if crew is None else {**machine, "agents": crew.facts()},
+        environment=machine,
         dataset={
             "name": dataset.name,
             "n": len(dataset),

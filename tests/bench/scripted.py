@@ -179,9 +179,9 @@ def world(
 
 
 @contextlib.contextmanager
-def scripted(name: str, handler: Handler) -> Iterator[ScriptedSystem]:
+def scripted(name: str, handler: Handler, host: str = "127.0.0.1") -> Iterator[ScriptedSystem]:
     """Serve one handler."""
-    with serving(answering(_http(handler))) as endpoint:
+    with serving(answering(_http(handler)), host=host) as endpoint:
         declared = backend(name)
         yield ScriptedSystem(declared, declared.endpoints[0].located(str(endpoint.host), endpoint.port))
 

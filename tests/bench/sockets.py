@@ -15,10 +15,15 @@ Script = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serving(
-    script: Script, *, protocol: str = "raw", tls: ssl.SSLContext | None = None, access: Access = PLAIN
+    script: Script,
+    *,
+    protocol: str = "raw",
+    tls: ssl.SSLContext | None = None,
+    access: Access = PLAIN,
+    host: str = "127.0.0.1",
 ) -> Iterator[Endpoint]:
     """Run `script` on every connection, each in its own thread, over `tls` if given; yields the endpoint to talk to."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((host, 0))
     open_connections: list[socket.socket] = []
 
     def talk(connection: socket.socket) -> None:
@@ -41,7 +46,7 @@ def serving(
     threading.Thread(target=accept, daemon=True).start()
     try:
         port = listener.getsockname()[1]
-        yield Endpoint(backend="scripted", name="raw", protocol=protocol, host="127.0.0.1", port=port, access=access)
+        yield Endpoint(backend="scripted", name="raw", protocol=protocol, host=host, port=port, access=access)
     finally:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

@@ -106,6 +106,7 @@ def test_what_was_given_is_repeated_and_written(tmp_path: Path) -> None:
         "timeout_s": None,
         "accuracy_batch": 0,
         "agents": 0,
+        "ray": "",
         "tolerance": None,
         "random_inputs": None,
         "scores_output": "",

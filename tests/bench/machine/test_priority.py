@@ -105,7 +105,7 @@ def test_a_client_that_shares_its_cpu_with_servers_is_not_preferred() -> None:
 @pytest.mark.parametrize("allowed", [-20, -10, None])
 def test_auto_is_the_best_that_a_user_may_have(monkeypatch: pytest.MonkeyPatch, allowed: int | None) -> None:
     """The best niceness, else what everybody has; what is asked by name and not allowed is refused."""
-    monkeypatch.setattr(priority, "_may_have", lambda each: each.niceness == allowed)
+    monkeypatch.setattr(priority, "may_have", lambda niceness: niceness == allowed)
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     assert priority_of("auto").niceness == (usual if allowed is None else allowed)
     with pytest.raises(BadInput, match="--client-priority -15: this user may not have that priority; give auto, or a"):

@@ -1,0 +1,219 @@
+"""A session's Ray cluster: connected to when it is first needed, asked through a process of its own, left at the end.
+
+That process (`ray_process.py`) has all of Ray: its threads do not disturb what is timed here, and where Ray goes, it takes that
+process along and not the session. Every question has a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Client
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.contract.cluster.address import REACH_S, check_reachable
+from bench.contract.cluster.node import node_facts
+from bench.contract.errors import BadInput, NodeLost
+
+CALL_S = 60.0
+"""How long an answer may take if nothing else is said."""
+
+_ROOT = Path(__file__).parents[3]
+_COMMAND = (sys.executable, "-c", "from bench.contract.cluster.ray_process import main; main()")
+_CONNECT_S = 120.0  # Ray's own programs start, and each node makes its first process with the suite's code
+_END_S = 15.0
+_TAIL_LINES, _TAIL_BYTES = 6, 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the cluster; `cpus` as many as Ray was told that it has, `cpus_usable` their numbers there."""
+
+    id: str
+    host: str
+    ip: str
+    cpus: int
+    cpus_usable: tuple[int, ...]
+    python: str
+    kernel: str
+
+    @property
+    def name(self) -> str:
+        """As it is called in reasons: host names alone need not differ."""
+        return f"node {self.id[:8]} ({self.host}, {self.ip})"
+
+
+class Cluster:
+    """The nodes that were alive when it was connected to; `own` is the one that this process runs on. A context.
+
+    `version` is Ray's. `serving` are the ids of nodes that servers were started on: load agents keep away from those as far as
+    they can.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Connect; raises BadInput where there is no such cluster, or a node differs in what the suite needs."""
+        check_reachable(address)
+        self.address = address
+        self.serving: set[str] = set()
+        self._folder = Path(tempfile.mkdtemp(prefix="servebench-ray-"))  # nobody else may enter it
+        self._words = (self._folder / "words").open("wb")
+        self._process = subprocess.Popen(
+            (*_COMMAND, str(self._folder)),
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,  # whose end is this process's end
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            process_group=0,  # Ctrl-C on a terminal is the session's
+        )
+        try:
+            told = self._connect()
+            self.version = str(told["version"])
+            self.nodes = tuple(_node(each) for each in told["nodes"])
+            own = [node for node in self.nodes if node.id == told["own"]]
+            _check_alike(self.nodes, {each["id"]: each["facts"] for each in told["nodes"]})
+            self.own = own[0]
+        except BaseException:
+            self.end()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.end()
+
+    def start(self, node: Node, what: type, *arguments: Any, within_s: float = CALL_S) -> Remote:
+        """An object of the class `what` in a process of its own on that node, made from `arguments`.
+
+        The class can be imported there by its name. It takes no CPU of Ray's count, and is not started again when it ends; it
+        ends with this process too, however that does. Raises NodeLost, and whatever its making raises.
+        """
+        key = self._ask("start", node.id, f"{what.__module__}:{what.__qualname__}", arguments, within_s)
+        return Remote(self, node, int(key), what.__name__)
+
+    def call(self, remote: Remote, method: str, arguments: Sequence[Any], within_s: float) -> Any:
+        """See `Remote.call`."""
+        try:
+            return self._ask("call", remote.key, method, arguments, within_s)
+        except NodeLost as error:
+            raise NodeLost(f"{remote.node.name}: {error}") from error
+
+    def alive(self) -> frozenset[str]:
+        """Ids of the nodes that Ray believes alive now; raises NodeLost where Ray does not answer."""
+        return frozenset(self._ask("alive", CALL_S))
+
+    def release(self, remote: Remote) -> None:
+        """See `Remote.end`."""
+        with suppress(NodeLost):
+            self._ask("end", remote.key, _END_S)
+
+    def end(self) -> None:
+        """Leave it, which ends all that was started on it; a local one ends. No-op where that was done; never raises."""
+        process = self._process
+        with suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._words.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _connect(self) -> Mapping[str, Any]:
+        """What the process says of the cluster; raises BadInput."""
+        into, out = self._process.stdin, self._process.stdout
+        if into is None or out is None:
+            raise ValueError("started without pipes")
+        late = threading.Timer(_CONNECT_S, self._process.kill)
+        late.start()
+        try:
+            with suppress(BrokenPipeError):
+                into.write(self.address.encode() + b"\n")
+                into.flush()
+            ready = out.readline()
+        finally:
+            late.cancel()
+            out.close()
+        try:
+            if not ready:
+                raise NodeLost(f"nothing came of it within {_CONNECT_S:g} s: {self._last_words()}")
+            told: Mapping[str, Any] = self._ask("joined", REACH_S)
+        except NodeLost as error:
+            raise BadInput(f"--ray {self.address}: expected a Ray cluster that answers; {error}") from error
+        return told
+
+    def _ask(self, what: str, *arguments: Any) -> Any:
+        """Ask the process; the last argument is the time that it has, and this waits a little longer. Raises NodeLost."""
+        waits_s = float(arguments[-1]) + REACH_S
+        try:
+            with Client(str(self._folder / "socket"), family="AF_UNIX") as asked:
+                asked.send((what, arguments))
+                if not asked.poll(waits_s):
+                    raise NodeLost(f"Ray did not answer within {waits_s:g} s")
+                done, value = asked.recv()
+        except (EOFError, OSError) as error:
+            raise NodeLost(f"Ray is gone: {self._last_words()}") from error
+        if not done:
+            raise value
+        return value
+
+    def _last_words(self) -> str:
+        """How the process ended, and the end of what it wrote."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        code = self._process.returncode
+        with suppress(OSError):
+            lines = (self._folder / "words").read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
+            said = " / ".join(line.strip() for line in lines[-_TAIL_LINES:])
+            return "; ".join(filter(None, ["" if code is None else f"exit code {code}", said])) or "it said nothing"
+        return f"exit code {code}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remote:
+    """An object on a node."""
+
+    cluster: Cluster
+    node: Node
+    key: int
+    kind: str
+
+    def call(self, method: str, *arguments: Any, within_s: float = CALL_S) -> Any:
+        """What the method returns there; raises what it raises there, or NodeLost where it is gone or silent."""
+        return self.cluster.call(self, method, arguments, within_s)
+
+    def end(self) -> None:
+        """End its process, whatever that is doing; no-op where it has ended; never raises."""
+        self.cluster.release(self)
+
+
+def _node(told: Mapping[str, Any]) -> Node:
+    facts = told["facts"]
+    return Node(
+        told["id"], told["host"], told["ip"], told["cpus"], tuple(facts["cpus_usable"]), facts["python"], facts["kernel"]
+    )
+
+
+def _check_alike(nodes: Sequence[Node], facts_of: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise BadInput where a node's Python, or a package of it, is not this machine's."""
+    here = node_facts()
+    mine = {"python": here["python"], **here["packages"]}
+    for node in nodes:
+        facts = facts_of[node.id]
+        for name, version in {"python": facts["python"], **facts["packages"]}.items():
+            if version != mine[name]:
+                raise BadInput(
+                    f"--ray: expected the same software on all nodes, seen {name} {version} on {node.name} and {mine[name]} on "
+                    f"this machine ({os.uname().nodename}); install locks/run.lock and locks/ray.lock there, with this Python"
+                )

@@ -1,0 +1,198 @@
+"""The process between a session and a Ray cluster: the only place that imports Ray.
+
+It answers questions over a socket in its folder, each in a thread of its own, and ends with the session, whose end it sees
+at its standard input; a cluster that it started itself ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from bench.contract.cluster.node import Hosted, node_facts
+from bench.contract.errors import BadInput, NodeLost
+
+_ROOT = Path(__file__).parents[3]
+_SHIPPED = ("bench", "fixtures")
+_STORE_BYTES = 80 * 2**20
+_FACTS_S = 90.0
+
+
+class RayConnection:
+    """What a session may ask; every method is called in a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._actors: dict[int, Any] = {}
+        self._keys = count(1)
+        self._joined: Mapping[str, Any] = {}
+        self._refused: BadInput | None = None
+
+    def connect(self, address: str) -> None:
+        """Join the cluster; what came of it is told when it is asked for."""
+        try:
+            self._joined = _joined(address, self._folder)
+        except BadInput as error:
+            self._refused = error
+
+    def joined(self, within_s: float) -> Mapping[str, Any]:  # noqa: ARG002 - the session's patience
+        """Ray's version, the nodes that were alive with what each said, and which is this process's; raises BadInput."""
+        if self._refused is not None:
+            raise self._refused
+        return self._joined
+
+    def alive(self, within_s: float) -> Sequence[str]:  # noqa: ARG002 - the session's patience
+        """Ids of the nodes that Ray believes alive."""
+        return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+
+    def start(self, node_id: str, path: str, arguments: Sequence[Any], within_s: float) -> int:
+        """The number of a new actor that is ready; raises NodeLost, or what its making raised."""
+        actor = _on(node_id, ray.remote(Hosted)).remote()
+        try:
+            _got(actor.make.remote(path, arguments), within_s)
+        except BaseException:
+            ray.kill(actor)
+            raise
+        key = next(self._keys)
+        self._actors[key] = actor
+        return key
+
+    def call(self, key: int, method: str, arguments: Sequence[Any], within_s: float) -> Any:
+        """What a method of an actor returns; raises NodeLost, or what it raised."""
+        actor = self._actors.get(key)
+        if actor is None:
+            raise NodeLost("it was ended")
+        return _got(actor.call.remote(method, arguments), within_s)
+
+    def end(self, key: int, within_s: float) -> None:  # noqa: ARG002 - the session's patience
+        """End an actor."""
+        actor = self._actors.pop(key, None)
+        if actor is not None:
+            ray.kill(actor)
+
+
+def _joined(address: str, folder: Path) -> Mapping[str, Any]:
+    """Join the cluster, or start one of this machine alone in that folder; raises BadInput."""
+    others = [f"/{path.name}" for path in _ROOT.iterdir() if path.name not in _SHIPPED]
+    common: dict[str, Any] = {
+        "runtime_env": {"working_dir": str(_ROOT), "excludes": [*others, "__pycache__"]},  # no node has another version
+        "log_to_driver": False,
+        "include_dashboard": False,
+    }
+    try:
+        if address == "local":
+            system = {"worker_niceness": 0}  # not 15: what agents send from is no background work
+            ray.init("local", object_store_memory=_STORE_BYTES, _temp_dir=str(folder), _system_config=system, **common)
+        else:
+            ray.init(address, **{key: common[key] for key in ("runtime_env", "log_to_driver")})
+    except (RuntimeError, ValueError, ConnectionError, RayError) as error:
+        said = " ".join(str(error).split())
+        raise BadInput(
+            f"--ray {address}: expected a Ray cluster that this machine is a node of, of the same Ray and Python; seen: "
+            f"{said[:600]}; start Ray here with `ray start --address={address}`, from an environment of the same versions"
+        ) from error
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    asked = {node["NodeID"]: _on(node["NodeID"], ray.remote(node_facts)).remote() for node in alive}
+    nodes = []
+    for node in alive:
+        name = f"node {node['NodeID'][:8]} ({node['NodeManagerHostname']}, {node['NodeManagerAddress']})"
+        try:
+            facts = ray.get(asked[node["NodeID"]], timeout=_FACTS_S)
+        except (RayError, GetTimeoutError) as error:
+            raise BadInput(
+                f"--ray {address}: expected nodes that can run this suite, seen {name}, which cannot: "
+                f"{' '.join(str(error).split())[-600:]}"
+            ) from error
+        nodes.append(
+            {
+                "id": node["NodeID"],
+                "host": node["NodeManagerHostname"],
+                "ip": node["NodeManagerAddress"],
+                "cpus": int(node["Resources"].get("CPU", 0)),
+                "facts": facts,
+            }
+        )
+    return {"version": ray.__version__, "own": ray.get_runtime_context().get_node_id(), "nodes": nodes}
+
+
+def _on(node_id: str, what: Any) -> Any:
+    """A function or class on that node alone, beside whatever else Ray has there, and once."""
+    where = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    restarts = {"max_restarts": 0} if isinstance(what, ray.actor.ActorClass) else {"max_retries": 0}
+    return what.options(num_cpus=0, scheduling_strategy=where, **restarts)
+
+
+def _got(reference: Any, within_s: float) -> Any:
+    """The result; raises what the actor raised, or NodeLost in a sentence."""
+    try:
+        return ray.get(reference, timeout=within_s)
+    except RayTaskError as error:
+        raise error.cause from error
+    except GetTimeoutError as error:
+        raise NodeLost(f"it did not answer within {within_s:g} s") from error
+    except RayError as error:
+        raise NodeLost(_short(error)) from error
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400]
+
+
+def _serve(listener: Listener, connection: RayConnection) -> None:
+    while True:
+        with suppress(OSError):
+            asked = listener.accept()
+            threading.Thread(target=_answer, args=(asked, connection), daemon=True).start()
+
+
+def _answer(asked: Connection, connection: RayConnection) -> None:
+    with suppress(EOFError, OSError), asked:
+        what, arguments = asked.recv()
+        method: Callable[..., Any] = getattr(connection, what)
+        answer: tuple[bool, Any]
+        try:
+            answer = True, method(*arguments)
+        except Exception as error:  # whatever it is: it is the session's to judge
+            answer = False, error
+        try:
+            asked.send(answer)
+        except Exception as error:  # it cannot be pickled
+            asked.send((False, NodeLost(f"{type(answer[1]).__name__}: {answer[1]}; {error}")))
+
+
+def _wait_for_the_end(local: Path) -> None:
+    """Until the session is gone; then Ray's own end, and whatever else, for no longer than it takes."""
+    sys.stdin.buffer.read()
+    threading.Timer(10.0, os._exit, (1,)).start()
+    with suppress(Exception):
+        ray.shutdown()
+    shutil.rmtree(local, ignore_errors=True)
+    os._exit(0)
+
+
+def main() -> None:
+    """`FOLDER`: connect to the cluster that standard input names, answer, until standard input ends.
+
+    Connecting is this thread's, which stays: Ray's own programs end with the thread that started them.
+    """
+    folder = Path(sys.argv[1])
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    address = sys.stdin.buffer.readline().decode().strip()
+    threading.Thread(target=_wait_for_the_end, args=(folder,), daemon=True).start()
+    connection = RayConnection(folder)
+    connection.connect(address)
+    with Listener(str(folder / "socket"), family="AF_UNIX", backlog=64) as listener:
+        print("ready", flush=True)
+        _serve(listener, connection)
