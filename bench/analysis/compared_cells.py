@@ -49,8 +49,8 @@ def records_of(
             halves_ratio=speeds.halves(measurement.measure),
             runnable_threads=_runnable_threads(measurement, foreign_wait),
             clients=measurement.cell.scenario.concurrency,
-            server_cpus=server_cpus,
-            shared_cpu=next((cpu for cpu in run.measure.system.facts.server_cpus or () if cpu in shared_cpus), None),
+            server_cpus=len(run.measure.system.facts.server_cpus or ()) or server_cpus,
+            shared_cpu=next((cpu for cpu in run.measure.system.facts.cpus_here or () if cpu in shared_cpus), None),
             throttled=sum(result.throttled for result in measurement.measure.slices),
             clocks=measurement.measure.clocks,
         )

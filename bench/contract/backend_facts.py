@@ -47,6 +47,8 @@ class BackendFacts:
     """`checked`: what was installed was held against hashes; else why not."""
     server_cpus: tuple[int, ...] | None = None
     """CPUs that it is held to, ascending."""
+    local_cpus: tuple[int, ...] | None = None
+    """Of those the client's machine's own, where servers may run on another: no other can be the client's too."""
     instances: Mapping[str, Mapping[str, Any]] | None = None
     """Of several instances, or on a cluster: number, from 1 -> its `addresses`, `cpus` and, on a cluster, its `node`."""
     env: Mapping[str, str] | None = None
@@ -105,6 +107,11 @@ class BackendFacts:
 
     other: Mapping[str, Any] = field(default_factory=dict)
     """What another version of servebench wrote, or what has not the type above: kept and shown, not understood."""
+
+    @property
+    def cpus_here(self) -> tuple[int, ...] | None:
+        """Its CPUs of the client's machine; None where it is not known on which it runs."""
+        return self.server_cpus if self.local_cpus is None else self.local_cpus
 
     def as_dict(self) -> dict[str, Any]:
         """What is known, as plain JSON-able values: the keys of results.json."""

@@ -6,7 +6,7 @@ import pytest
 
 from bench.contract.records import EarlierRun, Record, Run, Samples
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Backend
+from bench.contract.system import Backend, Room
 
 
 @pytest.hookspec(firstresult=True)
@@ -17,6 +17,11 @@ def pytest_servebench_backends(config: pytest.Config) -> Sequence[Backend] | Non
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_server_cpus(config: pytest.Config) -> Sequence[int] | None:
     """The CPUs that servers may have, ascending; answered by fixtures, which raise BadInput for a list that is none."""
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_servebench_room(config: pytest.Config) -> Room | None:
+    """How many replicas of a server fit; answered by fixtures, which raise BadInput where that cannot be known."""
 
 
 @pytest.hookspec(firstresult=True)

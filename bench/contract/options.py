@@ -236,6 +236,12 @@ def value_of(config: pytest.Config, name: str) -> Any:
     raise KeyError(name)
 
 
+def given_text(config: pytest.Config, flag: str) -> str | None:
+    """What holds of an option that another plugin declares, not parsed; None where nothing does."""
+    value = config.getoption(_dest_of(flag))
+    return (config.getini(key_of(flag)) if value is None else value) or None
+
+
 def repeated_arguments(config: pytest.Config, instead: Mapping[str, str]) -> list[str]:
     """The words of a command line with which the session's options hold again; `instead`: flag -> value that holds there."""
     said = [declared for _, declared, _ in _all(config) if declared.repeated and declared.flag not in instead]

@@ -221,7 +221,7 @@ class Record:
     batch_size: int
     """Images in one request."""
     engine: str | None
-    """docker, process, attached (it ran already) or in-process; null if the backend never ran."""
+    """docker, process, ray, attached (it ran already) or in-process; null if the backend never ran."""
     verdict: Verdict
     """May this cell be believed; see Verdicts."""
     reason: str = ""

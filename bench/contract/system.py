@@ -91,7 +91,7 @@ class SystemUnderTest(Protocol):
 
     @property
     def engine(self) -> str:
-        """`docker`, `process`, `attached` or `in-process`."""
+        """`docker`, `process`, `ray`, `attached` or `in-process`."""
         ...
 
     @property
@@ -211,12 +211,12 @@ class Fleet(Protocol):
 
     @property
     def engine(self) -> str:
-        """`docker` or `process`."""
+        """`docker`, `process` or `ray`."""
         ...
 
     @property
     def server_cpus(self) -> tuple[int, ...]:
-        """The CPUs that all backends are pinned to that have none of their own, ascending."""
+        """The CPUs of this machine that all backends are pinned to that have none of their own, ascending."""
         ...
 
     def owned_count(self) -> int:
@@ -232,6 +232,20 @@ class Fleet(Protocol):
     def absent(self) -> Mapping[str, Absence]:
         """By name, the backends that could not be started, and why."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many replicas of a server fit, on a CPU each, and `where`, in words."""
+
+    most: int
+    where: str
+
+
+def cpus_beside_client(system: SystemUnderTest, fleet: Fleet) -> tuple[int, ...]:
+    """The CPUs of the client's machine that a server runs on, ascending; none of one that runs elsewhere."""
+    here = system.facts.cpus_here
+    return fleet.server_cpus if here is None else here
 
 
 @dataclass(frozen=True, slots=True)

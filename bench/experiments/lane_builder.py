@@ -11,7 +11,7 @@ from bench.agents.crew import LEAST_WINDOW_S, Crew
 from bench.agents.work import work_message
 from bench.contract.cells import Cell
 from bench.contract.scenarios import CONNECTIONS
-from bench.contract.system import Fleet, Role, SystemUnderTest
+from bench.contract.system import Fleet, Role, SystemUnderTest, cpus_beside_client
 from bench.contract.wire import Endpoint, Transport
 from bench.load.connection_pool import BUSY_POLL_S, ConnectionPool
 from bench.load.lane import Goals, Lane, Part
@@ -165,7 +165,7 @@ class LaneBuilder:
                 self.factory,
                 canned=canned,
                 busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
-                server_cpus=system.facts.server_cpus or self._fleet.server_cpus,
+                server_cpus=cpus_beside_client(system, self._fleet),
             )
             # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
             rng = np.random.default_rng([self.settings.seed, *b"agents", *cell.id.encode()])
@@ -175,7 +175,7 @@ class LaneBuilder:
     def _pool_of(self, cell: Cell) -> ConnectionPool:
         system, endpoint = self._asked(cell)
         if endpoint.id not in self._pools:
-            own_cpu = self._client_cpu not in (system.facts.server_cpus or self._fleet.server_cpus)
+            own_cpu = self._client_cpu not in cpus_beside_client(system, self._fleet)
             self._pools[endpoint.id] = ConnectionPool(
                 open_connections(endpoint, CONNECTIONS),
                 deadline_s=endpoint.deadline_s,

@@ -17,7 +17,7 @@ from bench.contract.interrupts import held_back
 from bench.contract.records import Record, Samples, Verdict
 from bench.contract.rows import GateOutcome, GateRow
 from bench.contract.scenarios import Scenario
-from bench.contract.system import Fleet, Role
+from bench.contract.system import Fleet, Role, cpus_beside_client
 from bench.experiments import experiment_of
 from bench.experiments.checkpoint import Cells, Checkpoints
 from bench.experiments.experiment import Ended, Experiment
@@ -203,7 +203,7 @@ class Campaigns:
         lanes = [lane for run in runs for lane in run.lanes]
         own = [run for run in runs if not self._plan.resume.has(run.cell)]
         campaign = Campaign(lanes, settings, Checkpoints(own, listener.underway, listener.progress(name)))
-        cpus = {cpu for lane in lanes for cpu in lane.system.facts.server_cpus or self._fleet.server_cpus}
+        cpus = {cpu for lane in lanes for cpu in cpus_beside_client(lane.system, self._fleet)}
         priority = self._plan.client_priority.beside(self._plan.client_cpu, sorted(cpus))
         interrupted = True
         try:

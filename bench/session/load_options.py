@@ -7,6 +7,7 @@ import pytest
 from bench.contract.errors import BadInput
 from bench.contract.options import whole_number
 from bench.contract.scenarios import CONNECTIONS, Arrival, Offer
+from bench.contract.system import Room
 from bench.machine.host import usable_cpus
 
 ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
@@ -54,17 +55,15 @@ def limit_of(text: str | None) -> float | None:
 
 def cpus_of(text: str | None, config: pytest.Config) -> list[int]:
     """`1,2` -> numbers of CPUs, ascending, each once; if not given 1, 2, 4, ..., as many as there are. Raises BadInput."""
-    return _numbers_of("--cpus", text, "numbers of CPUs", _server_cpus(config), "as many CPUs as servers may have")
+    most = len(config.hook.pytest_servebench_server_cpus(config=config) or usable_cpus())
+    return _numbers_of("--cpus", text, "numbers of CPUs", most, "as many as a server may have (--server-cpus)")
 
 
 def replicas_of(text: str | None, config: pytest.Config) -> list[int]:
     """`1,2` -> numbers of instances, ascending, each once; if not given as `cpus_of`. Raises BadInput."""
-    room = "for each has one of the CPUs that servers may have"
-    return _numbers_of("--replicas", text, "numbers of replicas", _server_cpus(config), room)
-
-
-def _server_cpus(config: pytest.Config) -> int:
-    return len(config.hook.pytest_servebench_server_cpus(config=config) or usable_cpus())
+    room = config.hook.pytest_servebench_room(config=config) or Room(len(usable_cpus()), "on this machine")
+    why = f"for each has one of the CPUs that servers may have {room.where}"
+    return _numbers_of("--replicas", text, "numbers of replicas", room.most, why)
 
 
 def _numbers_of(flag: str, text: str | None, what: str, most: int, why: str) -> list[int]:
@@ -74,10 +73,7 @@ def _numbers_of(flag: str, text: str | None, what: str, most: int, why: str) -> 
     for word in _words(flag, text, f"{what}, like 1,2,4"):
         number = whole_number(word, 1, most)
         if number is None:
-            raise BadInput(
-                f"{flag} {text[:200]}: expected {what} from 1 to {most}, {why} on this machine (--server-cpus), "
-                f"seen {word[:80]!r}; like 1,2"
-            )
+            raise BadInput(f"{flag} {text[:200]}: expected {what} from 1 to {most}, {why}, seen {word[:80]!r}; like 1,2")
         numbers.add(number)
     return sorted(numbers)
 

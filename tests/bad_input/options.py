@@ -169,6 +169,7 @@ def _flags() -> Iterator[Case]:
     yield Case("option without its value", "pytest", ("--engine",), ("--engine", "expected one argument"))
     yield Case("ini file: nul byte", "pytest", (), ("engine",), write=file("pytest.ini", "[pytest]\nengine = doc\0ker\n"))
     yield Case("ini file: no section", "pytest", (), ("pytest.ini",), write=file("pytest.ini", "engine = docker\n"))
+    yield Case("engine of a cluster without one", "pytest", ("--engine=ray",), ("--engine ray", "--ray HOST:PORT"))
     yield Case("gate without baseline", "pytest", ("--gate=5%",), ("--baseline REV_OR_DIR",))
     yield Case("baseline without gate", "pytest", ("--baseline=HEAD",), ("--gate 5%",))
 

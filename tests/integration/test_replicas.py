@@ -17,6 +17,7 @@ from bench.verification.probe import Probe
 from fixtures.engines.process.process_server import ProcessServer
 from fixtures.fleet.replica_set import ReplicaSet
 from fixtures.specs.further_starts import replicated_specs
+from fixtures.specs.spec import Seat
 from tests.integration.house import SPECS, House, a_house, refuse_absence
 from tests.integration.test_scaling import servebench
 
@@ -45,7 +46,7 @@ def test_two_of_flask_and_one(house: House, killed: bool) -> None:
     cells = [Cell(flask.backend, endpoint, replicas_scenario(count)) for count in (1, 2)]
     seen: list[Counter[int]] = []
     victims: list[int] = []
-    with house.fleet(*replicated_specs([flask], [1, 2], CPUS)) as fleet:
+    with house.fleet(*replicated_specs([flask], [1, 2], [Seat((cpu,)) for cpu in CPUS])) as fleet:
 
         def watch(progress: Progress) -> None:
             if progress.step == "measure" and not seen:

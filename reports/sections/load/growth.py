@@ -124,6 +124,6 @@ class Growth:
         for record in (record for endpoint in endpoints for record in endpoint.cells.values()):
             count = self.sweep.count(record)
             facts = backends.get(self.sweep.start(record.backend, count), BackendFacts())
-            if any(cpu in clients for cpu in facts.server_cpus or ()):
+            if any(cpu in clients for cpu in facts.cpus_here or ()):
                 shared[count] = title_of(record)
         return self.shared.format(titles=listed([title for _, title in sorted(shared.items())])) if shared else ""

@@ -16,6 +16,7 @@ WHOLE = BackendFacts(
     versions={"numpy": "2.4"},
     hashes="checked",
     server_cpus=(0, 1),
+    local_cpus=(0,),
     instances={"1": {"addresses": ["127.0.0.1:80"], "cpus": [0]}},
     env={"A": "1"},
     command=("serve",),

@@ -7,6 +7,7 @@ import pytest
 
 from bench.contract.errors import BadInput
 from bench.contract.scenarios import Arrival
+from bench.contract.system import Room
 from bench.experiments.open_loop import open_loops_of
 from bench.session.load_options import arrivals_of, clients_of, cpus_of, limit_of, loads_of, replicas_of
 
@@ -34,7 +35,9 @@ def test_limits(text: str | None, seconds: float | None) -> None:
 
 def with_server_cpus(*cpus: int) -> Any:
     """A session whose servers may have these."""
-    return SimpleNamespace(hook=SimpleNamespace(pytest_servebench_server_cpus=lambda config: cpus))
+    room = Room(len(cpus), "on this machine (--server-cpus)")
+    hook = SimpleNamespace(pytest_servebench_server_cpus=lambda config: cpus, pytest_servebench_room=lambda config: room)
+    return SimpleNamespace(hook=hook)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +55,7 @@ def test_more_cpus_than_there_are_is_one_sentence_with_both_numbers() -> None:
     with pytest.raises(BadInput) as refused:
         cpus_of("1,8", with_server_cpus(4, 5, 9))
     assert str(refused.value) == (
-        "--cpus 1,8: expected numbers of CPUs from 1 to 3, as many CPUs as servers may have on this machine (--server-cpus), "
-        "seen '8'; like 1,2"
+        "--cpus 1,8: expected numbers of CPUs from 1 to 3, as many as a server may have (--server-cpus), seen '8'; like 1,2"
     )
 
 
