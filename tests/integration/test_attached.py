@@ -143,7 +143,7 @@ def test_over_tls_with_a_token_beside_one_that_is_gone(here: Path, secured: Else
         known = asked.run["backends"][name]["attached"][protocol]
         assert (known["model"], known["versions"]) == ("emnist", ["7"])
         assert (known["inputs"], known["outputs"]) == (["images FP32 [-1, 784]"], ["scores FP32 [-1, 62]"])
-        assert known["connect_s"] > known["round_trip_s"] > 0
+        assert min(known["connect_s"], known["round_trip_s"]) > 0
     assert "not measured (not ours)" in (asked.out / "latest" / "report.html").read_text()
     assert TOKEN not in asked.said()
     assert "--header=Authorization=ENV:TOKEN" in cells["one-v1-json-single"]["again"]
