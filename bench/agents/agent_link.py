@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
 
 from bench.agents.clocks import ClockFit, Offset, measure_offset
@@ -37,12 +37,11 @@ class AgentLink:
     def to(cls, number: int, started: Started, patience_s: float) -> "AgentLink":
         """Connect to an agent that was just started; raises AgentFailed."""
         try:
-            connection = Client(started.address, authkey=started.key)
+            connection = _connected(started, patience_s)
         except (OSError, EOFError, AuthenticationError) as error:
             words = started.last_words()
             started.end()
             raise AgentFailed(f"load agent {number} cannot be reached: {error!r}; {words}") from error
-        _limit_waiting(connection, patience_s)
         return cls(number, started, connection, patience_s)
 
     @property
@@ -129,10 +128,18 @@ class AgentLink:
         self.end()
 
 
-def _limit_waiting(connection: Connection, seconds: float) -> None:
-    """So that an agent which stops in the middle of a word, or reads none, holds up nobody for longer."""
-    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
-    with socket.socket(fileno=connection.fileno()) as known:
-        known.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        known.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        known.detach()
+def _connected(started: Started, patience_s: float) -> Connection:
+    """An agent which is out of reach, stops in the middle of a word, or reads none, holds up nobody for longer."""
+    limit = struct.pack("ll", int(patience_s), int(patience_s % 1 * 1e6))
+    with socket.create_connection(started.address, timeout=patience_s) as reached:
+        reached.setblocking(True)
+        reached.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        reached.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        connection = Connection(reached.detach())
+    try:
+        answer_challenge(connection, started.key)
+        deliver_challenge(connection, started.key)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -15,13 +15,14 @@ from typing import IO, Protocol
 
 from bench.agents.process import Settings
 from bench.contract.errors import AgentFailed
+from bench.contract.processes.last_words import last_words
 
 LOOPBACK = "127.0.0.1"
 _ROOT = Path(__file__).parents[2]
 _COMMAND = (sys.executable, "-m", "bench.agents.process")
 _START_S = 60.0
 _END_S = 5.0
-_TAIL_LINES, _TAIL_BYTES = 5, 2000
+_WORDS_S = 0.5
 
 
 class Started(Protocol):
@@ -141,14 +142,7 @@ class _Process:
 
     def last_words(self) -> str:
         """Its exit code, and the end of its standard error."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)
-        code = self._process.returncode
-        ended = "" if code is None else f"exit code {code}"
-        size = os.fstat(self._words.fileno()).st_size  # not by seek: the place in the file is the process's as well
-        tail = os.pread(self._words.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-        lines = tail.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
-        return "; ".join(filter(None, [ended, " / ".join(line.strip() for line in lines)]))
+        return last_words(self._process, self._words, _WORDS_S)
 
     def end(self) -> None:
         """SIGKILL: it has nothing to keep."""

@@ -6,32 +6,23 @@ connection from who knows the key, and lives as long as that one: whatever ends 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import select
 import signal
 import socket
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Listener
 
 from bench.agents.agent import Agent, Clock
+from bench.contract.processes.lifeline import end_with, first_with_the_key
 from bench.machine.priority import Priority, undisturbed
 
 _CONNECT_S = 60.0
 _PR_SET_PDEATHSIG = 1
-_CUT_S = 25  # a driver that does not answer for so long, not even its kernel, is gone: its link was cut
-_KEEP_ALIVE = {
-    socket.TCP_KEEPIDLE: 10,
-    socket.TCP_KEEPINTVL: 5,
-    socket.TCP_KEEPCNT: 3,
-    socket.TCP_USER_TIMEOUT: 1000 * _CUT_S,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +54,15 @@ def main(clock: Clock = time.perf_counter) -> None:
         waiting = threading.Timer(_CONNECT_S, os._exit, (1,))
         waiting.daemon = True
         waiting.start()
-        connection = _first_with_the_key(listener)
+        connection = first_with_the_key(listener)
         waiting.cancel()
-    _notice_a_cut(connection.fileno())
-    threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(connection,), daemon=True).start()
     with undisturbed(settings.cpu, Priority(settings.niceness)):
         try:
             own_cpu = None if settings.shared else settings.cpu
             Agent(connection, clock, number=settings.number, agents=settings.agents, own_cpu=own_cpu).serve()
         except (EOFError, OSError):
             return  # the driver has ended
-
-
-def _first_with_the_key(listener: Listener) -> Connection:
-    while True:
-        with contextlib.suppress(AuthenticationError, EOFError, OSError):  # somebody else
-            return listener.accept()
-
-
-def _notice_a_cut(descriptor: int) -> None:
-    """A connection whose other end is out of reach ends as well."""
-    with socket.socket(fileno=os.dup(descriptor)) as control:
-        control.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEP_ALIVE.items():
-            control.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _end_with(descriptor: int) -> None:
-    """End this process with the control connection, whatever it is doing; until then this thread sleeps in the kernel."""
-    hung_up = select.poll()
-    hung_up.register(descriptor, select.POLLRDHUP)
-    hung_up.poll()
-    os._exit(0)
 
 
 def _die_with_parent(parent: int) -> None:

@@ -69,13 +69,11 @@ class _OnNode:
 class RayPlace:
     """The `nodes` of `cluster` in turn, each with as many agents as Ray says that it has CPUs.
 
-    Agents are for servers on `server_cpus` of this machine, whose client has `client_cpu`, and have that `niceness` where their
-    node allows it.
+    They leave `client_cpu` of this machine to its client where they can, and have that `niceness` where their node allows it.
     """
 
     cluster: Cluster
     nodes: Sequence[Node]
-    server_cpus: Sequence[int]
     client_cpu: int
     niceness: int
 
@@ -124,10 +122,13 @@ class RayPlace:
         return [node for turn in range(most) for node in self.nodes if turn < node.cpus]
 
     def _cpus_of(self, node: Node) -> list[int]:
-        """Those that agents there take in turn: on this machine none that a server has."""
-        if node.ip != self.cluster.own.ip:
-            return list(reversed(node.cpus_usable))
-        return agent_cpus(node.cpus_usable, self.server_cpus, self.client_cpu)
+        """Those that agents there take in turn: none that a server of that machine has, unless there is no other."""
+        cluster = self.cluster
+        taken = {cpu for each in cluster.nodes if each.ip == node.ip for cpu in cluster.serving.get(each.id, ())}
+        if node.ip == cluster.own.ip:
+            return agent_cpus(node.cpus_usable, sorted(taken), self.client_cpu)
+        usable = list(reversed(node.cpus_usable))
+        return [cpu for cpu in usable if cpu not in taken] or usable
 
 
 def agent_nodes(cluster: Cluster, *, servers_at_home: bool) -> list[Node]:

@@ -82,14 +82,14 @@ def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, niceness: i
     here = [backend for backend in session.backends if backend.attached or fleet.engine != "ray"]
     at_home = any(endpoint.is_near for backend in here for endpoint in backend.endpoints)
     if at_home:
-        cluster.serving.add(cluster.own.id)
+        cluster.serving[cluster.own.id] = (*cluster.serving.get(cluster.own.id, ()), *fleet.server_cpus)
     nodes = agent_nodes(cluster, servers_at_home=at_home)
     if at_home and len({node.ip for node in cluster.nodes}) > 1:
         Console(config).line(
             "--ray: servers listen on this machine's loopback, so all load agents run on this machine; other nodes reach "
             "servers that run already elsewhere (--url)"
         )
-    return RayPlace(cluster, nodes, fleet.server_cpus, session.client_cpu, niceness)
+    return RayPlace(cluster, nodes, session.client_cpu, niceness)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from bench.contract.cluster.connection import Cluster
 from bench.contract.cluster.node import node_facts
 from bench.contract.errors import BadInput, NodeLost
 from tests.bench.agents.test_agents import gone
+from tests.bench.sockets import answering, ok, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
@@ -53,7 +54,6 @@ def test_a_node_says_what_it_is(cluster: Cluster) -> None:
     assert cluster.nodes == (cluster.own,)
     assert cluster.own.cpus_usable == tuple(sorted(os.sched_getaffinity(0)))
     assert cluster.own.python == sys.version.split()[0]
-    assert cluster.alive() == {cluster.own.id}
     assert cluster.version == version("ray")
 
 
@@ -80,10 +80,8 @@ def test_what_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_somebody_else_at_the_address_is_refused() -> None:
     """A server that is no Ray."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        threading.Thread(target=lambda: [other.accept()], daemon=True).start()
-        with pytest.raises(BadInput, match="expected a Ray cluster"):
-            Cluster(f"127.0.0.1:{other.getsockname()[1]}")
+    with serving(answering(ok)) as other, pytest.raises(BadInput, match="expected a Ray cluster"):
+        Cluster(f"{other.host}:{other.port}")
 
 
 def test_nothing_is_left_of_a_local_one(cluster: Cluster) -> None:
@@ -106,7 +104,7 @@ def test_where_the_process_that_has_ray_is_killed_ray_is_gone_in_words(cluster: 
         mine = sorted(set(family()) - before)
         os.kill(other._process.pid, signal.SIGKILL)
         with pytest.raises(NodeLost, match="Ray is gone: exit code -9"):
-            other.alive()
+            other.start(other.own, threading.Event)
         assert not psutil.wait_procs([psutil.Process(pid) for pid in mine if psutil.pid_exists(pid)], timeout=90)[1]
     assert not folder.exists()
 

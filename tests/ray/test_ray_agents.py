@@ -51,7 +51,7 @@ def cluster(nodes: Nodes) -> Iterator[Cluster]:
 
 
 def place(cluster: Cluster) -> RayPlace:
-    return RayPlace(cluster, agent_nodes(cluster, servers_at_home=True), CPUS[:1], CPUS[-1], NICENESS)
+    return RayPlace(cluster, agent_nodes(cluster, servers_at_home=True), CPUS[-1], NICENESS)
 
 
 def checked(record: Record, agents: int) -> None:

@@ -21,7 +21,7 @@ endpoint = Endpoint("one", "raw", "raw", port=int(sys.argv[2]), host="127.0.0.1"
 factory = little_factory()
 cluster = Cluster(sys.argv[1])
 cpu = min(os.sched_getaffinity(0))
-place = RayPlace(cluster, agent_nodes(cluster, servers_at_home=True), [], cpu, os.getpriority(os.PRIO_PROCESS, 0))
+place = RayPlace(cluster, agent_nodes(cluster, servers_at_home=True), cpu, os.getpriority(os.PRIO_PROCESS, 0))
 crew = Crew(place.room, place)
 work = work_message(crew.new_key(), endpoint, factory.payload_set(endpoint, 1), factory, canned=False)
 sender = AgentSender(crew, work, endpoint.deadline_s, np.random.default_rng(1))

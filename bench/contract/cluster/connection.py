@@ -23,6 +23,7 @@ from typing import Any, Self
 from bench.contract.cluster.address import REACH_S, check_reachable
 from bench.contract.cluster.node import node_facts
 from bench.contract.errors import BadInput, NodeLost
+from bench.contract.processes.last_words import last_words
 
 CALL_S = 60.0
 """How long an answer may take if nothing else is said."""
@@ -31,7 +32,7 @@ _ROOT = Path(__file__).parents[3]
 _COMMAND = (sys.executable, "-c", "from bench.contract.cluster.ray_process import main; main()")
 _CONNECT_S = 120.0  # Ray's own programs start, and each node makes its first process with the suite's code
 _END_S = 15.0
-_TAIL_LINES, _TAIL_BYTES = 6, 4000
+_WORDS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Node:
 class Cluster:
     """The nodes that were alive when it was connected to; `own` is the one that this process runs on. A context.
 
-    `version` is Ray's. `serving` are the ids of nodes that servers were started on: load agents keep away from those as far as
+    `version` is Ray's. `serving` are the CPUs of servers by the id of their node; load agents keep away from both as far as
     they can.
     """
 
@@ -63,9 +64,9 @@ class Cluster:
         """Connect; raises BadInput where there is no such cluster, or a node differs in what the suite needs."""
         check_reachable(address)
         self.address = address
-        self.serving: set[str] = set()
+        self.serving: dict[str, tuple[int, ...]] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="servebench-ray-"))  # nobody else may enter it
-        self._words = (self._folder / "words").open("wb")
+        self._words = tempfile.TemporaryFile(prefix="servebench-ray-")  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
             (*_COMMAND, str(self._folder)),
             cwd=_ROOT,
@@ -106,10 +107,6 @@ class Cluster:
             return self._ask("call", remote.key, method, arguments, within_s)
         except NodeLost as error:
             raise NodeLost(f"{remote.node.name}: {error}") from error
-
-    def alive(self) -> frozenset[str]:
-        """Ids of the nodes that Ray believes alive now; raises NodeLost where Ray does not answer."""
-        return frozenset(self._ask("alive", CALL_S))
 
     def release(self, remote: Remote) -> None:
         """See `Remote.end`."""
@@ -170,14 +167,7 @@ class Cluster:
 
     def _last_words(self) -> str:
         """How the process ended, and the end of what it wrote."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
-        code = self._process.returncode
-        with suppress(OSError):
-            lines = (self._folder / "words").read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
-            said = " / ".join(line.strip() for line in lines[-_TAIL_LINES:])
-            return "; ".join(filter(None, ["" if code is None else f"exit code {code}", said])) or "it said nothing"
-        return f"exit code {code}"
+        return last_words(self._process, self._words, _WORDS_S) or "it said nothing"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,13 +6,14 @@ at its standard input; a cluster that it started itself ends with it.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import count, zip_longest
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,6 @@ class RayConnection:
             raise self._refused
         return self._joined
 
-    def alive(self, within_s: float) -> Sequence[str]:  # noqa: ARG002 - the session's patience
-        """Ids of the nodes that Ray believes alive."""
-        return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-
     def start(self, node_id: str, path: str, arguments: Sequence[Any], within_s: float) -> int:
         """The number of a new actor that is ready; raises NodeLost, or what its making raised."""
         actor = _on(node_id, ray.remote(Hosted)).remote()
@@ -86,9 +83,11 @@ class RayConnection:
 def _joined(address: str, folder: Path) -> Mapping[str, Any]:
     """Join the cluster, or start one of this machine alone in that folder; raises BadInput."""
     others = [f"/{path.name}" for path in _ROOT.iterdir() if path.name not in _SHIPPED]
+    code = {"working_dir": str(_ROOT), "excludes": [*others, "__pycache__"]}  # no node has another version of it
     common: dict[str, Any] = {
-        "runtime_env": {"working_dir": str(_ROOT), "excludes": [*others, "__pycache__"]},  # no node has another version
+        "runtime_env": {**code, "config": {"eager_install": False}},  # in the turns below
         "log_to_driver": False,
+        "logging_level": logging.WARNING,  # the last words of this process are told
         "include_dashboard": False,
     }
     try:
@@ -96,35 +95,42 @@ def _joined(address: str, folder: Path) -> Mapping[str, Any]:
             system = {"worker_niceness": 0}  # not 15: what agents send from is no background work
             ray.init("local", object_store_memory=_STORE_BYTES, _temp_dir=str(folder), _system_config=system, **common)
         else:
-            ray.init(address, **{key: common[key] for key in ("runtime_env", "log_to_driver")})
+            ray.init(address, **{key: common[key] for key in ("runtime_env", "log_to_driver", "logging_level")})
     except (RuntimeError, ValueError, ConnectionError, RayError) as error:
         said = " ".join(str(error).split())
         raise BadInput(
             f"--ray {address}: expected a Ray cluster that this machine is a node of, of the same Ray and Python; seen: "
             f"{said[:600]}; start Ray here with `ray start --address={address}`, from an environment of the same versions"
         ) from error
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    asked = {node["NodeID"]: _on(node["NodeID"], ray.remote(node_facts)).remote() for node in alive}
-    nodes = []
-    for node in alive:
-        name = f"node {node['NodeID'][:8]} ({node['NodeManagerHostname']}, {node['NodeManagerAddress']})"
+    nodes = [
+        {
+            "id": node["NodeID"],
+            "host": node["NodeManagerHostname"],
+            "ip": node["NodeManagerAddress"],
+            "cpus": int(node["Resources"].get("CPU", 0)),
+        }
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    of_host: dict[str, list[dict[str, Any]]] = {}
+    for node in nodes:
+        of_host.setdefault(node["host"], []).append(node)
+    for turn in zip_longest(*of_host.values()):  # nodes of one machine would unpack the code into one folder at once
+        _learn_facts([node for node in turn if node is not None], address)
+    return {"version": ray.__version__, "own": ray.get_runtime_context().get_node_id(), "nodes": nodes}
+
+
+def _learn_facts(nodes: Sequence[dict[str, Any]], address: str) -> None:
+    """Ask all of them at once what they are, and note it as their `facts`; raises BadInput."""
+    asked = [_on(node["id"], ray.remote(node_facts)).remote() for node in nodes]
+    for node, answer in zip(nodes, asked, strict=True):
         try:
-            facts = ray.get(asked[node["NodeID"]], timeout=_FACTS_S)
+            node["facts"] = ray.get(answer, timeout=_FACTS_S)
         except (RayError, GetTimeoutError) as error:
             raise BadInput(
-                f"--ray {address}: expected nodes that can run this suite, seen {name}, which cannot: "
-                f"{' '.join(str(error).split())[-600:]}"
+                f"--ray {address}: expected nodes that can run this suite, seen node {node['id'][:8]} ({node['host']}, "
+                f"{node['ip']}), which cannot: {' '.join(str(error).split())[-600:]}"
             ) from error
-        nodes.append(
-            {
-                "id": node["NodeID"],
-                "host": node["NodeManagerHostname"],
-                "ip": node["NodeManagerAddress"],
-                "cpus": int(node["Resources"].get("CPU", 0)),
-                "facts": facts,
-            }
-        )
-    return {"version": ray.__version__, "own": ray.get_runtime_context().get_node_id(), "nodes": nodes}
 
 
 def _on(node_id: str, what: Any) -> Any:

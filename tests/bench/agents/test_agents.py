@@ -268,6 +268,23 @@ def gone(pids: Sequence[int], within_s: float = 20.0) -> bool:
     return True
 
 
+def test_an_agent_that_stops_before_it_is_reached_is_given_up() -> None:
+    """Within the patience, and in words; the kernel takes a connection for it all the same."""
+
+    class Stopped:
+        def start(self, number: int, agents: int) -> Started:
+            started = here().start(number, agents)
+            if number == 1:
+                os.kill(started.pid, signal.SIGSTOP)
+            return started
+
+    with Watched(2, Stopped()) as crew:
+        record = measured(crew, SCENARIOS[0])
+        (loss,) = crew.losses()
+    assert loss.startswith("load agent 1 cannot be reached")
+    assert (record.agents, record.agreement) == (1, 1.0)
+
+
 @pytest.mark.parametrize(
     ("usable", "servers", "client", "expected"),
     [([0, 1], [0], 1, [1]), ([0, 1, 2, 3], [0], 3, [3, 1, 2]), ([0], [0], 0, [0]), ([0, 1, 2], [0, 1], 2, [2])],
