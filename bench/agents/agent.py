@@ -66,13 +66,12 @@ class _Prepared:
 class Agent:
     """Does what comes over `connection`, until that ends; all that it tells of time is by `clock`.
 
-    `number` counts the agents from 1, of `agents`; `own_cpu` is its CPU, None where another agent has it too.
+    `number` counts the agents from 1, of `agents`.
     """
 
-    def __init__(self, connection: Connection, clock: Clock, *, number: int, agents: int, own_cpu: int | None) -> None:
+    def __init__(self, connection: Connection, clock: Clock, *, number: int, agents: int) -> None:
         self._connection = connection
         self._clock = clock
-        self._own_cpu = own_cpu
         self._place = (number - 1) / agents  # among the payloads, so that they do not all send the same at once
         self._prepared: dict[int, _Prepared] = {}
         self._connections: dict[str, _Connections] = {}  # by endpoint
@@ -109,7 +108,6 @@ class Agent:
             return ConnectionPool(
                 open_connections(work.endpoint, CONNECTIONS, turn),
                 deadline_s=work.endpoint.deadline_s,
-                busy_poll_s=0.0 if self._own_cpu in (None, *work.server_cpus) else work.busy_poll_s,
                 clock=self._clock,
             )
 
@@ -130,10 +128,12 @@ class Agent:
 
     def _clients(self, order: Message) -> None:
         said, prepared = order.fields, self._prepared[order.fields["key"]]
+        pool = prepared.connections.from_turn(said["first"])
+        pool.busy_poll_s = said["busy_poll_s"]
 
         def run(begin: Begin, trace: Trace) -> Slice:
             return run_clients(
-                prepared.connections.from_turn(said["first"]),
+                pool,
                 said["clients"],
                 prepared.source.requests(0),
                 slice_s=said["slice_s"],
@@ -147,6 +147,7 @@ class Agent:
     def _schedule(self, order: Message) -> None:
         said, prepared = order.fields, self._prepared[order.fields["key"]]
         plan = Schedule(order.arrays["due_s"], said["lead_in_s"], said["window_s"])
+        prepared.connections.pool.busy_poll_s = said["busy_poll_s"]
 
         def run(begin: Begin, trace: Trace) -> Slice:
             return run_schedule(

@@ -52,6 +52,11 @@ class AgentLink:
         return f"agent {self.number} (pid {started.pid} on {started.host}{node}, CPU {started.cpu})"
 
     @property
+    def seat(self) -> tuple[str, int]:
+        """The CPU that it sends from, of its machine."""
+        return self.started.host, self.started.cpu
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What is known of it, JSON-able."""
         started, fit = self.started, self.fit

@@ -1,7 +1,9 @@
 """A `Sender` whose requests leave from several agents at once: divides the work, merges the samples, keeps the judgements."""
 
+import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import numpy as np
@@ -28,6 +30,9 @@ _LONGER = 1.5  # a lead-in than the last try's clients needed for their first an
 class AgentSender:
     """The agents of `crew`, all of which have `work`; `deadline_s` is for one exchange, `rng` says whose each request is.
 
+    `busy_poll_s` is as in `ConnectionPool`, for each that has its CPU for itself: no other sends from it, and on this machine
+    it is none of `server_cpus`.
+
     `judgements` grows with each window: the answers stay where they arrived.
     """
 
@@ -35,6 +40,8 @@ class AgentSender:
     work: Message
     deadline_s: float
     rng: np.random.Generator
+    busy_poll_s: float = 0.0
+    server_cpus: Sequence[int] = ()
     judgements: Judgements = field(default_factory=Judgements)
 
     def clients(self, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:  # noqa: ARG002 - the agents have their own
@@ -113,7 +120,7 @@ class AgentSender:
         if not orders:
             total.error = AgentFailed(f"no load agent is left: {'; '.join(self.crew.losses())}")
             return ()
-        parts = self.crew.together(orders, opens_s=self.deadline_s, takes_s=takes_s)
+        parts = self.crew.together(self._polling(orders), opens_s=self.deadline_s, takes_s=takes_s)
         self.crew.outcomes([part.agent for part in parts], self._key, self._note)
         told = [part for part in parts if not part.agent.lost]  # of the others nobody knows what the answers were worth
         for part in told:
@@ -130,6 +137,16 @@ class AgentSender:
         else:
             return told
         return ()
+
+    def _polling(self, orders: Mapping[AgentLink, Message]) -> Mapping[AgentLink, Message]:
+        """With how long each may poll in that window."""
+        sending = Counter(agent.seat for agent in orders)
+        taken = {(socket.gethostname(), cpu) for cpu in self.server_cpus}
+        own = {agent: sending[agent.seat] == 1 and agent.seat not in taken for agent in orders}
+        return {
+            agent: replace(order, fields={**order.fields, "busy_poll_s": self.busy_poll_s if own[agent] else 0.0})
+            for agent, order in orders.items()
+        }
 
     def _note(self, outcomes: Message) -> None:
         note_outcomes(outcomes, self.judgements)

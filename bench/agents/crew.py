@@ -146,7 +146,7 @@ class Crew:
 
     def warnings(self) -> list[str]:
         """What a reader must know of them."""
-        cpus = Counter((agent.started.host, agent.started.cpu) for agent in self._agents or [])
+        cpus = Counter(agent.seat for agent in self._agents or [])
         shared = [
             f"{count} load agents share CPU {cpu} of {host}: they delay each other. Give each a CPU that no server has."
             for (host, cpu), count in cpus.items()

@@ -94,8 +94,8 @@ class ThisMachine:
 
     def settings(self, number: int, agents: int, host: str = LOOPBACK) -> Settings:
         """Of that agent, which is to be started by this process; with a key that no other has."""
-        cpu, shared = self.cpus[(number - 1) % len(self.cpus)], agents > len(self.cpus)
-        return Settings(secrets.token_hex(32), host, os.getpid(), number, agents, cpu, self.niceness, shared)
+        cpu = self.cpus[(number - 1) % len(self.cpus)]
+        return Settings(secrets.token_hex(32), host, os.getpid(), number, agents, cpu, self.niceness)
 
 
 def started_here(settings: Settings, command: Sequence[str] = _COMMAND) -> Started:

@@ -29,8 +29,7 @@ _PR_SET_PDEATHSIG = 1
 class Settings:
     """What an agent is told at its start; `number` counts the agents from 1, of `agents`, `parent` is who starts it.
 
-    It listens at `host` for who knows the `key` (hexadecimal), and sends from `cpu` with that niceness; `shared`: another agent
-    has that one too.
+    It listens at `host` for who knows the `key` (hexadecimal), and sends from `cpu` with that niceness.
     """
 
     key: str
@@ -40,7 +39,6 @@ class Settings:
     agents: int
     cpu: int
     niceness: int
-    shared: bool
 
 
 def main(clock: Clock = time.perf_counter) -> None:
@@ -59,8 +57,7 @@ def main(clock: Clock = time.perf_counter) -> None:
     threading.Thread(target=end_with, args=(connection,), daemon=True).start()
     with undisturbed(settings.cpu, Priority(settings.niceness)):
         try:
-            own_cpu = None if settings.shared else settings.cpu
-            Agent(connection, clock, number=settings.number, agents=settings.agents, own_cpu=own_cpu).serve()
+            Agent(connection, clock, number=settings.number, agents=settings.agents).serve()
         except (EOFError, OSError):
             return  # the driver has ended
 

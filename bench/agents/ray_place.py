@@ -100,10 +100,8 @@ class RayPlace:
         seats = self._seats()[:agents]
         node = seats[number - 1]
         cpus = self._cpus_of(node)
-        beside = [seat for seat in seats if seat.ip == node.ip]  # nodes of one machine share its CPUs
-        place = sum(seat.ip == node.ip for seat in seats[: number - 1])
-        there = ThisMachine([cpus[place % len(cpus)]], self.niceness)
-        settings = replace(there.settings(number, agents, node.ip), shared=len(beside) > len(cpus))
+        place = sum(seat.ip == node.ip for seat in seats[: number - 1])  # nodes of one machine share its CPUs
+        settings = ThisMachine([cpus[place % len(cpus)]], self.niceness).settings(number, agents, node.ip)
         try:
             remote = self.cluster.start(node, Keeper, settings, within_s=_START_S)
         except ServebenchError as error:

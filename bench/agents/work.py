@@ -26,16 +26,11 @@ WORK, OUTCOMES = "work", "outcomes"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An endpoint, what is sent to it, and who judges the answers; `verifier` is None for null's, which are only kept.
-
-    `busy_poll_s` is as in `ConnectionPool`, from a CPU that is none of `server_cpus`.
-    """
+    """An endpoint, what is sent to it, and who judges the answers; `verifier` is None for null's, which are only kept."""
 
     endpoint: Endpoint
     payloads: tuple[Payload, ...]
     verifier: Verifier | None
-    busy_poll_s: float
-    server_cpus: tuple[int, ...]
 
 
 def work_message(
@@ -45,15 +40,11 @@ def work_message(
     factory: PayloadFactory,
     *,
     canned: bool,
-    busy_poll_s: float = 0.0,
-    server_cpus: Sequence[int] = (),
 ) -> Message:
     """What `work_of` reads; `key` names it from then on."""
     payloads, dataset = payload_set.payloads, factory.dataset
     fields: dict[str, Any] = {
         "key": key,
-        "busy_poll_s": busy_poll_s,
-        "server_cpus": server_cpus,
         "endpoint": asdict(endpoint),
         "payloads": [[each.content_type, each.indices, each.headers, len(each.body)] for each in payloads],
     }
@@ -84,7 +75,7 @@ def work_of(message: Message) -> Work:
         at += size
     judge = fields.get("judge")
     verifier = None if judge is None else _verifier(endpoint, payloads, judge, message.arrays)
-    return Work(endpoint, tuple(payloads), verifier, fields["busy_poll_s"], tuple(fields["server_cpus"]))
+    return Work(endpoint, tuple(payloads), verifier)
 
 
 def _endpoint(fields: Mapping[str, Any]) -> Endpoint:

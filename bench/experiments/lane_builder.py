@@ -158,18 +158,17 @@ class LaneBuilder:
         key = (endpoint.id, cell.scenario.batch_size)
         if key not in self._agents:
             canned = cell.backend.role is Role.CEILING
-            work = work_message(
-                crew.new_key(),
-                endpoint,
-                self.payload_set(cell),
-                self.factory,
-                canned=canned,
+            work = work_message(crew.new_key(), endpoint, self.payload_set(cell), self.factory, canned=canned)
+            # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
+            rng = np.random.default_rng([self.settings.seed, *b"agents", *cell.id.encode()])
+            self._agents[key] = AgentSender(
+                crew,
+                work,
+                endpoint.deadline_s,
+                rng,
                 busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
                 server_cpus=cpus_beside_client(system, self._fleet),
             )
-            # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
-            rng = np.random.default_rng([self.settings.seed, *b"agents", *cell.id.encode()])
-            self._agents[key] = AgentSender(crew, work, endpoint.deadline_s, rng)
         return self._agents[key]
 
     def _pool_of(self, cell: Cell) -> ConnectionPool:

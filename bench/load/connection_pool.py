@@ -43,7 +43,7 @@ class ConnectionPool:
         self.clock = clock
         self._transports = transports
         self._deadline_s = deadline_s
-        self._busy_poll_s = busy_poll_s
+        self.busy_poll_s = busy_poll_s
         self._epoll = select.epoll()
         self._descriptor: list[int] = []  # of each open connection
         self._number: dict[int, int] = {}  # by descriptor
@@ -150,7 +150,7 @@ class ConnectionPool:
 
     def _poll(self, wait_s: float) -> list[tuple[int, int]]:
         poll = self._epoll.poll
-        busy_s = min(wait_s, self._busy_poll_s)
+        busy_s = min(wait_s, self.busy_poll_s)
         if busy_s > 0:
             stop_at = perf_counter() + busy_s
             while not (events := poll(0, _EVENTS_AT_ONCE)) and perf_counter() < stop_at:

@@ -268,6 +268,28 @@ def gone(pids: Sequence[int], within_s: float = 20.0) -> bool:
     return True
 
 
+@pytest.mark.parametrize(
+    ("clients", "server_cpus", "expected"), [(1, (), [0.001]), (2, (), [0.0, 0.0]), (1, tuple(CPUS[-1:]), [0.0])]
+)
+def test_who_has_its_cpu_for_itself_in_a_window_polls_it_busily(
+    clients: int, server_cpus: Sequence[int], expected: list[float]
+) -> None:
+    """Another agent there that sends nothing takes nothing; a server does."""
+    told: list[float] = []
+
+    class Told(Watched):
+        def together(self, orders: Mapping[AgentLink, Message], *, opens_s: float, takes_s: float) -> list[Part]:
+            told.extend(order.fields["busy_poll_s"] for order in orders.values())
+            return super().together(orders, opens_s=opens_s, takes_s=takes_s)
+
+    crew = Told(2, ThisMachine(CPUS[-1:], NICENESS))
+    with serving(answering(ok)) as endpoint, crew, sending(crew, endpoint) as sender:
+        sender.busy_poll_s, sender.server_cpus = 0.001, server_cpus
+        done = sender.clients(clients, iter(()), slice_s=0.3)
+    assert done.error is None
+    assert told == expected
+
+
 def test_an_agent_that_stops_before_it_is_reached_is_given_up() -> None:
     """Within the patience, and in words; the kernel takes a connection for it all the same."""
 
