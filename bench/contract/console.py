@@ -30,7 +30,8 @@ class Console:
 
     def __init__(self, config: pytest.Config) -> None:
         self._plugins = config.pluginmanager
-        self.live = sys.stderr.isatty()
+        with self.uncaptured():
+            self.live = sys.stderr.isatty()
 
     def line(self, text: str) -> None:
         """A line of its own, under the project's name."""

@@ -7,6 +7,7 @@ from bench.contract.console import Console
 from bench.load.scheduler import Progress
 
 _QUIET_EVERY_S = 20.0
+_LIVE_EVERY_S = 0.2  # no oftener than somebody reads: it is written between slices
 
 
 class ProgressLine:
@@ -21,7 +22,9 @@ class ProgressLine:
         """Show where it stands."""
         now = perf_counter()
         if self._console.live:
-            self._console.rewrite("" if progress.done else f"servebench {self._text(progress)}")
+            if progress.done or now - self._shown_at >= _LIVE_EVERY_S:
+                self._shown_at = now
+                self._console.rewrite("" if progress.done else f"servebench {self._text(progress)}")
         elif now - self._shown_at >= _QUIET_EVERY_S:
             self._shown_at = now
             self._console.line(self._text(progress))
