@@ -174,12 +174,23 @@ def pytest_benchmark_group_stats(
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """From the first Ctrl-C to the end's own care a second one waits: pytest would die of it while it words the first."""
+    try:
+        return (yield)
+    except KeyboardInterrupt:
+        session.config.stash[SESSION].interrupted.enter_context(held_back())
+        raise
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption.
 
     Whoever insists gets what is written by then; either way without a traceback.
     """
     state, insisted = session.config.stash[SESSION], False
+    state.interrupted.close()
     with held_back() as held:
         try:
             session.config.hook.pytest_servebench_end(config=session.config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ class Session:
     run_id: str
     started_utc: str
     backends: Sequence[Backend] = ()
+    interrupted: ExitStack = field(default_factory=ExitStack)  # holds signals back, once one has come
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
     study: tuple[StudyRow, ...] = ()
     startup: tuple[StartRow, ...] = ()

@@ -140,6 +140,23 @@ def test_a_session_told_to_end_at_a_random_moment_leaves_nothing(
         assert left_of(running.owner) == [], f"{number.name} after {moment_s:.2f} s"
 
 
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("gap_s", [0.02, 0.1, 0.3])
+def test_ctrl_c_twice_in_a_row_costs_no_report(tmp_path: Path, gap_s: float) -> None:
+    """Also where pytest is still wording the first one."""
+    with session(tmp_path) as running:
+        while running.process.poll() is None and not any(running.lines().values()):
+            time.sleep(0.02)
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(gap_s)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(ENDS_WITHIN_S) == pytest.ExitCode.INTERRUPTED
+    (file,) = records_below(tmp_path)
+    assert load_run(file.parent).records
+    assert (file.parent / "report.html").is_file()
+    assert left_of(running.owner) == []
+
+
 def assert_two_at_once_leave_each_other_alone(out: Path) -> None:
     """Both are measured to their ends, each in its own folder; neither sweeps the other's servers."""
     with session(out) as one, session(out) as other:
