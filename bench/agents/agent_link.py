@@ -1,18 +1,17 @@
 """The driver's end of one agent: words there and back, its clock, and when it is given up."""
 
-import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+from multiprocessing.connection import Connection
 from typing import Any
 
 from bench.agents.clocks import ClockFit, Offset, measure_offset
 from bench.agents.messages import MOST_BYTES, Message
 from bench.agents.places import Started
 from bench.contract.errors import AgentFailed
+from bench.contract.processes.lifeline import connect
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +36,7 @@ class AgentLink:
     def to(cls, number: int, started: Started, patience_s: float) -> "AgentLink":
         """Connect to an agent that was just started; raises AgentFailed."""
         try:
-            connection = _connected(started, patience_s)
+            connection = connect(started.address, started.key, patience_s)
         except (OSError, EOFError, AuthenticationError) as error:
             words = started.last_words()
             started.end()
@@ -131,20 +130,3 @@ class AgentLink:
         words = self.started.last_words()
         self.lost = f"{self.name} {why}{f' ({words})' if words else ''}"
         self.end()
-
-
-def _connected(started: Started, patience_s: float) -> Connection:
-    """An agent which is out of reach, stops in the middle of a word, or reads none, holds up nobody for longer."""
-    limit = struct.pack("ll", int(patience_s), int(patience_s % 1 * 1e6))
-    with socket.create_connection(started.address, timeout=patience_s) as reached:
-        reached.setblocking(True)
-        reached.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        reached.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        connection = Connection(reached.detach())
-    try:
-        answer_challenge(connection, started.key)
-        deliver_challenge(connection, started.key)
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -6,8 +6,9 @@ import contextlib
 import os
 import select
 import socket
+import struct
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 
 _CUT_S = 25  # who does not answer for so long, not even its kernel, is gone: its link was cut
 _KEEP_ALIVE = {
@@ -28,6 +29,26 @@ def first_with_the_key(listener: Listener) -> Connection:
         reached.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEP_ALIVE.items():
             reached.setsockopt(socket.IPPROTO_TCP, option, value)
+    return connection
+
+
+def connect(address: tuple[str, int], key: bytes, patience_s: float) -> Connection:
+    """Reach such a process; who is out of reach, stops in the middle of a word, or reads none, holds up nobody for longer.
+
+    Raises OSError, EOFError, or AuthenticationError.
+    """
+    limit = struct.pack("ll", int(patience_s), int(patience_s % 1 * 1e6))
+    with socket.create_connection(address, timeout=patience_s) as reached:
+        reached.setblocking(True)
+        reached.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        reached.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        connection = Connection(reached.detach())
+    try:
+        answer_challenge(connection, key)
+        deliver_challenge(connection, key)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
