@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.metadata import version
+from pathlib import Path
 
 import psutil
 import pytest
@@ -21,7 +22,8 @@ from bench.contract.cluster.connection import Cluster
 from bench.contract.cluster.node import node_facts
 from bench.contract.errors import BadInput, NodeLost
 from tests.bench.agents.test_agents import gone
-from tests.bench.sockets import answering, ok, serving
+from tests.bench.sockets import serving
+from tests.ray.nodes import ray_nodes
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
@@ -72,20 +74,28 @@ def test_what_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         nobody.bind(("127.0.0.1", 0))
         with pytest.raises(BadInput, match="seen none"):
             check_reachable(f"127.0.0.1:{nobody.getsockname()[1]}")
+    with (
+        serving(lambda web: web.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as other,
+        pytest.raises(BadInput, match="no gRPC"),
+    ):
+        check_reachable(f"{other.host}:{other.port}")
     monkeypatch.setattr(address, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"locks/ray\.lock"):
         check_reachable(LOCAL)
 
 
 @pytest.mark.slow
-def test_somebody_else_at_the_address_is_refused() -> None:
-    """A server that is no Ray."""
-    with serving(answering(ok)) as other, pytest.raises(BadInput, match="expected a Ray cluster"):
-        Cluster(f"{other.host}:{other.port}")
+def test_a_cluster_that_wants_a_token_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `ray start --head` wants one by itself where the user has one; Ray says no more than that it cannot connect."""
+    with ray_nodes() as nodes, monkeypatch.context() as patch:
+        patch.delenv("RAY_AUTH_MODE")
+        with pytest.raises(BadInput, match=r"InvalidAuthToken.*set RAY_AUTH_MODE=token"):
+            Cluster(nodes.address)
 
 
-def test_nothing_is_left_of_a_local_one(cluster: Cluster) -> None:
-    """No program of Ray, no actor, no folder."""
+def test_nothing_is_left_of_a_local_one(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No program of Ray, no actor, no folder; in the home no token, which each later cluster would want."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     before = set(family())
     with Cluster(LOCAL) as other:
         folder = other._folder
@@ -93,6 +103,7 @@ def test_nothing_is_left_of_a_local_one(cluster: Cluster) -> None:
         assert len(mine) > 2
     assert gone(mine)
     assert not folder.exists()
+    assert not list(tmp_path.rglob("*token*"))
 
 
 @pytest.mark.slow

@@ -122,7 +122,8 @@ def struck(cluster: Cluster, of: str, what: signal.Signals) -> tuple[Record, lis
         process = psutil.Process(chosen.started.pid)
         pid = {"agent": process.pid, "actor": process.ppid(), "raylet": psutil.Process(process.ppid()).ppid()}[of]
         thread = strike(crew, pid, what)
-        record = measured(crew, clients_scenario(4), settings=Settings(max_time_s=2.5))
+        lasts_s = 8.0 if of == "raylet" else 2.5  # an actor looks for its raylet now and then
+        record = measured(crew, clients_scenario(4), settings=Settings(max_time_s=lasts_s))
         thread.join()
         losses = crew.losses()
         for loss in losses:

@@ -1,5 +1,6 @@
 """What --ray says: checked as it stands, and whether anybody is there."""
 
+import os
 import socket
 from importlib.util import find_spec
 
@@ -7,6 +8,8 @@ from bench.contract.errors import BadInput
 
 LOCAL = "local"
 """Instead of an address: a cluster of this machine alone, started for the session."""
+
+_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # a frame of that type, empty
 
 REACH_S = 5.0
 """How long whoever is there may take to say anything."""
@@ -26,7 +29,7 @@ def checked_address(text: str | None) -> str:
 
 
 def check_reachable(address: str) -> None:
-    """Raise BadInput where Ray is not installed, or nobody listens there; starts nothing."""
+    """Raise BadInput where Ray is not installed, or no Ray listens there; starts nothing."""
     if find_spec("ray") is None:
         raise BadInput(
             f"--ray {address}: expected Ray beside the suite, seen none; install locks/ray.lock too, as `tox -e bench-ray` does"
@@ -35,9 +38,17 @@ def check_reachable(address: str) -> None:
         return
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S) as there:
+            if os.environ.get("RAY_USE_TLS") != "1" and not _speaks_grpc(there):
+                raise OSError("who listens there is no Ray: it speaks no gRPC")
     except OSError as error:
         raise BadInput(
             f"--ray {address}: expected a Ray cluster there, seen none ({error}); start one with `ray start --head`, or give "
             f"--ray={LOCAL}"
         ) from error
+
+
+def _speaks_grpc(there: socket.socket) -> bool:
+    """Whether it answers an HTTP/2 greeting as it must, with SETTINGS (RFC 9113, 3.4): Ray itself would ask for two minutes."""
+    there.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
+    return there.recv(4, socket.MSG_WAITALL)[3:] == _SETTINGS[3:4]

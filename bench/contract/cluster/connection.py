@@ -7,6 +7,7 @@ process along and not the session. Every question has a deadline.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.contract.cluster.address import REACH_S, check_reachable
+from bench.contract.cluster.address import LOCAL, REACH_S, check_reachable
 from bench.contract.cluster.node import node_facts
 from bench.contract.errors import BadInput, NodeLost
 from bench.contract.processes.last_words import last_words
@@ -74,6 +75,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=self._words,
             process_group=0,  # Ctrl-C on a terminal is the session's
+            env=_environment(address),
         )
         try:
             told = self._connect()
@@ -186,6 +188,14 @@ class Remote:
     def end(self) -> None:
         """End its process, whatever that is doing; no-op where it has ended; never raises."""
         self.cluster.release(self)
+
+
+def _environment(address: str) -> Mapping[str, str]:
+    """A local cluster has a token of its own: else Ray leaves one in the home folder, which the user's later ones then want."""
+    mine = {"RAY_USAGE_STATS_ENABLED": "0"}
+    if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
+        mine |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return {**os.environ, **mine}
 
 
 def _node(told: Mapping[str, Any]) -> Node:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from itertools import count, zip_longest
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import ray
@@ -97,10 +98,15 @@ def _joined(address: str, folder: Path) -> Mapping[str, Any]:
         else:
             ray.init(address, **{key: common[key] for key in ("runtime_env", "log_to_driver", "logging_level")})
     except (RuntimeError, ValueError, ConnectionError, RayError) as error:
-        said = " ".join(str(error).split())
+        said = _of_chain(error)
+        remedy = f"start Ray here with `ray start --address={address}`, from an environment of the same versions"
+        if "uthentication" in said:
+            remedy = (
+                "it wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN where ~/.ray/auth_token here is not its head's"
+            )
         raise BadInput(
             f"--ray {address}: expected a Ray cluster that this machine is a node of, of the same Ray and Python; seen: "
-            f"{said[:600]}; start Ray here with `ray start --address={address}`, from an environment of the same versions"
+            f"{said}; {remedy}"
         ) from error
     nodes = [
         {
@@ -153,7 +159,16 @@ def _got(reference: Any, within_s: float) -> Any:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:400]
+    return shorten(str(error), 400, placeholder=" ...")
+
+
+def _of_chain(error: BaseException) -> str:
+    """What it says, and the last line of what it came from."""
+    said, cause = [_short(error)], error.__cause__ or error.__context__
+    while cause is not None:
+        said.append(shorten(str(cause).strip().rpartition("\n")[2], 200, placeholder=" ..."))
+        cause = cause.__cause__ or cause.__context__
+    return "; ".join(dict.fromkeys(said))
 
 
 def _serve(listener: Listener, connection: RayConnection) -> None:
@@ -194,7 +209,6 @@ def main() -> None:
     Connecting is this thread's, which stays: Ray's own programs end with the thread that started them.
     """
     folder = Path(sys.argv[1])
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     address = sys.stdin.buffer.readline().decode().strip()
     threading.Thread(target=_wait_for_the_end, args=(folder,), daemon=True).start()
     connection = RayConnection(folder)
