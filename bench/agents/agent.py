@@ -6,7 +6,7 @@ Its parts (`bench/load/`) are those that send where there are no agents.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -129,7 +129,7 @@ class Agent:
     def _clients(self, order: Message) -> None:
         said, prepared = order.fields, self._prepared[order.fields["key"]]
         pool = prepared.connections.from_turn(said["first"])
-        pool.busy_poll_s = said["busy_poll_s"]
+        _poll_as_said(pool, said)
 
         def run(begin: Begin, trace: Trace) -> Slice:
             return run_clients(
@@ -147,7 +147,7 @@ class Agent:
     def _schedule(self, order: Message) -> None:
         said, prepared = order.fields, self._prepared[order.fields["key"]]
         plan = Schedule(order.arrays["due_s"], said["lead_in_s"], said["window_s"])
-        prepared.connections.pool.busy_poll_s = said["busy_poll_s"]
+        _poll_as_said(prepared.connections.pool, said)
 
         def run(begin: Begin, trace: Trace) -> Slice:
             return run_schedule(
@@ -225,3 +225,7 @@ class Agent:
                 self._send(outcomes_message(outcomes, more=True))
                 outcomes, told_s = [], time.perf_counter()
         self._send(outcomes_message(outcomes, more=False))
+
+
+def _poll_as_said(pool: ConnectionPool, said: Mapping[str, Any]) -> None:
+    pool.busy_poll_s, pool.takes_turns = said["busy_poll_s"], said["takes_turns"]

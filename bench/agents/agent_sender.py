@@ -30,8 +30,7 @@ _LONGER = 1.5  # a lead-in than the last try's clients needed for their first an
 class AgentSender:
     """The agents of `crew`, all of which have `work`; `deadline_s` is for one exchange, `rng` says whose each request is.
 
-    `busy_poll_s` is as in `ConnectionPool`, for each that has its CPU for itself: no other sends from it, and on this machine
-    it is none of `server_cpus`.
+    `busy_poll_s` is as in `ConnectionPool`, for each whose CPU is none of this machine's `server_cpus`.
 
     `judgements` grows with each window: the answers stay where they arrived.
     """
@@ -139,14 +138,14 @@ class AgentSender:
         return ()
 
     def _polling(self, orders: Mapping[AgentLink, Message]) -> Mapping[AgentLink, Message]:
-        """With how long each may poll in that window."""
+        """With how each may poll in that window."""
         sending = Counter(agent.seat for agent in orders)
         taken = {(socket.gethostname(), cpu) for cpu in self.server_cpus}
-        own = {agent: sending[agent.seat] == 1 and agent.seat not in taken for agent in orders}
-        return {
-            agent: replace(order, fields={**order.fields, "busy_poll_s": self.busy_poll_s if own[agent] else 0.0})
-            for agent, order in orders.items()
+        polls = {
+            agent: {"busy_poll_s": 0.0 if agent.seat in taken else self.busy_poll_s, "takes_turns": sending[agent.seat] > 1}
+            for agent in orders
         }
+        return {agent: replace(order, fields={**order.fields, **polls[agent]}) for agent, order in orders.items()}
 
     def _note(self, outcomes: Message) -> None:
         note_outcomes(outcomes, self.judgements)

@@ -4,6 +4,7 @@ Every connection has at most one exchange under way. The loop takes answers as t
 decides what is sent next, and when.
 """
 
+import os
 import select
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -28,8 +29,9 @@ Answered = Callable[[int, bytes], object]
 class ConnectionPool:
     """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
-    `reconnects` counts those that were opened again because their server had closed them. `busy_poll_s` is 0 where somebody
-    else wants the client's CPU. All times are by `clock`, seconds.
+    `reconnects` counts those that were opened again because their server had closed them. `busy_poll_s` is 0 where a server
+    wants the client's CPU; `takes_turns` where other clients poll on it too, which then look in between. All times are by
+    `clock`, seconds.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ConnectionPool:
         self._transports = transports
         self._deadline_s = deadline_s
         self.busy_poll_s = busy_poll_s
+        self.takes_turns = False
         self._epoll = select.epoll()
         self._descriptor: list[int] = []  # of each open connection
         self._number: dict[int, int] = {}  # by descriptor
@@ -150,12 +153,15 @@ class ConnectionPool:
 
     def _poll(self, wait_s: float) -> list[tuple[int, int]]:
         poll = self._epoll.poll
-        busy_s = min(wait_s, self.busy_poll_s)
-        if busy_s > 0:
+        if self.busy_poll_s > 0:
+            busy_s = min(max(wait_s, 0.0), self.busy_poll_s)
             stop_at = perf_counter() + busy_s
-            while not (events := poll(0, _EVENTS_AT_ONCE)) and perf_counter() < stop_at:
-                pass
-            if events or busy_s == wait_s:
+            while not (events := poll(0, _EVENTS_AT_ONCE)):
+                if self.takes_turns:
+                    os.sched_yield()
+                if perf_counter() >= stop_at:
+                    break
+            if events or busy_s >= wait_s:
                 return events
             wait_s -= busy_s
         return poll(wait_s, _EVENTS_AT_ONCE)

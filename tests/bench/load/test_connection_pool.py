@@ -68,14 +68,17 @@ class Census:
             self.most_at_once = max(self.most_at_once, self.at_once)
 
 
-@pytest.mark.parametrize("busy_poll_s", [0.0, 0.001, 5.0])
-def test_each_answer_belongs_to_its_payload_and_all_clients_are_at_it(busy_poll_s: float) -> None:
+@pytest.mark.parametrize(
+    ("busy_poll_s", "takes_turns"), [(0.0, False), (0.001, False), (5.0, False), (0.001, True), (5.0, True)]
+)
+def test_each_answer_belongs_to_its_payload_and_all_clients_are_at_it(busy_poll_s: float, takes_turns: bool) -> None:
     """Five clients keep five requests going; every answer is that of the payload which was sent on its connection.
 
     Answers come after 2 ms: while the client sleeps, after it polled in vain, and while it polls.
     """
     census = Census()
     with pool_of(5, census.script, busy_poll_s=busy_poll_s) as (pool, source):
+        pool.takes_turns = takes_turns
         done = run_clients(pool, 5, source.requests(0), slice_s=0.1)
     assert done.error is None
     assert all(body == PAYLOADS[index].body for index, body in done.answers)
