@@ -43,12 +43,20 @@ class Part:
 
 
 class Crew:
-    """So many agents, started when they are first asked for; a context, at whose end none is left."""
+    """So many agents, started when they are first asked for; a context, at whose end none is left.
+
+    `agents` may be found out only then.
+    """
 
     def __init__(
-        self, agents: int, place: Place, *, patience_s: float = PATIENCE_S, clock: Callable[[], float] = perf_counter
+        self,
+        agents: int | Callable[[], int],
+        place: Place,
+        *,
+        patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        self.asked_for = agents
+        self._asked_for = agents
         self._place = place
         self._patience_s = patience_s
         self._clock = clock
@@ -67,10 +75,11 @@ class Crew:
     def agents(self) -> list[AgentLink]:
         """Those that can be asked; started now if they were not yet."""
         if self._agents is None:
+            asked_for = self._asked_for if isinstance(self._asked_for, int) else self._asked_for()
             self._agents = []
-            for number in range(1, self.asked_for + 1):
+            for number in range(1, asked_for + 1):
                 try:
-                    started = self._place.start(number, self.asked_for)
+                    started = self._place.start(number, asked_for)
                     self._agents.append(AgentLink.to(number, started, self._patience_s))
                 except AgentFailed as error:
                     self._never_started[number] = str(error)

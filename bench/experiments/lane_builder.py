@@ -154,21 +154,9 @@ class LaneBuilder:
 
     def _agents_of(self, cell: Cell, crew: Crew) -> AgentSender:
         """For each batch size one: what they send is prepared by themselves, and their connections are the endpoint's."""
-        system, endpoint = self._asked(cell)
-        key = (endpoint.id, cell.scenario.batch_size)
+        key = (self._asked(cell)[1].id, cell.scenario.batch_size)
         if key not in self._agents:
-            canned = cell.backend.role is Role.CEILING
-            work = work_message(crew.new_key(), endpoint, self.payload_set(cell), self.factory, canned=canned)
-            # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
-            rng = np.random.default_rng([self.settings.seed, *b"agents", *cell.id.encode()])
-            self._agents[key] = AgentSender(
-                crew,
-                work,
-                endpoint.deadline_s,
-                rng,
-                busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
-                server_cpus=cpus_beside_client(system, self._fleet),
-            )
+            self._agents[key] = agents_asking(cell, crew, self._fleet, self.factory, self.settings.seed)
         return self._agents[key]
 
     def _pool_of(self, cell: Cell) -> ConnectionPool:
@@ -184,6 +172,26 @@ class LaneBuilder:
         return self._pools[endpoint.id]
 
     def _asked(self, cell: Cell) -> tuple[SystemUnderTest, Endpoint]:
-        """The server that is asked, and its endpoint, located."""
-        system = self._fleet.running[cell.server]
-        return system, system.endpoints[cell.endpoint.name]
+        return _asked(cell, self._fleet)
+
+
+def agents_asking(cell: Cell, crew: Crew, fleet: Fleet, factory: PayloadFactory, seed: int) -> AgentSender:
+    """What sends to a cell's server, which must run, through the agents of `crew`."""
+    system, endpoint = _asked(cell, fleet)
+    payloads = factory.payload_set(cell.endpoint, cell.scenario.batch_size)
+    work = work_message(crew.new_key(), endpoint, payloads, factory, canned=cell.backend.role is Role.CEILING)
+    return AgentSender(
+        crew,
+        work,
+        endpoint.deadline_s,
+        # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
+        np.random.default_rng([seed, *b"agents", *cell.id.encode()]),
+        busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
+        server_cpus=cpus_beside_client(system, fleet),
+    )
+
+
+def _asked(cell: Cell, fleet: Fleet) -> tuple[SystemUnderTest, Endpoint]:
+    """The server that is asked, and its endpoint, located."""
+    system = fleet.running[cell.server]
+    return system, system.endpoints[cell.endpoint.name]

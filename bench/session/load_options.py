@@ -11,6 +11,9 @@ from bench.contract.system import Room
 from bench.machine.host import usable_cpus
 
 ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
+AUTO = "auto"
+"""Of --agents: as many as null needs."""
+
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _LONGEST_S = 3600.0
 _LONGEST_SOAK_S = 7 * 24 * 3600
@@ -78,14 +81,14 @@ def _numbers_of(flag: str, text: str | None, what: str, most: int, why: str) -> 
     return sorted(numbers)
 
 
-def agents_of(text: str | None) -> int:
-    """`2` -> 2 load agents, 0 where it is not given: this process sends by itself; raises BadInput."""
+def agents_of(text: str | None) -> int | str:
+    """`2` -> 2 load agents, 0 where it is not given: this process sends by itself; `auto` is AUTO. Raises BadInput."""
     if text is None:
         return 0
     number = whole_number(text, 1, CONNECTIONS)
-    if number is None:
-        raise BadInput(f"--agents {text[:200]}: expected how many processes send together, from 1 to {CONNECTIONS}")
-    return number
+    if number is None and text != AUTO:
+        raise BadInput(f"--agents {text[:200]}: expected how many processes send together, from 1 to {CONNECTIONS}, or {AUTO}")
+    return number or AUTO
 
 
 def checked_host(text: str) -> str:

@@ -4,16 +4,21 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from bench.agents.agent_sender import AgentSender
 from bench.agents.crew import Crew
 from bench.agents.places import Place, ThisMachine, agent_cpus
 from bench.agents.ray_place import RayPlace, agent_nodes
+from bench.agents.sizing import Sizing
 from bench.contract.cluster.connection import Cluster
 from bench.contract.cluster.of_session import cluster_of
 from bench.contract.console import Console, stopwatch_of
 from bench.contract.errors import BadInput
 from bench.contract.options import free_options
 from bench.contract.rows import StartRow, StudyRow
-from bench.contract.system import Backend, Dataset, Fleet, Model, Truth
+from bench.contract.scenarios import CONNECTIONS
+from bench.contract.system import Backend, Dataset, Fleet, Model, Role, Truth
+from bench.experiments import experiment_of
+from bench.experiments.lane_builder import agents_asking
 from bench.experiments.replay_2018 import StudyCell, StudyPlan, StudyReplay
 from bench.experiments.resume import Resume
 from bench.experiments.scenario_runner import Campaigns, Plan
@@ -52,7 +57,9 @@ def idle(pytestconfig: pytest.Config) -> IdleWatch:
 
 
 @pytest.fixture(scope="session")
-def crew(pytestconfig: pytest.Config, fleet: Fleet) -> Iterator[Crew | None]:
+def crew(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, fleet: Fleet, factory: PayloadFactory
+) -> Iterator[Crew | None]:
     """The load agents of --agents and --ray, which start when something under load is measured; None without."""
     options, session = MeasuringOptions.of(pytestconfig), pytestconfig.stash[SESSION]
     cluster = session.cluster = cluster_of(pytestconfig)
@@ -62,16 +69,24 @@ def crew(pytestconfig: pytest.Config, fleet: Fleet) -> Iterator[Crew | None]:
     priority = options.client_priority.beside(session.client_cpu, fleet.server_cpus)
     place: Place
     if cluster is None:
-        number = options.agents
-        place = ThisMachine(agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu), priority.niceness)
+        cpus = agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu)
+        place, number, room = ThisMachine(cpus, priority.niceness), options.agents, len(cpus)
     else:
         try:
             place = on_nodes = _on_nodes(cluster, pytestconfig, fleet, priority.niceness)
-            number = options.agents or min(len(on_nodes.nodes), on_nodes.room)
-            on_nodes.check(number)
+            number, room = options.agents or min(len(on_nodes.nodes), on_nodes.room), on_nodes.room
+            if isinstance(number, int):
+                on_nodes.check(number)
         except BadInput as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    with Crew(number, place) as agents:
+
+    def null_by(crew: Crew) -> AgentSender | None:
+        asked = [cell for cell in selected_cells(request.session.items, pytestconfig) if cell.backend.role is Role.CEILING]
+        running = [cell for cell in asked if experiment_of(cell.scenario).loads and cell.server in fleet.running]
+        return agents_asking(running[0], crew, fleet, factory, options.seed) if running else None
+
+    auto = Sizing(place, min(room, CONNECTIONS), null_by, Console(pytestconfig).line, session.null_by_agents)
+    with Crew(number if isinstance(number, int) else auto, place) as agents:
         session.crew = agents
         yield agents
 

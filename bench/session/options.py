@@ -165,11 +165,12 @@ class MeasuringOptions(OptionGroup):
         "--server-cpus, and clients are spread evenly over them; 1, 2, 4 and so on, as many as there are CPUs, if not given",
         repeated=False,
     )
-    agents: int = option(
+    agents: int | str = option(
         agents_of,
-        metavar="N",
+        metavar="N|auto",
         help="so many processes send together what is under load (several clients, open loops, the search for a limit), each "
-        "from a CPU of its own where there is one; if not given the suite's own process sends",
+        "from a CPU of its own where there is one; auto: as many as null still gets faster with; if not given the suite's own "
+        "process sends",
         written_as="agents",
     )
     ray: str = option(

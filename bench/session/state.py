@@ -54,6 +54,7 @@ class Session:
     scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
     resume: Resume = field(default_factory=Resume)
     crew: Crew | None = None  # the load agents, once something is measured
+    null_by_agents: dict[int, float] = field(default_factory=dict)  # requests a second, where that decided on their number
     cluster: Cluster | None = None  # that they run on, if any
     others_failed: pytest.ExitCode | None = None  # another plugin did, at the end
 
@@ -102,6 +103,11 @@ def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
     machine = {
         **machine,
         **({} if crew is None else {"agents": crew.facts()}),
+        **(
+            {"null_requests_per_s_by_agents": {str(key): rate for key, rate in session.null_by_agents.items()}}
+            if session.null_by_agents
+            else {}
+        ),
         **({} if session.cluster is None else {"ray": ray_facts(session.cluster, crew)}),
     }
     return Run(
