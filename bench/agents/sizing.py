@@ -1,4 +1,4 @@
-"""`--agents auto`: as many load agents as null, which costs a server next to nothing, still gets faster with."""
+"""`--agents auto`: double the load agents until `null`, the server that does no work, answers no faster."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from bench.agents.places import Place
 from bench.contract.scenarios import CONNECTIONS
 
 MORE = 1.1
-"""Times the rate with half as many: below, it did not hang on the agents."""
+"""Doubling the agents must raise null's rate by this factor; else the fewer agents were enough."""
 
 _WINDOWS = 5
 _LEAD_IN_S = 0.1
@@ -18,9 +18,9 @@ _LEAD_IN_S = 0.1
 
 @dataclass(slots=True, eq=False)
 class Sizing:
-    """Asks null from 1, 2, 4, ... agents of `place`, of which it has room for `most`, and says how many are needed.
+    """Loads null with 1, 2, 4, ... agents, `most` at most, started at `place`; calling it returns how many are needed.
 
-    `ask` makes what sends to null through a crew; None where the run has no null.
+    `ask` returns a sender to null through a crew, or None if the run has no null. `say` gets one line with the result.
     """
 
     place: Place
@@ -28,10 +28,10 @@ class Sizing:
     ask: Callable[[Crew], AgentSender | None]
     say: Callable[[str], None]
     requests_per_s: dict[int, float] = field(default_factory=dict)
-    """What null answered, by number of agents."""
+    """Null's rate by number of agents."""
 
     def __call__(self) -> int:
-        """How many; as many as there is room for where there is no null. Raises AgentFailed as agents do at their start."""
+        """The number of agents; `most` if there is no null. Takes about 2 s for each number that is tried."""
         needed = 1
         for agents in _doubled(self.most):
             rate_per_s = self._rate_per_s(agents)
@@ -44,7 +44,7 @@ class Sizing:
             needed = agents
         told = ", ".join(f"{rate:,.0f}/s to {agents}" for agents, rate in self.requests_per_s.items())
         why = f"null answered {told}" if told else "this run has no null that could say"
-        self.say(f"--agents auto: {needed} of at most {self.most}; {why}")
+        self.say(f"--agents auto: {needed} load agent(s), of at most {self.most}; {why}")
         return needed
 
     def _rate_per_s(self, agents: int) -> float | None:

@@ -29,9 +29,9 @@ Answered = Callable[[int, bytes], object]
 class ConnectionPool:
     """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
-    `reconnects` counts those that were opened again because their server had closed them. `busy_poll_s` is 0 where a server
-    wants the client's CPU; `takes_turns` where other clients poll on it too, which then look in between. All times are by
-    `clock`, seconds.
+    `reconnects` counts those that were opened again because their server had closed them. `busy_poll_s` must be 0 if a server
+    runs on the client's CPU; with `takes_turns`, each look yields that CPU to other clients that poll on it. All times are by
+    `clock`, in seconds.
     """
 
     def __init__(
@@ -153,17 +153,17 @@ class ConnectionPool:
 
     def _poll(self, wait_s: float) -> list[tuple[int, int]]:
         poll = self._epoll.poll
-        if self.busy_poll_s > 0:
-            busy_s = min(max(wait_s, 0.0), self.busy_poll_s)
-            stop_at = perf_counter() + busy_s
-            while not (events := poll(0, _EVENTS_AT_ONCE)):
-                if self.takes_turns:
+        busy_s = min(wait_s, self.busy_poll_s)
+        if busy_s > 0:
+            takes_turns, stop_at = self.takes_turns, perf_counter() + busy_s
+            while not (events := poll(0, _EVENTS_AT_ONCE)) and perf_counter() < stop_at:
+                if takes_turns:
                     os.sched_yield()
-                if perf_counter() >= stop_at:
-                    break
-            if events or busy_s >= wait_s:
+            if events or busy_s == wait_s:
                 return events
             wait_s -= busy_s
+        elif self.takes_turns:
+            os.sched_yield()
         return poll(wait_s, _EVENTS_AT_ONCE)
 
     def _check_deadlines(self) -> None:

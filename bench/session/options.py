@@ -169,7 +169,7 @@ class MeasuringOptions(OptionGroup):
         agents_of,
         metavar="N|auto",
         help="so many processes send together what is under load (several clients, open loops, the search for a limit), each "
-        "from a CPU of its own where there is one; auto: as many as null still gets faster with; if not given the suite's own "
+        "from a CPU of its own where there is one; auto: as many as it takes to load null fully; if not given the suite's own "
         "process sends",
         written_as="agents",
     )

@@ -54,7 +54,7 @@ class Session:
     scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
     resume: Resume = field(default_factory=Resume)
     crew: Crew | None = None  # the load agents, once something is measured
-    null_by_agents: dict[int, float] = field(default_factory=dict)  # requests a second, where that decided on their number
+    null_by_agents: dict[int, float] = field(default_factory=dict)  # requests a second, if --agents is auto
     cluster: Cluster | None = None  # that they run on, if any
     others_failed: pytest.ExitCode | None = None  # another plugin did, at the end
 

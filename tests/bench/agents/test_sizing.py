@@ -47,7 +47,7 @@ def test_as_many_as_null_gets_faster_with(rates: dict[int, float], most: int, ne
     assert number == needed
     assert sizing.requests_per_s == pytest.approx(rates)
     assert len(lines) == 1
-    assert f"{needed} of at most {most}" in lines[0]
+    assert f"{needed} load agent(s), of at most {most}" in lines[0]
     assert all(f"{rate:,.0f}/s to {agents}" in lines[0] for agents, rate in rates.items())
 
 
