@@ -1,4 +1,4 @@
-"""Where agents run: how one is started, reached and ended. Whoever places them elsewhere brings a `Place`, and nothing else."""
+"""Where agents run: how one is started, reached and ended. To run them elsewhere, implement `Place`; nothing else changes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _WORDS_S = 0.5
 
 
 class Started(Protocol):
-    """An agent's process, wherever it runs."""
+    """The process of a started agent, wherever it runs."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -35,7 +35,7 @@ class Started(Protocol):
 
     @property
     def key(self) -> bytes:
-        """Who knows it may connect."""
+        """Secret that a client must present to connect."""
         ...
 
     @property
@@ -45,30 +45,30 @@ class Started(Protocol):
 
     @property
     def node(self) -> str:
-        """Of a cluster, the first digits of its id; empty where it is none's."""
+        """The first digits of its cluster node's id; empty outside a cluster."""
         ...
 
     @property
     def pid(self) -> int:
-        """There."""
+        """Its process id on that machine."""
         ...
 
     @property
     def cpu(self) -> int:
-        """That it sends from."""
+        """The CPU it sends from."""
         ...
 
     @property
     def niceness(self) -> int:
-        """It has there; a node need not allow what was asked for."""
+        """The niceness it runs at; a node may not allow the one that was asked for."""
         ...
 
     def last_words(self) -> str:
-        """How it ended and what it said, in a few words; empty while it lives and says nothing."""
+        """How it ended and the last lines it wrote, in short; empty while it runs and has written nothing."""
         ...
 
     def end(self) -> None:
-        """End it, also where it is stopped; no-op if it has ended; never raises."""
+        """End it, even if it is stopped; no-op if it has ended; never raises."""
         ...
 
 
@@ -76,30 +76,35 @@ class Place(Protocol):
     """Starts agents somewhere."""
 
     def start(self, number: int, agents: int) -> Started:
-        """The agent `number`, counted from 1, of so many; raises AgentFailed."""
+        """Start agent `number`, counted from 1, of `agents` in all; raises AgentFailed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ThisMachine:
-    """Processes of this machine, over its loopback; agents take the `cpus` in turn."""
+    """Runs agents as processes of this machine, reached over loopback; they take the `cpus` in turn."""
 
     cpus: Sequence[int]
     niceness: int
     command: Sequence[str] = _COMMAND
 
+    @property
+    def room(self) -> int:
+        """How many agents can have a CPU of their own."""
+        return len(self.cpus)
+
     def start(self, number: int, agents: int) -> Started:
-        """In a process group of its own, so that Ctrl-C on a terminal reaches the driver alone."""
+        """Start it in a process group of its own, so that Ctrl-C on a terminal reaches only the driver."""
         return started_here(self.settings(number, agents), self.command)
 
     def settings(self, number: int, agents: int, host: str = LOOPBACK) -> Settings:
-        """Of that agent, which is to be started by this process; with a key that no other has."""
+        """Settings of agent `number`, with a new key; this process must be the one that starts it."""
         cpu = self.cpus[(number - 1) % len(self.cpus)]
         return Settings(secrets.token_hex(32), host, os.getpid(), number, agents, cpu, self.niceness)
 
 
 def started_here(settings: Settings, command: Sequence[str] = _COMMAND) -> Started:
-    """An agent's process on this machine, which ends with the thread that called this; raises AgentFailed."""
+    """Start an agent's process on this machine; it ends with the calling thread. Raises AgentFailed."""
     words = tempfile.TemporaryFile(prefix="servebench-agent-")  # noqa: SIM115 - closed by `end`
     process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, process_group=0)
     started = _Process(process, settings, words)
@@ -112,7 +117,7 @@ def started_here(settings: Settings, command: Sequence[str] = _COMMAND) -> Start
 
 
 class _Process:
-    """An agent of this machine; see `Started`."""
+    """An agent on this machine; see `Started`."""
 
     def __init__(self, process: subprocess.Popen[bytes], settings: Settings, words: IO[bytes]) -> None:
         self._process = process
@@ -126,7 +131,7 @@ class _Process:
         self.address = (settings.host, 0)
 
     def learn_address(self, settings: bytes) -> None:
-        """Tell it its settings, and read where it listens; raises AgentFailed."""
+        """Send it its settings, and read the host and port where it listens; raises AgentFailed."""
         process = self._process
         if process.stdin is None or process.stdout is None:
             raise ValueError("started without pipes")
@@ -145,7 +150,7 @@ class _Process:
         return last_words(self._process, self._words, _WORDS_S)
 
     def end(self) -> None:
-        """SIGKILL: it has nothing to keep."""
+        """Kill it (SIGKILL): it has nothing to save."""
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_S)
@@ -153,6 +158,6 @@ class _Process:
 
 
 def agent_cpus(usable: Sequence[int], server_cpus: Sequence[int], client_cpu: int) -> list[int]:
-    """Those that no server has, the client's own first; that one alone where there is none."""
+    """CPUs for agents: the client's own first, then every usable one that no server has."""
     free = [cpu for cpu in usable if cpu not in server_cpus and cpu != client_cpu]
     return [client_cpu, *free]

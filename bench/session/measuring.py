@@ -6,9 +6,10 @@ import pytest
 
 from bench.agents.agent_sender import AgentSender
 from bench.agents.crew import Crew
-from bench.agents.places import Place, ThisMachine, agent_cpus
+from bench.agents.places import ThisMachine, agent_cpus
 from bench.agents.ray_place import RayPlace, agent_nodes
 from bench.agents.sizing import Sizing
+from bench.contract.cells import Cell
 from bench.contract.cluster.connection import Cluster
 from bench.contract.cluster.of_session import cluster_of
 from bench.contract.console import Console, stopwatch_of
@@ -28,11 +29,7 @@ from bench.machine.idle_cpu import IdleWatch
 from bench.session.attached import as_answered, look_at_attached
 from bench.session.listener import ReportsListener
 from bench.session.options import MeasuringOptions
-from bench.session.selection import (
-    again,
-    param_of,
-    selected_cells,
-)
+from bench.session.selection import again, cells_of, param_of, selected_cells
 from bench.session.state import SESSION, emit_beside, emit_record, emit_run, run_of
 from bench.verification.payloads import PayloadFactory
 
@@ -66,36 +63,39 @@ def crew(
     if not options.agents and cluster is None:
         yield None
         return
-    priority = options.client_priority.beside(session.client_cpu, fleet.server_cpus)
-    place: Place
-    if cluster is None:
-        cpus = agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu)
-        place, number, room = ThisMachine(cpus, priority.niceness), options.agents, len(cpus)
-    else:
+    loaded = _loaded(request.session.items, pytestconfig)
+    niceness = options.client_priority.beside(session.client_cpu, fleet.server_cpus).niceness
+    number = options.agents
+    place: ThisMachine | RayPlace = ThisMachine(agent_cpus(usable_cpus(), fleet.server_cpus, session.client_cpu), niceness)
+    if cluster is not None:
         try:
-            place = on_nodes = _on_nodes(cluster, pytestconfig, fleet, priority.niceness)
-            number, room = options.agents or min(len(on_nodes.nodes), on_nodes.room), on_nodes.room
+            place = _on_nodes(cluster, pytestconfig, fleet, loaded, niceness)
+            number = number or min(len(place.nodes), place.room)
             if isinstance(number, int):
-                on_nodes.check(number)
+                place.check(number)
         except BadInput as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
-    def null_by(crew: Crew) -> AgentSender | None:
-        asked = [cell for cell in selected_cells(request.session.items, pytestconfig) if cell.backend.role is Role.CEILING]
-        running = [cell for cell in asked if experiment_of(cell.scenario).loads and cell.server in fleet.running]
-        return agents_asking(running[0], crew, fleet, factory, options.seed) if running else None
+    def ask_null(crew: Crew) -> AgentSender | None:
+        null = [cell for cell in loaded if cell.backend.role is Role.CEILING and cell.server in fleet.running]
+        return agents_asking(null[0], crew, fleet, factory, options.seed) if null else None
 
-    auto = Sizing(place, min(room, CONNECTIONS), null_by, Console(pytestconfig).line, session.null_by_agents)
+    auto = Sizing(place, min(place.room, CONNECTIONS), ask_null, Console(pytestconfig).line, session.null_by_agents)
     with Crew(number if isinstance(number, int) else auto, place) as agents:
         session.crew = agents
         yield agents
 
 
-def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, niceness: int) -> RayPlace:
-    """Where agents go; says so where they could go to more nodes if servers were reached from there. Raises BadInput."""
-    session = config.stash[SESSION]
-    here = [backend for backend in session.backends if backend.attached or fleet.engine != "ray"]
-    at_home = any(endpoint.is_near for backend in here for endpoint in backend.endpoints)
+def _loaded(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
+    """The cells under load that this session measures; of the soak, which has none of its own, those of all its backends."""
+    scenarios = [scenario for of_kind in config.stash[SESSION].scenarios.values() for scenario in of_kind]
+    cells = selected_cells(items, config) or [cell for scenario in scenarios for cell in cells_of(config, scenario)]
+    return [cell for cell in cells if experiment_of(cell.scenario).loads]
+
+
+def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, loaded: Sequence[Cell], niceness: int) -> RayPlace:
+    """The nodes that agents run on; says so if only this machine's can reach all servers. Raises BadInput."""
+    at_home = any(cell.endpoint.is_near for cell in loaded if cell.backend.attached or fleet.engine != "ray")
     if at_home:
         cluster.serving[cluster.own.id] = (*cluster.serving.get(cluster.own.id, ()), *fleet.server_cpus)
     nodes = agent_nodes(cluster, servers_at_home=at_home)
@@ -104,7 +104,7 @@ def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, niceness: i
             "--ray: servers listen on this machine's loopback, so all load agents run on this machine; other nodes reach "
             "servers that run already elsewhere (--url)"
         )
-    return RayPlace(cluster, nodes, session.client_cpu, niceness)
+    return RayPlace(cluster, nodes, config.stash[SESSION].client_cpu, niceness)
 
 
 @pytest.fixture(scope="session")

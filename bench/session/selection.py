@@ -54,15 +54,17 @@ def check_protocols(backends: Sequence[Backend]) -> None:
 def cells_of(config: pytest.Config, scenario: Scenario) -> list[Cell]:
     """The scenario's cells: the selected servers, and what they are held against."""
     session = config.stash[SESSION]
-    wires = {endpoint.protocol for backend in session.backends if backend.role is Role.SERVER for endpoint in backend.endpoints}
     roles = experiment_of(scenario).roles
-    return [
+    cells = [
         Cell(backend, endpoint, scenario)
         for backend in session.backends
+        if backend.role in roles
         for endpoint in backend.endpoints
-        # A ceiling is measured where something is held against it, or where it was asked for alone.
-        if backend.role in roles and (backend.role is not Role.CEILING or endpoint.protocol in wires or not wires)
     ]
+    servers = [cell for cell in cells if cell.backend.role is Role.SERVER]
+    near = {cell.endpoint.protocol for cell in servers if not cell.is_far}
+    # A ceiling is measured if a server is compared with it, which none elsewhere is, or if it was selected alone.
+    return [cell for cell in cells if cell.backend.role is not Role.CEILING or cell.endpoint.protocol in near or not servers]
 
 
 def param_id(cell: Cell) -> str:
@@ -83,7 +85,7 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
     """The cells of the collected tests, and the ceilings and the reference that they are held against."""
     chosen = [param for param in map(param_of, items) if isinstance(param, Cell)]
     ids = {cell.id for cell in chosen}
-    wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER}
+    wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER and not cell.is_far}
     gated = {(cell.backend.name, cell.endpoint.name, cell.scenario) for cell in chosen}
     for scenario in dict.fromkeys(cell.scenario for cell in chosen):
         for cell in cells_of(config, scenario):

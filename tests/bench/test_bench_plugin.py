@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_benchmark_only_collects_the_benchmarks_and_no_test() -> None:
     assert "tests/" not in found
     assert "test_replay_2018[flask-rest-single" in found
     assert "slo15ms" not in found, "load takes long"
+
+
+@pytest.mark.parametrize(
+    ("options", "ceilings"),
+    [
+        (["--url=mine=raw@http://192.0.2.7:80/"], set()),
+        (["--url=mine=raw@http://127.0.0.1:80/"], {"raw"}),
+        (["--url=mine=raw@http://192.0.2.7:80/", "--backend=flask"], {"raw", "v1-json"}),
+        (["--url=mine=v2-json@http://192.0.2.7:80/v2/models/m", "--backend=flask"], {"raw", "v1-json"}),
+    ],
+)
+def test_null_is_measured_for_servers_of_this_machine_alone(options: list[str], ceilings: set[str]) -> None:
+    """It is no ceiling of a server elsewhere, and load agents elsewhere could not reach it."""
+    found = run("--benchmark-only", "--collect-only", "-q", "-k", "c08", "-m", "load", *options).stdout
+    assert "test_concurrency[mine-" in found
+    assert set(re.findall(r"\[null-(\S+)-c08\]", found)) == ceilings
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from bench.contract.records import Verdict
 from fixtures.host.run_identity import RUN_VARIABLE
 from tests import sessions
 from tests.bench.agents.test_agents import gone
-from tests.ray.namespaces import Link, apart
+from tests.integration.test_attached import MODEL
+from tests.ray.namespaces import HERE, Link, apart
 from tests.ray.nodes import Nodes, program
+from tests.standins.elsewhere import Elsewhere, elsewhere
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.alone]
 
@@ -97,6 +99,31 @@ def test_the_default_set_under_load(cluster: tuple[Nodes, list[Link]], tmp_path:
     assert len(runs[first.ip]) == 1
     assert len(runs[second.ip]) == 2
     assert not servers()
+
+
+def test_a_server_elsewhere_is_loaded_from_all_nodes(cluster: tuple[Nodes, list[Link]], tmp_path: Path) -> None:
+    """As docs/cluster.md has it: none of this suite's own servers is needed, which other nodes could not reach."""
+    nodes, links = cluster
+    with elsewhere(Elsewhere(MODEL, host=HERE)) as served:
+        url = f"--url=mine=v2-json@http://{HERE}:{served.rest_port}/v2/models/emnist"
+        options = (
+            url,
+            f"--may-load={HERE}",
+            f"--model={MODEL}",
+            "--benchmark-max-time=0.5",
+            "--clients=8",
+            "--loads=50%",
+            "--slo=0",
+        )
+        code, told, results = run(nodes, tmp_path / "out", *options)
+    assert code == 0, told
+    assert {cell["backend"] for cell in results["cells"]} == {"mine"}
+    assert len(results["cells"]) == 2
+    for cell in results["cells"]:
+        right(cell)
+        assert cell["agents"] == len(links)
+    runs = {node["ip"]: node["runs"] for node in results["environment"]["ray"]["nodes"].values()}
+    assert [len(runs[link.ip]) for link in links] == [1] * len(links)
 
 
 def test_the_servers_node_behind_a_cut_link(cluster: tuple[Nodes, list[Link]], tmp_path: Path) -> None:

@@ -39,10 +39,27 @@ def pickled() -> bytes:
     return len(head).to_bytes(4, "big") + head + archive.getvalue()
 
 
+def spoilt() -> bytes:
+    """The archive's end is another's."""
+    packed = bytearray(Message("samples", {}, {"trace": np.arange(6.0)}).packed())
+    packed[-30:] = bytes(30)
+    return bytes(packed)
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\0\0", b"\0\0\0\2{}", b"\0\0\0\4null", b"\0\0\0\5{...", pickle.dumps({"what": "ping"}), pickled()],
-    ids=["nothing", "short", "no name", "no object", "no JSON", "a pickle", "a pickle among arrays"],
+    [
+        b"",
+        b"\0\0",
+        b"\0\0\0\2{}",
+        b"\0\0\0\4null",
+        b"\0\0\0\5{...",
+        b"\0\0\0\3[1]",
+        spoilt(),
+        pickle.dumps({"what": "ping"}),
+        pickled(),
+    ],
+    ids=["nothing", "short", "no name", "no object", "no JSON", "a list", "no archive", "a pickle", "a pickle among arrays"],
 )
 def test_what_is_no_message_is_refused(data: bytes) -> None:
     """A ValueError, whatever it is."""
