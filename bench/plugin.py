@@ -1,6 +1,6 @@
-"""The measuring side's pytest plugin: options, what is collected, the `campaign` fixture, the bridge to pytest-benchmark.
+"""The measuring side's pytest plugin: options, collection, session state, the bridge to pytest-benchmark.
 
-The fixtures of what is measured lie in `bench/session/measuring.py`.
+The fixtures that measure are in `bench/session/measuring.py`.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ _CLOCK = pytest.StashKey[ReplayClock]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options that say how to measure."""
+    """Add the options of how to measure."""
     MeasuringOptions.add_to(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Make the hooks known through which fixtures and reports take part."""
+    """Register the hooks through which fixtures and reports take part."""
     pluginmanager.add_hookspecs(hooks)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Settle what kind of session this is, before pytest-benchmark does."""
+    """Check the options, choose what pytest collects, create the session's state; before pytest-benchmark is configured."""
     scenarios = (
         "the traffic patterns that a benchmark is parametrised with; an experiment stands for those the session has of it"
     )
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(signals.close)
         signals.enter_context(sigterm_as_ctrl_c())
     if only and disable:
-        # pytest-benchmark refuses the pair; here it means: the benchmarks only, one exchange each (smoke).
+        # pytest-benchmark rejects both together; here they mean: only the benchmarks, one exchange each (smoke).
         config.option.benchmark_only = False
     try:
         check_foreign_options(config)
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     inside = config.invocation_params.dir.is_relative_to(_BENCH.parent)
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        # No path on the command line: the benchmarks if they are asked for, else the suite's own tests.
+        # No path on the command line: the benchmarks with --benchmark-only or -disable, else the suite's own tests.
         config.args = [str(_BENCH if only or disable else _BENCH.with_name("tests"))]
     elif config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR and inside and (only or disable):
         config.args = [str(_BENCH)]
@@ -99,12 +99,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_servebench_scenarios(config: pytest.Config) -> Sequence[Scenario]:
-    """Those of all experiments, whatever is selected of them later."""
+    """The session's scenarios of all experiments, whichever tests are selected later."""
     return [scenario for of_one in config.stash[SESSION].scenarios.values() for scenario in of_one]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Ask which backends are selected; a name that is none of theirs ends the session in one line."""
+    """Get the selected backends, and check the options that need them; what is wrong ends the session with one line."""
     config = session.config
     state = config.stash[SESSION]
     state.backends = config.hook.pytest_servebench_backends(config=config) or ()
@@ -121,7 +121,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise `cell` over the selected backends' endpoints and the test's scenarios, `study_cell` over 2018's."""
+    """Parametrise `cell` over the selected backends' endpoints and the test's scenarios, `study_cell` over 2018's.
+
+    `started_backend` is parametrised over the servers whose start-up is measured.
+    """
     if "started_backend" in metafunc.fixturenames:
         started = started_backends(metafunc.config)
         metafunc.parametrize("started_backend", started, ids=[backend.name for backend in started])
@@ -131,7 +134,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     cells = [cell for arg in marker.args for scenario in scenarios_for(config, arg) for cell in cells_of(config, scenario)]
     if "study_cell" in metafunc.fixturenames:
-        # who gates wants to know about the change, who brings a model about that, not about 2018
+        # no replay with --gate, which is about a change, or with the user's own inputs, which are not those of 2018
         now = config.stash[SESSION].gate is not None or value_of(config, "inputs") is not None
         replayed = [] if now else replayed_cells(cells)
         metafunc.parametrize("study_cell", replayed, ids=[study.id for study in replayed])
@@ -142,7 +145,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Order what is left of the selection; each benchmark gets its replay clock and its group in pytest-benchmark's table."""
+    """Deselect long benchmarks that -m does not name, order the rest, give each its replay clock and its table heading."""
     yield
     unasked = unasked_of(config, items)
     if unasked:
@@ -156,7 +159,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse what pytest-benchmark could not group at the end; say once what --agents does not hold for."""
+    """Refuse a grouping that pytest-benchmark could not do at the end; say once what is measured without load agents."""
     try:
         check_groups(session.config, [item for item in session.items if param_of(item) is not None])
     except BadInput as error:
@@ -169,13 +172,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_benchmark_group_stats(
     config: pytest.Config, benchmarks: list[dict[str, Any]]
 ) -> list[tuple[str, list[dict[str, Any]]]] | None:
-    """What stands in pytest-benchmark's tables."""
+    """Choose the cells in pytest-benchmark's tables, see `one_table`."""
     return one_table(config, benchmarks)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """From the first Ctrl-C to the end's own care a second one waits: pytest would die of it while it words the first."""
+    """After a Ctrl-C, hold back a second one until `pytest_sessionfinish`: pytest would die of it while reporting the first."""
     try:
         return (yield)
     except KeyboardInterrupt:
@@ -185,9 +188,9 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Whoever ends the session while the reports are written gets them all the same, and the exit code of an interruption.
+    """Write the reports, even if Ctrl-C or SIGTERM comes meanwhile; the exit code is then that of an interruption.
 
-    Whoever insists gets what is written by then; either way without a traceback.
+    A second signal stops the writing, and what is written by then stays. Neither shows a traceback.
     """
     state, insisted = session.config.stash[SESSION], False
     state.interrupted.close()
@@ -206,17 +209,17 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         session.exitstatus = state.others_failed
 
 
-# Outside of pytest-benchmark's, which saves and compares, and inside of the terminal's, which would sum nothing up.
+# Runs around pytest-benchmark's hook, which saves and compares, and within the terminal's, which then still shows the summary.
 @pytest.hookimpl(wrapper=True, specname="pytest_sessionfinish")
 def pytest_others_finish(session: pytest.Session) -> Generator[None]:
-    """Another plugin that fails now is a line and an exit code, not the end of the summary."""
+    """Turn a failure of another plugin into a line and an exit code, so that the summary is still shown."""
     with _survived(session.config):
         yield
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
-    """What the gate says, cell by cell, and what others have to say."""
+    """Show the gate's rows, cell by cell, then the summaries of other plugins."""
     rows = config.stash[SESSION].gate_rows
     if rows:
         terminalreporter.section("servebench gate")
@@ -228,12 +231,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @contextmanager
 def _survived(config: pytest.Config) -> Iterator[None]:
-    """Say what another plugin raises, and remember the exit code that it makes of a session that had none."""
+    """Print what another plugin raises as one line, and keep the exit code for it, which holds if nothing else failed."""
     try:
         yield
-    except Exception as error:  # whatever it is: all that was measured is written by now
+    except Exception as error:  # of any kind: all that was measured is written by now
         state = config.stash[SESSION]
-        if isinstance(error, PerformanceRegression):  # pytest-benchmark has named the cells
+        if isinstance(error, PerformanceRegression):  # pytest-benchmark has listed the cells
             state.others_failed = pytest.ExitCode.TESTS_FAILED
             Console(config).line("--benchmark-compare-fail: slower than the saved run by more than it allows")
         else:
@@ -243,5 +246,5 @@ def _survived(config: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture
 def replay(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Replay:
-    """Hands this test's durations to pytest-benchmark."""
+    """What passes this test's durations to pytest-benchmark."""
     return Replay(benchmark, request.node.stash[_CLOCK])

@@ -1,9 +1,9 @@
-"""How far can this machine's numbers be trusted? The same endpoint under two names, and one that is truly 3 % slower.
+"""How far can this machine's numbers be trusted? Compares an endpoint with itself (A/A), and with itself made 3 % slower.
 
-`tox -e selfcheck`. Nothing here asserts a time: it prints the noise floor. pytest runs it because the backends are its
-fixtures; its name keeps it out of the ordinary collection. The slower one is the very same process: a request to the server of
-`fixtures/examples/slowed` says in a header how often an empty loop turns before it is answered, and what a turn costs is
-measured before each trial.
+Run by `tox -e selfcheck`. Nothing here asserts a time: it prints the noise floor. It is a pytest file because the backends are
+fixtures; its name keeps it out of the ordinary collection. The slower one is the very same process: a header of a request to
+the server of `fixtures/examples/slowed` gives the turns of an empty loop before its answer, and the cost of a turn is measured
+before each trial.
 """
 
 import itertools
@@ -34,14 +34,14 @@ SLOWER = 1.03
 PAIR_BACKEND = "slowed"
 PAIR_ENDPOINT = "slowed-raw"
 EIGHT_BACKENDS = ("flask", "fastapi")
-_TURNS = 20_000  # of the loop, to find what one costs
+_TURNS = 20_000  # of the loop, to measure what one costs
 _CALIBRATION_SLICES = 15
-_POWER = 1 + 1.2816 / 1.9600  # from half an interval to the difference that nine of ten runs would find
+_POWER = 1 + 1.2816 / 1.9600  # times half an interval: the difference that nine of ten runs would find
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every trial needs."""
+    """What each trial needs."""
 
     fleet: Fleet
     factory: PayloadFactory
@@ -49,7 +49,7 @@ class Bench:
     progress: Callable[[str], Callable[[Progress], None]]
 
     def lane(self, endpoint_id: str, turns: int | None = None) -> Lane:
-        """A lane to a running endpoint, single images; the server that can be slowed turns its loop so often."""
+        """A lane with single images to a running endpoint; the server that can be slowed turns its loop `turns` times."""
         system, endpoint = next(
             (system, endpoint)
             for system in self.fleet.running.values()
@@ -64,7 +64,7 @@ class Bench:
         return Lane(Part.MEASURE, system, OneClient(transport), source, Goals(self.settings.max_time_s))
 
     def turns_that_slow(self) -> int:
-        """Turns of the server's loop that make an exchange SLOWER times as long: what many cost, in slices by turns."""
+        """The turns of the server's loop that make an exchange SLOWER times as long, from slices without and with, by turns."""
         lanes = [self.lane(PAIR_ENDPOINT, turns) for turns in (0, _TURNS)]
         pace_s = np.array([[_pace_s(lane, self.settings.slice_s) for lane in lanes] for _ in range(_CALIBRATION_SLICES)])
         for lane in lanes:
@@ -73,7 +73,7 @@ class Bench:
         return round((SLOWER - 1) * plain_s / (turns_s / _TURNS))
 
     def interleaved(self, lanes: Sequence[Lane], seed: int, name: str) -> list[list[Interval | None]]:
-        """Measure in a campaign; [to][cell] are the speed ratios."""
+        """Measure the lanes in a campaign; [to][cell] is the speed of `cell` over that of `to`, None if not comparable."""
         settings = replace(self.settings, seed=seed)
         Campaign(list(lanes), settings, self.progress(name)).run()
         for lane in lanes:
@@ -83,10 +83,10 @@ class Bench:
         return [ratios(effects, to) for to in range(len(lanes))]
 
     def one_after_the_other(self, lanes: Sequence[Lane]) -> list[float]:
-        """Each lane's whole time in one piece; exchanges a second."""
+        """Measure each lane for its whole time in one piece, after a warm-up; exchanges a second of each."""
         rates = []
         for lane in lanes:
-            for slice_s in (0.2, self.settings.max_time_s):  # a warm-up first
+            for slice_s in (0.2, self.settings.max_time_s):  # the first is the warm-up
                 done = lane.pattern.run(lane.source.requests(1), slice_s=slice_s, typical_s=0.0, warm_up_request=True)
                 if done.error:
                     raise done.error
@@ -96,7 +96,7 @@ class Bench:
 
 
 def _pace_s(lane: Lane, slice_s: float) -> float:
-    """The median exchange of one slice."""
+    """The median duration of an exchange in one slice, in seconds."""
     done = lane.pattern.run(lane.source.requests(1), slice_s=slice_s, typical_s=0.0, warm_up_request=True)
     if done.error:
         raise done.error
@@ -105,7 +105,7 @@ def _pace_s(lane: Lane, slice_s: float) -> float:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Bench:
-    """The backends, started."""
+    """Start the backends; fails the test if one does not run."""
     config = request.config
     needed = (PAIR_BACKEND, *EIGHT_BACKENDS)
     fleet.start(needed, Probe(factory, [1]))

@@ -1,8 +1,9 @@
-"""Does anything grow? Campaign after campaign over the same servers, and what everybody holds after each.
+"""Does anything leak? Runs campaign after campaign over the same servers, and reads what suite and servers hold after each.
 
-`tox -e soak -- --soak 3600`, or `pytest bench/soak.py --soak 3600`. A lap measures all selected backends once as the main job
-does (accuracy, throughput, several clients), with fresh lanes and connections; after it the suite and each server are looked
-at. pytest runs it because the backends are its fixtures; its name keeps it out of the ordinary collection.
+Run by `tox -e soak -- --soak 3600`, or `pytest bench/soak.py --soak 3600`. A lap measures all selected backends once like an
+ordinary run (accuracy, throughput, several clients), with fresh lanes and connections; after it, the resource usage of the
+suite and of each server is read. It is a pytest file because the backends are fixtures; its name keeps it out of the ordinary
+collection.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ SUITE = "servebench"
 
 
 class _Lap(Listener):
-    """What one lap measured; nobody needs it before the end."""
+    """The results of one lap, kept until its end."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.records: dict[str, tuple[Record, Samples | None]] = {}
@@ -40,7 +41,7 @@ class _Lap(Listener):
         self._say = say
 
     def say(self, text: str) -> None:
-        """As any campaign does."""
+        """Show the line, as for any campaign."""
         self._say(text)
 
     def record(self, record: Record, samples: Samples | None) -> None:
@@ -48,15 +49,15 @@ class _Lap(Listener):
         self.records[record.id] = (record, samples)
 
     def disagreements(self, found: Sequence[Disagreement]) -> None:
-        """Keep them."""
+        """Keep a cell's disagreements."""
         self.differing.extend(found)
 
     def exchanges(self, backend: str | None = None) -> int:
-        """Of one backend, or of all."""
+        """The number of timed exchanges of one backend, or of all."""
         return sum(record.exchanges for record, _ in self.records.values() if backend in (None, record.backend))
 
     def problem(self, backend: str | None = None) -> str:
-        """The first cell that was not measured, or not right."""
+        """The first cell of one backend, or of all, that failed or answered wrongly, with its reason; empty if none did."""
         wrong = [
             record for record, _ in self.records.values() if record.verdict.fails_test and backend in (None, record.backend)
         ]
@@ -64,7 +65,7 @@ class _Lap(Listener):
 
 
 class Soak:
-    """Laps over a fleet until the time is over; `rows` are what was read after each."""
+    """Runs laps over a fleet until the time is over; `rows` are the readings after each, `last` is the last lap."""
 
     def __init__(self, plan: Plan, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch) -> None:
         self._plan = plan
@@ -75,7 +76,7 @@ class Soak:
         self.last = _Lap(plan.listener.say)
 
     def run(self, seconds: float, keep: Callable[[Sequence[SoakRow]], None]) -> None:
-        """Lap after lap, one at least; `keep` gets all rows after each."""
+        """Run laps for `seconds`, one at least; `keep` gets all rows after each."""
         start_s = perf_counter()
         for lap in count(1):
             self.last = self._measured()
@@ -94,9 +95,9 @@ class Soak:
         return lap
 
     def _read(self, lap: int, at_s: float) -> list[SoakRow]:
-        """The suite first; of servers, those that run and are no part of it."""
+        """One row for the suite, then one for each running server whose usage is readable and not part of the suite's."""
         for system in self._fleet.running.values():
-            system.usage()  # looks again, and lets go of the files of threads that have ended
+            system.usage()  # reads again, which closes the files of threads that have ended
         own = own_resource_usage()
         rows = [self._row(lap, at_s, SUITE, own, None, self._fleet.owned_count())]
         for name, system in self._fleet.running.items():
@@ -126,7 +127,7 @@ class Soak:
         return f"the suite holds {(own.memory_bytes or 0) / 1e6:.0f} MB in {own.files} files; {own.exchanges:,} exchanges"
 
     def problems(self) -> list[str]:
-        """What grew, and what was not measured or not right, in which lap."""
+        """What failed or was answered wrongly in which lap, and what grew."""
         problems = [f"lap {row.lap}: {row.problem}" for row in self.rows if row.problem and row.holder == SUITE]
         for holder, rows in by_holder(self.rows).items():
             problems += [

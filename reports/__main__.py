@@ -26,7 +26,7 @@ COMPARISON_HTML, COMPARISON_MARKDOWN, HISTORY_HTML = "comparison.html", "compari
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: rendered; 2: no run in it, runs that cannot be compared, or wrong arguments; 3: the folder cannot be written."""
+    """Render; returns 0, 2 (no run, runs that cannot be compared, wrong arguments) or 3 (the folder cannot be written)."""
     parser = argparse.ArgumentParser(
         prog="python -m reports", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -87,7 +87,7 @@ def _history(folder: Path) -> Path:
 
 
 def _with_notes(stored: StoredRun) -> StoredRun:
-    """What is missing must stay known once results.json exists."""
+    """The run with its notes as warnings: once results.json exists, only they tell what is missing."""
     return replace(stored, run=replace(stored.run, warnings=(*stored.notes, *stored.run.warnings)))
 
 

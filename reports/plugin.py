@@ -1,6 +1,6 @@
-"""The report side of a pytest session: keeps what the measuring side hands over, renders at the end, says where it lies.
+"""The report side of a pytest session: stores what the measuring side hands over, renders it at the end, prints where it is.
 
-Nothing here raises out of a hook: a full disk or a mistake in a chart must not cost an hour of measuring.
+Once measuring has begun, no hook raises: a full disk or a mistake in a chart must not cost an hour of measuring.
 """
 
 import platform
@@ -22,7 +22,7 @@ _UNKNOWN_RUN = Run(id="unknown", started_utc="", command="", engine="unknown", e
 
 
 def _report_dir(text: str | None, config: pytest.Config) -> Path:
-    """From the command line it is relative to where that was typed, from the ini file to where that lies."""
+    """The report folder: relative to the working directory if typed, to pytest's root if from the ini file or the default."""
     given = text or _DEFAULT
     base = config.rootpath if given == (config.getini("report_dir") or _DEFAULT) else config.invocation_params.dir
     return given_path("--report-dir", given, base)
@@ -30,7 +30,7 @@ def _report_dir(text: str | None, config: pytest.Config) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions(OptionGroup):
-    """Where reports go, and which run is gone on with."""
+    """Where reports go, and which run is resumed."""
 
     report_dir: Path = path_option(
         _report_dir,
@@ -40,7 +40,7 @@ class ReportOptions(OptionGroup):
         repeated=False,
     )
     resume: str | None = option(
-        as_given,  # until the session measures
+        as_given,  # read only when the session measures
         metavar="RUN",
         help="measure only what is missing in this run: its folder, or latest for the newest in --report-dir, ended or not",
         repeated=False,
@@ -48,12 +48,12 @@ class ReportOptions(OptionGroup):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where reports go, and which run is gone on with."""
+    """Add the options: where reports go, and which run is resumed."""
     ReportOptions.add_to(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One reporter a session."""
+    """Parse the options and register one `Reporter`; raises pytest.UsageError for wrong options."""
     try:
         options = ReportOptions.parse(config)
     except BadInput as error:
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Reporter:
-    """Listens to the measuring side; opens a folder with the first record, so that other sessions leave none."""
+    """Implements the measuring side's hooks; makes a folder only with the first result, so that other sessions leave none."""
 
     def __init__(self, parent: Path) -> None:
         self.parent = parent
@@ -74,7 +74,7 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_earlier(self, config: pytest.Config) -> EarlierRun | None:
-        """The run of --resume; raises BadInput, also for one that still goes on."""
+        """The run to resume, None without --resume; raises BadInput if it cannot be read or is still running."""
         given = ReportOptions.of(config).resume
         if given is None:
             return None
@@ -89,9 +89,9 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_run(self, run: Run) -> None:
-        """The newest facts of the run hold."""
+        """Keep the newest facts of the run."""
         self._run = run
-        if run.study or run.startup or run.soak:  # measured results too: they need a folder also where no cell was asked for
+        if run.study or run.startup or run.soak:  # these are results too: they need a folder even if no cell was measured
             self._guard("What was measured beside the cells could not be kept", lambda: self._opened().update_run(run))
         store = self._store
         if store is not None:
@@ -99,12 +99,12 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_record(self, record: Record, samples: Samples | None) -> None:
-        """A finished cell goes to the disk at once."""
+        """Write a finished cell to disk at once."""
         self._guard(f"The cell {record.id} could not be kept", lambda: self._opened().add(record, samples))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_underway(self, config: pytest.Config, cells: Sequence[tuple[Record, Samples]]) -> None:
-        """What is under way stands beside the finished cells until it is one of them."""
+        """Keep the cells under way beside the finished ones; when none is under way any more, show the first table, once."""
         store = self._store
         if cells or store is not None:
             self._guard("The cells under way could not be kept", lambda: self._opened().keep_underway(cells))
@@ -113,7 +113,7 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_servebench_end(self, config: pytest.Config) -> None:
-        """Results first, then what is made of them."""
+        """Complete the results first, then render the reports."""
         with stopwatch_of(config).phase(REPORT):
             self._finish()
 
@@ -129,14 +129,14 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
-        """The answer, below pytest-benchmark's own tables, and also where that raises."""
+        """Print the answer below pytest-benchmark's own tables, even if those raise."""
         try:
             yield
         finally:
             self._sum_up(terminalreporter, config)
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """Where nothing was summed up (--no-summary, a plugin that failed) at least say where the results are."""
+        """If no summary was printed (--no-summary, a plugin that failed), at least print where the results are."""
         if self._store is not None and not self._told:
             for line in (*_places(self._store), *self._warnings()):
                 Console(config).line(line)
@@ -159,8 +159,8 @@ class Reporter:
         return [f"WARNING: {problem}" for problem in problems]
 
     def _show_first(self, store: RunStore, console: Console) -> None:
-        """Whoever waits sees the first speeds as soon as they are known; the whole answer comes at the end."""
-        # It imports matplotlib: see _render.
+        """Print the first table as soon as its speeds are known; the whole answer comes at the end."""
+        # This imports matplotlib: see _render.
         from reports.renderers.terminal import first_table
 
         for line in first_table(store.stored):
@@ -176,7 +176,7 @@ class Reporter:
     def _guard(self, what: str, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as error:  # whatever it is: see the module's first lines
+        except Exception as error:  # any error: see the module's docstring
             self._problems.append(f"{what} ({type(error).__name__}: {error})")
 
 
@@ -188,7 +188,7 @@ def _render(store: RunStore, folder: Path) -> None:
 
 
 def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> None:
-    # They name the charts, and so import matplotlib: see _render.
+    # The sections import the charts, and so matplotlib: see _render.
     from reports.renderers.terminal import summary_lines
     from reports.sections.report import build_report
 
@@ -197,7 +197,7 @@ def _summarise(store: RunStore, terminalreporter: pytest.TerminalReporter) -> No
 
 
 def _places(store: RunStore) -> list[str]:
-    """Where what was measured lies."""
+    """Lines with the paths of the report, if there is one, and of the results; none without a folder."""
     if store.folder is None:
         return []
     report, results = store.folder / "report.html", store.folder / "results.json"

@@ -1,1 +1,1 @@
-"""Programs for who works on this project; imported by nobody, and in no run's code digest."""
+"""Programs for developers of this project; imported by no other package, and not in a run's code digest."""

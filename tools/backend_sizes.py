@@ -1,4 +1,4 @@
-"""How large the backends' environments and images are: measured where they stand, kept in a file by what they hold."""
+"""Sizes of the backends' environments and images: measured if they exist here, kept in a file with a hash of their content."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of one backend, in megabytes; None = not measured. `content` is the hash of what was installed then."""
+    """Sizes of one backend, in megabytes; None = not measured. `content` is the hash of what was installed then."""
 
     content: str
     venv_mb: int | None = None
@@ -29,14 +29,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What this machine has already: both are asked, neither builds anything."""
+    """Looks up what this machine has already, an environment and an image; neither builds anything."""
 
     venv: Callable[[Requirements], Venv | None]
     image: Callable[[BackendSpec], ImageFacts | None]
 
 
 def content_of(spec: BackendSpec) -> str:
-    """A hash of what decides the size: requirements, an own Dockerfile, the public image's tag; not the server's own lines."""
+    """A hash of what decides the size: requirements, the backend's Dockerfile, the public image's tag; not the server code."""
     texts = requirement_texts(requirements_of(spec))
     own = spec.folder / DOCKERFILE
     if own.is_file():
@@ -52,7 +52,7 @@ def requirements_of(spec: BackendSpec) -> Requirements:
 
 
 def read_sizes(file: Path) -> dict[str, Size]:
-    """By backend, what was measured; raises BadInput for a file that is none of ours."""
+    """The measured sizes by backend; raises BadInput for a file that is not one of sizes."""
     try:
         return {name: Size(**values) for name, values in json.loads(file.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -61,13 +61,13 @@ def read_sizes(file: Path) -> dict[str, Size]:
 
 
 def write_sizes(file: Path, sizes: Mapping[str, Size]) -> None:
-    """A line a backend, in order, so that a change is one line."""
+    """Write a line for each backend, sorted by name, so that a change is one line."""
     lines = [f"  {json.dumps(name)}: {json.dumps(asdict(size))}" for name, size in sorted(sizes.items())]
     file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def measured(spec: BackendSpec, known: Size | None, local: Local) -> Size | None:
-    """What stands here, else what is known and still holds; None if that is nothing."""
+    """The sizes measured here, else those that are known and still hold; None if there are none."""
     content = content_of(spec)
     if known is None or known.content != content:
         known = Size(content)
@@ -84,6 +84,6 @@ def measured(spec: BackendSpec, known: Size | None, local: Local) -> Size | None
 
 
 def _is_as_pinned(venv: Venv, spec: BackendSpec) -> bool:
-    """Not where this machine's own index gave another build (torch 2.13.0+cpu is gigabytes smaller than torch 2.13.0)."""
+    """Whether it has no other build from this machine's own index (torch 2.13.0+cpu is gigabytes smaller than torch 2.13.0)."""
     texts = [text for _, text in requirement_texts(requirements_of(spec))]
     return all(any(version in text for text in texts) for version in venv.versions.values() if "+" in version)

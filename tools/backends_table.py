@@ -1,4 +1,4 @@
-"""docs/backends.md's table, written from their files: `python -m tools.backends_table`; starts and builds nothing."""
+"""Writes docs/backends.md's table from the backends' files: `python -m tools.backends_table`; starts and builds nothing."""
 
 import re
 import sys
@@ -30,7 +30,7 @@ _PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*==\s*([^\s;#]+)", re.
 
 
 def main() -> None:
-    """Measure what is here, then write the file of sizes and the table."""
+    """Measure the environments and images that are here, then write the file of sizes and the table."""
     try:
         specs = servers(BACKENDS)
         with ExitStack() as stack:
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def servers(folder: Path) -> list[BackendSpec]:
-    """What can be compared: every backend but the instruments."""
+    """The backends that can be compared: all but the instruments."""
     return [spec for spec in load_specs(folder).values() if spec.backend.role is Role.SERVER]
 
 
@@ -69,11 +69,11 @@ def local_things(stack: ExitStack, say: Say) -> Local:
 
 
 def _no_image(spec: BackendSpec) -> None:
-    """Where no engine answers."""
+    """Looks up nothing: used if no engine answers."""
 
 
 def with_table(readme: str, text: str) -> str:
-    """The page with `text` between its marks; raises BadInput where they are not there once each, in order."""
+    """The page with `text` between its marks; raises BadInput if they are not there once each, in order."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in rest or END in after:
@@ -82,7 +82,7 @@ def with_table(readme: str, text: str) -> str:
 
 
 def table(specs: Iterable[BackendSpec], sizes: Mapping[str, Size]) -> str:
-    """The table, and a line for each set; a size that was measured of other requirements does not count."""
+    """The table in Markdown, and a line for each set; a size that was measured with other requirements is ignored."""
     specs = list(specs)
     bases = [spec for spec in specs if not spec.backend.variant_of]
     rows = [_HEAD, tuple("---" for _ in _HEAD), *(_row(spec, sizes.get(spec.name), _variants(spec, specs)) for spec in bases)]
@@ -93,7 +93,7 @@ def table(specs: Iterable[BackendSpec], sizes: Mapping[str, Size]) -> str:
 
 
 def _variants(spec: BackendSpec, specs: Iterable[BackendSpec]) -> list[str]:
-    """What the backend's variants differ in."""
+    """A text for each of the backend's variants: what it differs in."""
     variants = (each.backend for each in specs if each.backend.variant_of == spec.name)
     return [f"**`{backend.name}`**: {backend.differs}" for backend in variants]
 
@@ -114,7 +114,7 @@ def _row(spec: BackendSpec, size: Size | None, variants: list[str]) -> tuple[str
 
 
 def versions(spec: BackendSpec) -> list[str]:
-    """What is pinned, as the files name it."""
+    """The pinned packages and versions, or the public image, as the files name them."""
     if spec.container is not None and spec.container.image is not None and spec.process is None:
         return [f"`{spec.container.image}`"]
     pins = [pin for _, text in requirement_texts(requirements_of(spec)) for pin in _PIN.findall(text)]

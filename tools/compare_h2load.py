@@ -27,7 +27,7 @@ WIDTH, CLASSES = 784, 62
 
 
 def main() -> None:
-    """Print the comparison; exit code 2 with one line where h2load is missing."""
+    """Print the comparison; exit code 2 with one line if h2load is missing."""
     options = options_of("compare_h2load", __doc__, ("h2load",), "nghttp2-client")
     for batch_size in (1, 128):
         port = free_port()

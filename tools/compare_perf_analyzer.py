@@ -34,7 +34,7 @@ CLIENTS = (1, 8)
 
 
 def main() -> int:
-    """Print the comparison; exit code 2 with one line where perf_analyzer cannot be started."""
+    """Print the comparison; exit code 2 with one line if perf_analyzer cannot be started."""
     parser = argparse.ArgumentParser(prog="python -m tools.compare_perf_analyzer", description=__doc__)
     parser.add_argument("program", type=Path, help="perf_analyzer")
     parser.add_argument("--turns", type=int, default=6, help="turns of each side (default: %(default)s)")
@@ -55,7 +55,7 @@ def main() -> int:
 
 @contextmanager
 def _libraries() -> Iterator[str]:
-    """A folder with libcudart.so.12, out of the environment of the triton backend."""
+    """A folder with libcudart.so.12, from the environment of the triton backend if it has one."""
     libraries = sorted(cache_root().glob("venvs/*/lib/python*/site-packages/nvidia_pytriton.libs/libcudart*"))
     with tempfile.TemporaryDirectory(prefix="servebench-libraries-") as folder:
         if libraries:
@@ -64,7 +64,7 @@ def _libraries() -> Iterator[str]:
 
 
 def _compare(endpoints: Mapping[str, Endpoint], clients: int, options: argparse.Namespace, libraries: str) -> None:
-    """Both sides and both protocols in each turn, so that the order of the protocols is compared as well."""
+    """Print the ratios of both sides and of both protocols; all are measured in each turn, so that all can be compared."""
     ours: dict[str, list[float]] = {name: [] for name in PROTOCOLS}
     theirs: dict[str, list[float]] = {name: [] for name in PROTOCOLS}
     for turn in range(options.turns):
@@ -85,7 +85,7 @@ def _compare(endpoints: Mapping[str, Endpoint], clients: int, options: argparse.
 
 
 def _ratio(of: Sequence[float], over: Sequence[float]) -> str:
-    """Of the two in the same turn: median and range."""
+    """Median and range of the ratios of values from the same turn."""
     ratios = [one / other for one, other in zip(of, over, strict=True)]
     return f"median {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})"
 
@@ -113,7 +113,7 @@ def _our_median_s(endpoint: Endpoint, clients: int, turn_s: float) -> float:
 def _their_median_s(program: Path, endpoint: Endpoint, protocol: str, clients: int, turn_s: float, libraries: str) -> float:
     command = [str(program), "-m", "emnist", "-u", f"{endpoint.host}:{endpoint.port}", "-i", protocol, "-b", "1"]
     command += ["--shape", "images:1,784", "--input-data", "zero", "--percentile=50", f"--concurrency-range={clients}"]
-    command += [f"--measurement-interval={round(1e3 * turn_s / 3)}", "-s", "10000"]  # any: our turns decide how steady it was
+    command += [f"--measurement-interval={round(1e3 * turn_s / 3)}", "-s", "10000"]  # accept any stability: our turns decide
     done = subprocess.run(
         command, env={**os.environ, "LD_LIBRARY_PATH": libraries}, capture_output=True, text=True, check=False, timeout=120
     )

@@ -36,7 +36,7 @@ _WRK_SCRIPT = (
 
 
 def main() -> None:
-    """Print the comparison; exit code 2 with one line where wrk or nginx is missing."""
+    """Print the comparison; exit code 2 with one line if wrk or nginx is missing."""
     options = options_of("compare_wrk", __doc__, ("wrk", "nginx"), "wrk nginx-light")
     with apart(_nginx()) as port:
         for size in REQUEST_SIZES_BYTES:

@@ -1,6 +1,6 @@
-"""`python -m tools.draw_rooms`: writes docs/architecture.md, who imports whom, from the syntax tree.
+"""`python -m tools.draw_rooms`: writes docs/architecture.md, which rooms import which, from the syntax tree.
 
-The order of the rooms stands here alone: the layering test holds the imports against it.
+The order of the rooms is defined only here: the layering test checks the imports against it.
 """
 
 import ast
@@ -27,16 +27,16 @@ ROOMS = {
     "fixtures": ("host", "specs", "dataset", "engines", "model", "fleet", "training"),
     "reports": ("store", "tables", "charts", "sections", "across_runs", "renderers"),
 }
-"""Each package's rooms, lowest first: a room imports itself and what stands before it."""
+"""Each package's rooms, lowest first: a room may import itself and the rooms before it."""
 
 SHARED = ("contract", "statistics")
 """The rooms of `bench` that `fixtures` and `reports` may import; no other package may be imported by another."""
 
 APART = ("fixtures/backends/", "fixtures/serving/", "fixtures/exporters/", "fixtures/examples/")
-"""Code that runs elsewhere, without this project beside it."""
+"""Code that runs elsewhere, without the rest of this project."""
 
 TOP = "(top)"
-"""What stands beside the rooms: the plugin, and in `bench` what reads like the specification."""
+"""The modules outside of the rooms: the plugin, and in `bench` those that read like the specification."""
 
 _TEXT = """# Architecture
 
@@ -55,12 +55,12 @@ In the tables a row imports, a column is imported; a number counts the pairs of 
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the document."""
     DOCUMENT.write_text(drawn(), encoding="utf-8")
 
 
 def drawn() -> str:
-    """The document as it should be."""
+    """The text of the document, from the current imports."""
     return "\n".join([_TEXT, *_between_packages(), *(line for package in ROOMS for line in _package(package))])
 
 
@@ -81,7 +81,7 @@ def imports(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             name = "." * node.level + (node.module or "")
-            # `from bench.load import lane` imports bench.load.lane; what is no module there is a name in bench.load
+            # `from bench.load import lane` imports bench.load.lane; what is not a module is a name in bench.load
             inner = [f"{name}.{alias.name}" for alias in node.names]
             yield from dict.fromkeys(full if _is_module(full) else name for full in inner)
 
@@ -94,14 +94,14 @@ def _is_module(name: str) -> bool:
 
 
 def room_of(module: str) -> str:
-    """`bench.load.lane` -> `load`; TOP for what stands beside the rooms."""
+    """`bench.load.lane` -> `load`; TOP for modules outside of the rooms."""
     package, _, rest = module.partition(".")
     first = rest.partition(".")[0]
     return first if first in ROOMS[package] else TOP
 
 
 def arrows(package: str) -> Counter[tuple[str, str]]:
-    """Imports between the rooms of a package: (importing, imported), in pairs of modules."""
+    """Imports between the rooms of a package: by (importing, imported) room, how many pairs of modules."""
     counts: Counter[tuple[str, str]] = Counter()
     for module, path in modules(package).items():
         for name in set(imports(path.read_text(encoding="utf-8"))):
@@ -112,7 +112,7 @@ def arrows(package: str) -> Counter[tuple[str, str]]:
 
 
 def height(package: str, room: str) -> int:
-    """A room's storey: those above import those below."""
+    """A room's level: rooms at a higher level import those at a lower one."""
     return (*ROOMS[package], TOP).index(room)
 
 
@@ -138,7 +138,7 @@ def _package(package: str) -> Iterator[str]:
 
 
 def _docstring(folder: Path) -> str:
-    """What a package says that it is, in short."""
+    """The first paragraph of a package's docstring, on one line."""
     text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     return " ".join(text.split("\n\n")[0].split())
 

@@ -21,7 +21,7 @@ from fixtures.specs.manifest import MANIFEST, load_spec
 
 CHECKOUT = Path(__file__).parents[1]
 GROUPS = ("run", "audit", "test", "lint", "type", "ray")
-"""Those that CI installs, and `ray`, beside them; `train` has PyTorch, whose CPU builds come from their own index."""
+"""The groups that CI installs, and `ray`; not `train`: it has PyTorch, whose CPU builds come from an index of their own."""
 
 FIXTURES = CHECKOUT / "fixtures"
 LOCKS = CHECKOUT / "locks"
@@ -44,7 +44,7 @@ def requirements_files() -> list[Path]:
 
 
 def _jobs() -> Iterator[tuple[list[str], Path]]:
-    """What to lock, as arguments, and where to."""
+    """For each lock: what to lock, as arguments for uv, and the lock file."""
     for file in requirements_files():
         options = ["--no-deps"] if "no-deps" in file.stem else []
         yield [*options, str(file.relative_to(CHECKOUT))], file.with_suffix(LOCK_SUFFIX)
@@ -54,14 +54,14 @@ def _jobs() -> Iterator[tuple[list[str], Path]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write them all; 1 if one could not be made."""
+    """Write all locks; returns 1 if one could not be made, or lacks wheels for a Python that is promised."""
     parser = argparse.ArgumentParser(prog="python -m tools.lock", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that the requirements allow")
     upgrade = ["--upgrade"] if parser.parse_args(arguments).upgrade else []
     failed = 0
     LOCKS.mkdir(exist_ok=True)
     for what, lock in _jobs():
-        # no settings of this machine: neither its index nor its files may show in what others install
+        # ignore this machine's settings: neither its index nor its files may affect what others install
         command = ["uv", "pip", "compile", "--quiet", "--no-config", "--default-index", PYPI, "--universal"]
         command += ["--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-header", "--no-annotate", *upgrade]
         done = subprocess.run([*command, *what, "--output-file", str(lock.relative_to(CHECKOUT))], cwd=CHECKOUT, check=False)
@@ -84,7 +84,7 @@ def has_wheels(lock: Path, version: str) -> bool:
 
 
 def promised(lock: Path) -> SpecifierSet:
-    """The Pythons that the backend.toml beside a lock says it can be had for; none where there is no such promise."""
+    """The Python versions that the backend.toml beside a lock promises to support; none if there is no such promise."""
     manifest = lock.with_name(MANIFEST)
     spec = load_spec(manifest) if manifest.is_file() else None
     return spec.process.python if spec is not None and spec.process is not None else SpecifierSet("<0")

@@ -33,11 +33,11 @@ from tools.turns import free_port, started, wait_for
 ROOT = Path(__file__).parents[1]
 MORE = 0.05
 _EXCHANGE_S = 0.0025
-_TURNS = 200_000  # of a loop, to find what one costs
+_TURNS = 200_000  # turns of a loop, to find the time of one
 _ROUNDS, _SLICE_S = 60, 0.03
 
 Ways = Sequence[tuple[int, int | None]]
-"""Turns of the server's loop, and of the proxy's; None: past the proxy."""
+"""Turns of the server's loop, and of the proxy's, of each way to ask; None: without the proxy."""
 
 Paces = Callable[[Ways], npt.NDArray[np.float64]]
 """Median seconds of an exchange in each way, asked in turn: [rounds, ways]."""
@@ -68,19 +68,19 @@ def main() -> int:
 
 @contextmanager
 def _proxy(port: int) -> Iterator[int]:
-    """The proxy before that port, on the servers' CPU; its own port."""
+    """Run the proxy in front of that port, on the servers' CPU; yields the proxy's own port."""
     own = free_port()
     with pinned(server_cpus(None)[0]):
         process = subprocess.Popen(
             [sys.executable, "-m", "tools.slow_proxy", str(own), str(port)], cwd=ROOT, stdin=subprocess.PIPE
         )
-    with process:  # it ends with its input
+    with process:  # it ends when its input is closed
         wait_for(own)
         yield own
 
 
 def _paces(endpoint: Endpoint, proxy: int, payload: Payload) -> Paces:
-    """Asks from the client's CPU."""
+    """The function that measures paces, from the client's CPU, by the proxy or directly."""
     transports = [HttpTransport(each) for each in (endpoint, replace(endpoint, port=proxy))]
     for transport in transports:
         transport.connect()
@@ -102,11 +102,11 @@ def _paces(endpoint: Endpoint, proxy: int, payload: Payload) -> Paces:
 
 
 def _calibrated(paces: Paces) -> tuple[int, int]:
-    """Turns of the server's loop and of the proxy's with which the proxy adds MORE."""
+    """Turns of the server's loop and of the proxy's with which the proxy adds the part MORE to an exchange."""
     plain_s, slowed_s = paces([(0, None), (_TURNS, None)]).T
     turn_s = float(np.median(slowed_s - plain_s)) / _TURNS
     turns, added = round(_EXCHANGE_S / turn_s), 0
-    for _ in range(3):  # each mends what the one before mistook
+    for _ in range(3):  # each corrects the error of the one before
         plain_s, through_s = paces([(turns, None), (turns, added)]).T
         lacking_s = (1 + MORE - float(np.median(through_s / plain_s))) * float(np.median(plain_s))
         added = max(0, added + round(lacking_s / turn_s))

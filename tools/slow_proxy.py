@@ -1,8 +1,8 @@
-"""A proxy of HTTP that makes a request slower by as much as it asks for: `python -m tools.slow_proxy OWN PORT`.
+"""An HTTP proxy that makes a request slower by as much as it asks for: `python -m tools.slow_proxy OWN PORT`.
 
-It takes connections on its own port of the loopback, passes requests on to the other port and answers back, one connection
-behind each that it takes, and ends with its input. The header `x-added` says how often an empty loop turns before the answer
-goes on: work like a server's, not sleep, which nobody could hold to a tenth of a millisecond.
+It accepts connections on its own port of the loopback, forwards requests to the other port and answers back, over one
+connection there for each that it accepts, and ends when its input does. The header `x-added` says how often an empty loop
+turns before the answer is sent on: work like a server's, not sleep, which is not exact to a tenth of a millisecond.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def _forward(connection: socket.socket, port: int) -> None:
 
 
 def _whole(connection: socket.socket) -> bytes:
-    """One message with its head; empty when the other side is gone."""
+    """Read one HTTP message with its head; empty if the other side has closed."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0 or len(data) < end + 4 + _length(data[:end]):
         more = connection.recv(_READ_BYTES)

@@ -1,4 +1,4 @@
-"""Our closed loop and another load generator at the same server, turn about, so that the machine's drift meets both."""
+"""Our closed loop and another load generator at the same server, in turns, so that the machine's drift affects both."""
 
 import argparse
 import itertools
@@ -34,7 +34,7 @@ PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def options_of(name: str, description: str | None, programs: Sequence[str], packages: str) -> argparse.Namespace:
-    """`turns` and `turn_s` from the command line; ends with code 2 and one line where one of the programs is missing."""
+    """`turns` and `turn_s` from the command line; ends with code 2 and one line if one of the programs is missing."""
     parser = argparse.ArgumentParser(prog=f"python -m tools.{name}", description=description)
     parser.add_argument("--turns", type=int, default=10, help="turns of each side (default: %(default)s)")
     parser.add_argument("--turn-s", type=int, default=1, help="whole seconds a turn (default: %(default)s)")
@@ -48,7 +48,7 @@ def options_of(name: str, description: str | None, programs: Sequence[str], pack
 
 @contextmanager
 def apart(server: AbstractContextManager[int]) -> Iterator[int]:
-    """The port of a server that is started on the first CPU; whoever asks it from here on has the last one."""
+    """Start a server on the first CPU and yield its port; in the context, this process runs on the last CPU."""
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[0]})  # the server inherits it
     try:
@@ -61,7 +61,7 @@ def apart(server: AbstractContextManager[int]) -> Iterator[int]:
 
 @contextmanager
 def answering(command: Sequence[str], port: int, **started: Any) -> Iterator[int]:
-    """The server that this command starts, from when its port takes connections until the end of the context."""
+    """Run the server that this command starts; yields its port once it accepts connections, and ends it with the context."""
     server = subprocess.Popen(command, **started)
     try:
         wait_for(port)
@@ -73,7 +73,7 @@ def answering(command: Sequence[str], port: int, **started: Any) -> Iterator[int
 
 @contextmanager
 def started(folder: Path) -> Iterator[tuple[Mapping[str, Endpoint], PayloadFactory]]:
-    """The endpoints of that backend, which the process engine starts, and what they are asked; SystemExit where it cannot."""
+    """Start a backend on the process engine; yields its endpoints and a factory of payloads; raises SystemExit if it cannot."""
     spec, model = load_spec(folder / "backend.toml"), load_model()
     factory = PayloadFactory(load_emnist(None, allow_download=False, say=print), model)
     settings = EngineSettings(RunIdentity.new(), server_cpus(None), cache_root(), print)
@@ -89,7 +89,7 @@ def compare(
 ) -> None:
     """Print the median of the ratios of neighbouring turns, its range, and the CPU time of one of our exchanges.
 
-    `theirs` is the other's name, and one turn of it, which gives exchanges a second.
+    `theirs` is the other's name, and a function that runs one turn of it and returns exchanges per second.
     """
     name, their_turn = theirs
     transport.connect()
@@ -118,7 +118,7 @@ def compare(
 
 
 def our_turn(transport: Transport[Any], request: Any, turn_s: int) -> tuple[int, float]:
-    """Exchanges, and exchanges a second, in slices as in a campaign; all that lies between exchanges counts as time."""
+    """Run one turn, in slices as in a campaign; returns exchanges, and exchanges per second, time between them included."""
     start = time.perf_counter()
     exchanges = 0
     while time.perf_counter() < start + turn_s:
@@ -137,7 +137,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int) -> None:
-    """Until the port takes connections; OSError where it does not in time."""
+    """Wait until the port accepts connections; raises OSError if it does not within 10 s."""
     give_up_at = time.perf_counter() + 10
     while True:
         try:

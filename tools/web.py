@@ -1,4 +1,4 @@
-"""The page for a person, on this machine only: `python -m tools.web [MODEL.onnx] [--port 8000]`."""
+"""Serves the page that recognises characters, on this machine only: `python -m tools.web [MODEL.onnx] [--port 8000]`."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ DEFAULT_MODEL = Path(__file__).parents[1] / "fixtures" / "model" / "emnist-mlp.o
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until Ctrl-C; 2: wrong arguments, or a model that is none; 3: the port cannot be had."""
+    """Serve until Ctrl-C; exit code 2: wrong arguments, or a file that is no model; 3: the port cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m tools.web", description="Recognise characters in a browser.")
     parser.add_argument("model", nargs="?", default=str(DEFAULT_MODEL), help="an ONNX classifier of 28 x 28 images")
     parser.add_argument("--port", default="8000", help="of 127.0.0.1, where the page is (default: 8000)")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     told = Signature.read(signature_text(model.signature))
     try:
         server = make_server("127.0.0.1", port, create_app(OnnxModel(model.path, told)), threaded=True)
-    except (OSError, SystemExit) as error:  # werkzeug leaves by itself where the port is taken
+    except (OSError, SystemExit) as error:  # werkzeug exits by itself if the port is taken
         print(f"python -m tools.web: --port {port} cannot be had: {error}; give another", file=sys.stderr)
         return 3
     print(f"http://127.0.0.1:{port}/ (Ctrl-C ends it)", flush=True)

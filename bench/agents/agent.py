@@ -1,6 +1,6 @@
-"""What a load agent does: takes orders over its control connection, sends what they say, and brings back every sample.
+"""What a load agent does: takes orders over its control connection, sends the load, and returns every sample.
 
-Its parts (`bench/load/`) are those that send where there are no agents.
+It sends with the same code (`bench/load/`) as a session without agents.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Cancelled(ExchangeError):
 
 @dataclass(slots=True, eq=False)
 class _Connections:
-    """One endpoint's, spread over its instances from the one on whose `turn` the first connection comes."""
+    """The connection pool of one endpoint: its first connection goes to instance `turn`, each further one to the next."""
 
     make: Callable[[int], ConnectionPool]
     instances: int
@@ -45,7 +45,7 @@ class _Connections:
     pool: ConnectionPool
 
     def from_turn(self, first: int) -> ConnectionPool:
-        """The connections, of which the first is the connection `first` of all agents together; no others are left open."""
+        """The pool whose first connection is number `first` of all agents' together; a new pool if its instance changes."""
         if self.turn != first % self.instances:
             self.pool.close()
             self.turn = first % self.instances
@@ -55,7 +55,7 @@ class _Connections:
 
 @dataclass(slots=True)
 class _Prepared:
-    """Work with what it takes to send it, and the answers that were already told."""
+    """Work with what it takes to send it; `told` are the (payload index, digest) whose outcomes were already reported."""
 
     work: Work
     connections: _Connections
@@ -64,21 +64,21 @@ class _Prepared:
 
 
 class Agent:
-    """Does what comes over `connection`, until that ends; all that it tells of time is by `clock`.
+    """Carries out the orders that come over `connection`, until that ends; all times it reports are by `clock`.
 
-    `number` counts the agents from 1, of `agents`.
+    It is agent `number`, counted from 1, of `agents` in all.
     """
 
     def __init__(self, connection: Connection, clock: Clock, *, number: int, agents: int) -> None:
         self._connection = connection
         self._clock = clock
-        self._place = (number - 1) / agents  # among the payloads, so that they do not all send the same at once
+        self._place = (number - 1) / agents  # where it begins in the payloads: agents should not all send the same at once
         self._prepared: dict[int, _Prepared] = {}
         self._connections: dict[str, _Connections] = {}  # by endpoint
         self._bodies: list[tuple[int, bytes, bytes]] = []  # not yet judged: payload index, digest, body
 
     def serve(self) -> None:
-        """Order after order; raises EOFError or OSError when the driver is gone."""
+        """Carry out one order after the other; raises EOFError or OSError when the driver is gone."""
         orders: dict[str, Callable[[Message], None]] = {
             "ping": self._ping,
             "work": self._take_work,
@@ -192,7 +192,7 @@ class Agent:
         self._send(Message("samples", fields, arrays))
 
     def _agreed_beginning(self) -> float:
-        """Say that all connections are open, tell the time as often as it is asked for, and wait for the beginning."""
+        """Report that all connections are open, answer pings, and wait for the start; returns it, or raises Cancelled."""
         self._send(Message("ready"))
         while True:
             order = self._receive()
@@ -209,7 +209,7 @@ class Agent:
         return at_s
 
     def _judge(self, order: Message) -> None:
-        """Judge what was not told before, and tell of it now and then: who says nothing for long is given up."""
+        """Judge the answers not reported before; report now and then, since an agent that is silent for long is given up."""
         prepared = self._prepared[order.fields["key"]]
         bodies, self._bodies = self._bodies, []
         outcomes: list[Outcome] = []

@@ -1,4 +1,4 @@
-"""The driver's end of one agent: words there and back, its clock, and when it is given up."""
+"""The driver's end of one agent's control connection: messages both ways, its clock, and when it is given up."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,10 +16,10 @@ from bench.contract.processes.lifeline import connect
 
 @dataclass(slots=True, eq=False)
 class AgentLink:
-    """The agent `number`, counted from 1; `lost` is why it is given up, empty while it is not.
+    """The link to agent `number`, counted from 1; `lost` is why the agent was given up, empty while it is in use.
 
-    It may say nothing for `patience_s` seconds beyond what its order takes. `windows` it took part in; `fit` is its clock in
-    the last one, `error_s` the largest uncertainty of it in any. No method raises: who is lost hears and says nothing.
+    It may be silent for `patience_s` seconds beyond what its order takes. It took part in `windows` windows; `fit` is its clock
+    in the last one, `error_s` the largest clock uncertainty in any. Only `to` raises: with a lost agent, methods do nothing.
     """
 
     number: int
@@ -45,19 +45,19 @@ class AgentLink:
 
     @property
     def name(self) -> str:
-        """As it is called in reasons."""
+        """Its name in messages: number, pid, host, cluster node and CPU."""
         started = self.started
         node = f", node {started.node}" if started.node else ""
         return f"agent {self.number} (pid {started.pid} on {started.host}{node}, CPU {started.cpu})"
 
     @property
     def seat(self) -> tuple[str, int]:
-        """The CPU that it sends from, of its machine."""
+        """Its host and the CPU that it sends from."""
         return self.started.host, self.started.cpu
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is known of it, JSON-able."""
+        """What the results record about it, JSON-able."""
         started, fit = self.started, self.fit
         return {
             "host": started.host,
@@ -73,7 +73,7 @@ class AgentLink:
         }
 
     def tell(self, message: Message) -> None:
-        """Say something; no-op where it is lost."""
+        """Send it a message; no-op if it is lost."""
         if self.lost:
             return
         try:
@@ -84,7 +84,7 @@ class AgentLink:
             self._lose("died")
 
     def hear(self, after_s: float = 0.0) -> Message | None:
-        """Its next word, which it needs `after_s` seconds for; None where it is lost, now or before."""
+        """Its next message, due within `after_s` plus `patience_s` seconds; None if it is lost, now or before."""
         if self.lost:
             return None
         within_s = after_s + self.patience_s
@@ -102,7 +102,7 @@ class AgentLink:
         return None
 
     def offset(self, clock: Callable[[], float]) -> Offset | None:
-        """Its clock less `clock` now; None where it is lost."""
+        """The current offset of its clock, which is its clock less `clock`; None if it is lost."""
 
         def ask() -> float:
             self.tell(Message("ping"))
@@ -117,11 +117,11 @@ class AgentLink:
             return None
 
     def note_window(self, fit: ClockFit) -> None:
-        """It took part in a window, in which that was its clock."""
+        """Record that it took part in a window, with its clock in that window."""
         self.fit, self.windows, self.error_s = fit, self.windows + 1, max(self.error_s, fit.error_s)
 
     def end(self) -> None:
-        """End it; no-op where that was done."""
+        """End the agent; no-op if it has ended."""
         with suppress(OSError):
             self.connection.close()
         self.started.end()

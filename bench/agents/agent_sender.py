@@ -1,4 +1,4 @@
-"""A `Sender` whose requests leave from several agents at once: divides the work, merges the samples, keeps the judgements."""
+"""A `Sender` that sends from several agents at once: divides the load, merges the samples, keeps the judgements."""
 
 import socket
 from collections import Counter
@@ -21,18 +21,18 @@ from bench.load.closed_loop import Requests, Slice
 from bench.load.open_loop import PATIENCE, Schedule
 from bench.verification.judgements import Judgements
 
-_TRIES = 3  # to find a window in which the clients of all agents send
-_UNDER_WAY = 1.2  # deadlines until the last answers are there, or given up
-_LONGER = 1.5  # a lead-in than the last try's clients needed for their first answers
+_TRIES = 3  # windows tried to find one in which the clients of all agents send
+_UNDER_WAY = 1.2  # deadlines after the slice until the last answers are in, or given up
+_LONGER = 1.5  # next lead-in, over the time until the last try's clients had their first answers
 
 
 @dataclass(slots=True)
 class AgentSender:
-    """The agents of `crew`, all of which have `work`; `deadline_s` is for one exchange, `rng` says whose each request is.
+    """Sends `work` through the agents of `crew`; `deadline_s` is for one exchange, `rng` draws the agent of each request.
 
-    `busy_poll_s` is as in `ConnectionPool`, for each whose CPU is none of this machine's `server_cpus`.
+    `busy_poll_s` is as in `ConnectionPool`, for agents on a CPU that is not one of this machine's `server_cpus`.
 
-    `judgements` grows with each window: the answers stay where they arrived.
+    `judgements` grows with each window; the answers themselves stay with the agents.
     """
 
     crew: Crew
@@ -44,12 +44,12 @@ class AgentSender:
     judgements: Judgements = field(default_factory=Judgements)
 
     def clients(self, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:  # noqa: ARG002 - the agents have their own
-        """See `run_clients`; the clients are divided."""
+        """See `run_clients`; the clients are divided among the agents."""
         total = Slice()
         for _ in range(_TRIES):
             agents = self._able(clients)
             counts = divided(clients, max(1, len(agents)))
-            firsts = accumulate(counts, initial=0)  # of all clients, numbered through: whose connections go on from whose
+            firsts = accumulate(counts, initial=0)  # clients are numbered across agents: the number of each agent's first
             said = {"key": self._key, "slice_s": slice_s, "lead_in_s": lead_in_s}
             orders = {
                 agent: Message("clients", {**said, "clients": count, "first": first})
@@ -71,7 +71,7 @@ class AgentSender:
         return total
 
     def schedule(self, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None) -> Slice:  # noqa: ARG002 - see clients
-        """See `run_schedule`; each request is one agent's."""
+        """See `run_schedule`; each request is sent by one of the agents."""
         total = Slice()
         agents = self._able(most)
         share = max(1, len(agents))
@@ -101,7 +101,7 @@ class AgentSender:
         return _with_figures(total, of_schedule([(plans[part.agent], _samples(part)) for part in parts]))
 
     def close(self) -> None:
-        """The agents close their connections, and forget the work."""
+        """Make the agents close their connections and forget the work."""
         self.crew.drop(self._key)
 
     @property
@@ -109,19 +109,19 @@ class AgentSender:
         return int(self.work.fields["key"])
 
     def _able(self, most: int | None) -> list[AgentLink]:
-        """Those that can send, as many as there is something for; each has the work."""
+        """The agents that can send, at most `most`; each was given the work."""
         for agent in self.crew.agents:
             self.crew.give(agent, self.work)
         return self.crew.agents[:most]
 
     def _window(self, orders: Mapping[AgentLink, Message], total: Slice, takes_s: float) -> Sequence[Part]:
-        """Let the agents do it, and add to `total` whatever the window is worth; none where it does not count."""
+        """Run one window on the agents, add its answers and facts to `total`, return its parts: none if it does not count."""
         if not orders:
             total.error = AgentFailed(f"no load agent is left: {'; '.join(self.crew.losses())}")
             return ()
         parts = self.crew.together(self._polling(orders), opens_s=self.deadline_s, takes_s=takes_s)
         self.crew.outcomes([part.agent for part in parts], self._key, self._note)
-        told = [part for part in parts if not part.agent.lost]  # of the others nobody knows what the answers were worth
+        told = [part for part in parts if not part.agent.lost]  # the answers of a lost agent cannot be judged any more
         for part in told:
             total.answers += answers_of(part.samples.arrays)
             total.reconnects += int(part.samples.fields["reconnects"])
@@ -138,7 +138,7 @@ class AgentSender:
         return ()
 
     def _polling(self, orders: Mapping[AgentLink, Message]) -> Mapping[AgentLink, Message]:
-        """With how each may poll in that window."""
+        """The orders, each with how its agent polls in that window: `busy_poll_s` and `takes_turns`."""
         sending = Counter(agent.seat for agent in orders)
         taken = {(socket.gethostname(), cpu) for cpu in self.server_cpus}
         polls = {
@@ -163,6 +163,6 @@ def _with_figures(total: Slice, window: Slice) -> Slice:
 
 
 def _error(name: str, text: str) -> ExchangeError:
-    """An agent's error as this process would have had it."""
+    """An agent's error as an exception of this process, by its class name; ExchangeError if that is unknown."""
     kind = getattr(errors, name, ExchangeError)
     return kind(text) if isinstance(kind, type) and issubclass(kind, ExchangeError) else ExchangeError(text)

@@ -1,7 +1,7 @@
-"""All load agents of a session: started, told what to do together, watched, and ended.
+"""All load agents of a session: started, given orders together, watched, and ended.
 
-What they send and measure is theirs. Here is only who is told what, when all of them begin, whose clock shows what, and who is
-given up because it died or says nothing any more.
+The agents send and measure. Here they only get their orders and a common start, their clocks are compared, and an agent that
+died or stays silent is given up.
 """
 
 from collections import Counter
@@ -18,18 +18,18 @@ from bench.agents.places import Place
 from bench.contract.errors import AgentFailed
 
 PATIENCE_S = 5.0
-"""How long an agent may say nothing beyond what its order takes."""
+"""Seconds that an agent may be silent beyond what its order takes."""
 
 LEAST_WINDOW_S = 0.25
-"""Of a window that several agents share: beside it, what is not known of their clocks is little."""
+"""Shortest window for agents, in seconds: the uncertainty of their clocks is small compared with it."""
 
-_PREPARES_S = 60.0  # all requests of an endpoint, large ones too
-_BEGIN_IN_S = 0.02  # after the last ping: the word must reach all of them before
+_PREPARES_S = 60.0  # to prepare all requests of an endpoint, large ones too
+_BEGIN_IN_S = 0.02  # start this long after the last ping: by then the order must have reached every agent
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one agent brought of a window: its `samples` message, and its clock."""
+    """What one agent returned of a window: its `samples` message, and its clock in it."""
 
     agent: AgentLink
     samples: Message
@@ -37,15 +37,15 @@ class Part:
 
     @property
     def error(self) -> tuple[str, str] | None:
-        """Name and text of the exception that ended it."""
+        """Class name and text of the exception that ended its part; None if there was none."""
         told = self.samples.fields["error"]
         return None if told is None else (str(told[0]), str(told[1]))
 
 
 class Crew:
-    """So many agents, started when they are first asked for; a context, at whose end none is left.
+    """The load agents, started when they are first needed; a context manager that ends them all.
 
-    `agents` may be found out only then.
+    `agents` is their number, or a function that returns it, called just before the start.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Crew:
 
     @property
     def agents(self) -> list[AgentLink]:
-        """Those that can be asked; started now if they were not yet."""
+        """The agents that are not lost; started now if they were not yet."""
         if self._agents is None:
             asked_for = self._asked_for if isinstance(self._asked_for, int) else self._asked_for()
             self._agents = []
@@ -86,12 +86,12 @@ class Crew:
         return [] if self._ended else [agent for agent in self._agents if not agent.lost]
 
     def new_key(self) -> int:
-        """A name for work that no other has."""
+        """A new key that names one piece of work."""
         self._keys += 1
         return self._keys
 
     def give(self, agent: AgentLink, work: Message) -> None:
-        """Give an agent its work, once; who cannot take it is lost."""
+        """Give an agent its work, once; an agent that does not confirm it is lost."""
         key = work.fields["key"]
         if key not in agent.has and not agent.lost:
             agent.tell(work)
@@ -99,18 +99,18 @@ class Crew:
             agent.has.add(key)
 
     def drop(self, key: int) -> None:
-        """Nobody needs that work any more."""
+        """Make the agents forget that work."""
         for agent in [] if self._agents is None else self.agents:
             if key in agent.has:
                 agent.has.discard(key)
                 agent.tell(Message("drop", {"key": key}))
 
     def together(self, orders: Mapping[AgentLink, Message], *, opens_s: float, takes_s: float) -> list[Part]:
-        """All of them begin at once and do what they are ordered, which takes at most `takes_s` seconds once they began.
+        """Run one window: all agents start their orders at the same time, and take at most `takes_s` seconds from then.
 
-        Their connections are open within `opens_s` seconds before that. Returns what each brought; whoever is lost meanwhile
-        is not in it, and says why in `lost`. Where one cannot begin, none does, and what is returned are the errors with which
-        the others did not.
+        Before that they have `opens_s` seconds to open their connections. Returns the part of each agent; one that is lost
+        meanwhile is left out, and its `lost` says why. If one agent cannot start, none does: the parts returned then hold only
+        the errors that kept them from it.
         """
         for agent, order in orders.items():
             agent.tell(order)
@@ -130,7 +130,7 @@ class Crew:
         return [part for agent, samples in brought.items() if (part := self._part(agent, samples, before.get(agent)))]
 
     def outcomes(self, agents: Sequence[AgentLink], key: int, note: Callable[[Message], None]) -> None:
-        """Let them judge the answers that they got for that work, all at once; `note` hears what they tell."""
+        """Let the agents judge, in parallel, the answers that they got for that work; `note` gets each of their messages."""
         for agent in agents:
             agent.tell(Message("judge", {"key": key}))
         for agent in agents:
@@ -141,20 +141,20 @@ class Crew:
 
     @property
     def cpus(self) -> list[int]:
-        """Those that they send from, each once, of the agents that started."""
+        """The CPUs that the started agents send from, ascending, each once."""
         return sorted({agent.started.cpu for agent in self._agents or []})
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """By number, what is known of each: where it runs, its clock's offset from this one's, and why it was lost."""
+        """Facts by agent number: where it runs, its clock's offset from this one, and why it was lost."""
         never = {str(number): {"lost": why} for number, why in self._never_started.items()}
         return {**never, **{str(agent.number): agent.facts for agent in self._agents or []}}
 
     def losses(self) -> list[str]:
-        """Why each was given up that was."""
+        """For each agent that was lost or never started, why."""
         return [*self._never_started.values(), *(agent.lost for agent in self._agents or [] if agent.lost)]
 
     def warnings(self) -> list[str]:
-        """What a reader must know of them."""
+        """Warnings for the report: agents that share a CPU, and agents that were lost."""
         cpus = Counter(agent.seat for agent in self._agents or [])
         shared = [
             f"{count} load agents share CPU {cpu} of {host}: they delay each other. Give each a CPU that no server has."
@@ -164,7 +164,7 @@ class Crew:
         return [*shared, *(f"A load agent was lost, and that window counts for nothing: {why}" for why in self.losses())]
 
     def end(self) -> None:
-        """End all of them; never raises."""
+        """End all agents; never raises."""
         for agent in self._agents or []:
             agent.end()
         self._ended = True

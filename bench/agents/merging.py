@@ -1,7 +1,7 @@
-"""From the raw samples of several agents to one slice: all samples together, never averages of averages.
+"""Merges the raw samples of several agents into one slice: all samples pooled, never averages of averages.
 
-A duration is the difference of two readings of one agent's clock. Only the borders of a closed loop's window, which all agents
-must share, are put on this process's clock.
+A duration is the difference of two readings of one agent's clock. Only for the borders of a closed loop's window, which all
+agents must share, are times converted to this process's clock.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from bench.load.open_loop import Schedule, kept_schedule
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What one agent sent, by its own clock in seconds since it began, at `began_s`.
+    """What one agent sent; times are seconds by its own clock since its start, which is `began_s` on that clock.
 
-    `trace` [n, 3] are the rows of a `Trace`, as they were answered; `lag_s` [due in the window] how late each request of a
-    schedule left. `fit` is the agent's clock.
+    `trace` [n, 3] are the rows of a `Trace`, in the order answered; `lag_s` [due in the window] is how late each request of a
+    schedule was sent. `fit` is the agent's clock.
     """
 
     trace: FloatArray64
@@ -29,17 +29,17 @@ class Samples:
     fit: ClockFit
 
     def here(self, since_s: FloatArray64) -> FloatArray64:
-        """When that was, by this process's clock."""
+        """Times since the agent's start, [n] seconds, converted to this process's clock."""
         fit = self.fit
         return fit.here(self.began_s) + since_s / (1 + fit.drift)
 
     def here_s(self, since_s: float) -> float:
-        """The same of one moment."""
+        """The same for a single time."""
         return self.fit.here(self.began_s + since_s)
 
 
 def of_schedule(parts: Sequence[tuple[Schedule, Samples]]) -> Slice:
-    """Each agent's part of a schedule with what came of it; the windows are those that were named to the agents."""
+    """Merge each agent's part of a schedule and its samples; each is timed in its schedule's window, by its own clock."""
     merged = Slice(seconds=parts[0][0].window_s)
     for plan, samples in parts:
         end_s = plan.lead_in_s + plan.window_s
@@ -53,14 +53,14 @@ def of_schedule(parts: Sequence[tuple[Schedule, Samples]]) -> Slice:
 
 
 def late_ones(parts: Sequence[Samples]) -> list[int]:
-    """Places of those that did not keep their schedule."""
+    """Indices of the agents that did not keep their schedule."""
     return [place for place, samples in enumerate(parts) if not kept_schedule(samples.lag_s.tolist())]
 
 
 def of_clients(parts: Sequence[Samples], *, slice_s: float, lead_in_s: float) -> Slice | None:
-    """A window of clients in closed loops, by the rule of `run_clients`: from an answer to an answer, while all are sending.
+    """Merge clients in closed loops into one window, by the rule of `run_clients`: from answer to answer while all send.
 
-    None where there is none: some were done before others had their first answers (see `ready_s`).
+    None if there is no such window: some agents were done before others had their first answers (see `ready_s`).
     """
     ready = [max(ready_s(samples), lead_in_s) for samples in parts]
     own = [_window(np.sort(samples.trace[:, 2]), from_s, slice_s) for samples, from_s in zip(parts, ready, strict=True)]
@@ -70,7 +70,7 @@ def of_clients(parts: Sequence[Samples], *, slice_s: float, lead_in_s: float) ->
     until = [samples.here_s(each.closed) for samples, each in zip(parts, own, strict=True) if each is not None]
     allowed_s = max(ALLOWED * slice_s, *(2 * samples.fit.error_s for samples in parts))
     if window is None or len(until) < len(own) or window.closed > min(until) + allowed_s:
-        return None  # an agent sends until its own window is over, by its own clock, and need not any longer
+        return None  # an agent is sure to send only until its own window closes, by its own clock
     merged = Slice(seconds=window.closed - window.opened, exchanges=window.answers)
     for samples in parts:
         sent = samples.here(samples.trace[:, 1])
@@ -87,7 +87,7 @@ class _Window:
 
 
 def _window(answered: FloatArray64, from_s: float, slice_s: float) -> _Window | None:
-    """From the first answer at `from_s` or later to the first one after `slice_s`; `answered` [n] ascending."""
+    """From the first answer at `from_s` or later to the first one at least `slice_s` after it; `answered` [n] ascending."""
     first = int(np.searchsorted(answered, from_s))
     if first >= len(answered):
         return None
@@ -97,6 +97,6 @@ def _window(answered: FloatArray64, from_s: float, slice_s: float) -> _Window | 
 
 
 def ready_s(samples: Samples) -> float:
-    """Seconds until each of an agent's clients had had an answer."""
+    """Seconds from an agent's start until each of its clients had its first answer; 0 without samples."""
     numbers, firsts = np.unique(samples.trace[:, 0], return_index=True)
     return float(samples.trace[firsts, 2].max()) if len(numbers) else 0.0

@@ -1,7 +1,7 @@
-"""`python -m bench.agents.process`: one load agent, a process that sends what its driver says, and keeps its own time.
+"""`python -m bench.agents.process`: one load agent, a process that sends the load its driver orders, timed by its own clock.
 
-It reads its settings from standard input, a line of JSON, and answers with a line that says where it listens. It takes one
-connection from who knows the key, and lives as long as that one: whatever ends the driver ends it.
+It reads its settings from standard input, one line of JSON, and prints one line of JSON that says where it listens. It accepts
+one connection, from a driver that knows the key, and ends with that connection, however the driver ended.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an agent is told at its start; `number` counts the agents from 1, of `agents`, `parent` is who starts it.
+    """What an agent is told at its start: it is number `number`, counted from 1, of `agents`; `parent` is its starter's pid.
 
-    It listens at `host` for who knows the `key` (hexadecimal), and sends from `cpu` with that niceness.
+    It listens at `host` for a driver that knows the `key` (hexadecimal), and sends from `cpu` at that `niceness`.
     """
 
     key: str
@@ -42,10 +42,10 @@ class Settings:
 
 
 def main(clock: Clock = time.perf_counter) -> None:
-    """Until the driver is gone; all that it tells of time is by `clock`, which must be steady."""
+    """Run the agent until the driver is gone; all times it reports are by `clock`, which must be monotonic."""
     settings = Settings(**json.loads(sys.stdin.readline()))
     _die_with_parent(settings.parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's, which ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then ends this process
     with Listener((settings.host, 0), authkey=bytes.fromhex(settings.key)) as listener:
         place = {"port": listener.address[1], "pid": os.getpid(), "host": socket.gethostname()}
         print(json.dumps(place), flush=True)
@@ -63,9 +63,9 @@ def main(clock: Clock = time.perf_counter) -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """From now on the kernel kills this process when the thread that started it ends, also where it is stopped."""
+    """Have the kernel kill this process, even a stopped one, when the thread that started it ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before
+    if os.getppid() != parent:  # the parent ended before the call
         os._exit(1)
 
 

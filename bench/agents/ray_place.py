@@ -1,4 +1,4 @@
-"""Load agents on the nodes of a Ray cluster: Ray places, watches and ends them; what they send and time is as anywhere."""
+"""Load agents on the nodes of a Ray cluster: Ray places, watches and ends them, but has no part in what they send and time."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ _WORDS_S = 3.0
 
 
 class Keeper:
-    """On the node, in a Ray actor: starts one agent, whom the kernel kills with this process.
+    """Runs in a Ray actor on the node and starts one agent, which the kernel kills when this process ends.
 
-    This process itself stays off the agent's CPU, where there is another.
+    This process keeps off the agent's CPU if there is another one.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -30,7 +30,7 @@ class Keeper:
             os.sched_setaffinity(0, others)
 
     def told(self) -> Mapping[str, Any]:
-        """Where it is."""
+        """The agent's port, host, pid and niceness."""
         agent = self._agent
         return {"port": agent.address[1], "host": agent.host, "pid": agent.pid, "niceness": agent.niceness}
 
@@ -41,7 +41,7 @@ class Keeper:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnNode:
-    """An agent of a node; see `Started`."""
+    """An agent on a node; see `Started`."""
 
     remote: Remote
     key: bytes
@@ -67,9 +67,9 @@ class _OnNode:
 
 @dataclass(frozen=True, slots=True)
 class RayPlace:
-    """The `nodes` of `cluster` in turn, each with as many agents as Ray says that it has CPUs.
+    """Starts agents on the `nodes` of `cluster` in turn, on each at most as many as it has CPUs by Ray's count.
 
-    They leave `client_cpu` of this machine to its client where they can, and have that `niceness` where their node allows it.
+    On this machine they take `client_cpu` first (see `agent_cpus`). They run at `niceness` if their node allows it.
     """
 
     cluster: Cluster
@@ -83,11 +83,11 @@ class RayPlace:
 
     @property
     def room(self) -> int:
-        """How many agents it takes."""
+        """How many agents fit."""
         return len(self._seats())
 
     def check(self, agents: int) -> None:
-        """Raise BadInput where there is no room for so many."""
+        """Raise BadInput if there is no room for that many agents."""
         if agents > self.room:
             each = ", ".join(f"{node.cpus} of {node.name}" for node in self.nodes)
             raise BadInput(
@@ -120,7 +120,7 @@ class RayPlace:
         return [node for turn in range(most) for node in self.nodes if turn < node.cpus]
 
     def _cpus_of(self, node: Node) -> list[int]:
-        """Those that agents there take in turn: none that a server of that machine has, unless there is no other."""
+        """The CPUs that agents there take in turn: here those of `agent_cpus`, elsewhere those without a server, else all."""
         cluster = self.cluster
         taken = {cpu for each in cluster.nodes if each.ip == node.ip for cpu in cluster.serving.get(each.id, ())}
         if node.ip == cluster.own.ip:
@@ -130,16 +130,16 @@ class RayPlace:
 
 
 def agent_nodes(cluster: Cluster, *, servers_at_home: bool) -> list[Node]:
-    """Where agents go: nodes that reach the servers and have none, else those that reach them.
+    """The nodes for agents: those with CPUs that reach the servers and run none, else all that reach the servers.
 
-    `servers_at_home`: some listen on this machine's loopback, which its own nodes reach alone.
+    `servers_at_home`: some servers listen on this machine's loopback, which only its own nodes reach.
     """
     reaching = [node for node in cluster.nodes if not servers_at_home or node.ip == cluster.own.ip]
     return [node for node in reaching if node.id not in cluster.serving and node.cpus] or reaching
 
 
 def ray_facts(cluster: Cluster, crew: Crew | None) -> Mapping[str, Any]:
-    """The cluster and what runs where, JSON-able; nodes by the first digits of their ids."""
+    """The cluster and what runs on which node, JSON-able; keyed by the first digits of the nodes' ids."""
     agents = {} if crew is None else crew.facts()
     nodes = {}
     for node in cluster.nodes:

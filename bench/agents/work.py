@@ -1,6 +1,6 @@
-"""What an agent is given to send, and how its answers are to be judged; and back, what they were worth.
+"""What an agent is given to send and to judge the answers by, and the outcomes that it returns.
 
-Prepared here, sent before any clock runs. An agent has no dataset and no model: only payloads and the outputs that are right.
+It is prepared here and sent before any clock runs. An agent has no dataset and no model: only payloads and expected outputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ WORK, OUTCOMES = "work", "outcomes"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An endpoint, what is sent to it, and who judges the answers; `verifier` is None for null's, which are only kept."""
+    """An endpoint, the payloads to send, and the verifier of the answers; None for null, whose answers are not judged."""
 
     endpoint: Endpoint
     payloads: tuple[Payload, ...]
@@ -41,7 +41,7 @@ def work_message(
     *,
     canned: bool,
 ) -> Message:
-    """What `work_of` reads; `key` names it from then on."""
+    """The message that `work_of` reads; later orders name this work by `key`. `canned`: the answers are not judged (null)."""
     payloads, dataset = payload_set.payloads, factory.dataset
     fields: dict[str, Any] = {
         "key": key,
@@ -66,7 +66,7 @@ def work_message(
 
 
 def work_of(message: Message) -> Work:
-    """The inverse of `work_message`; raises ValueError, KeyError or TypeError where it is none."""
+    """The inverse of `work_message`; raises ValueError, KeyError or TypeError if `message` is not one."""
     fields = message.fields
     endpoint = _endpoint(fields["endpoint"])
     bodies, at, payloads = message.arrays["bodies"].tobytes(), 0, []
@@ -123,7 +123,7 @@ def _verifier(endpoint: Endpoint, payloads: Sequence[Payload], judge: Mapping[st
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer (payload index, digest) that was not told before: its size, and what it was worth, None of null's."""
+    """A distinct answer (payload index, digest) not reported before: its size, and its judgement, None for null's."""
 
     index: int
     digest: bytes
@@ -132,7 +132,7 @@ class Outcome:
 
 
 def outcomes_message(outcomes: Sequence[Outcome], *, more: bool) -> Message:
-    """Those since the last such message; `more` are to come."""
+    """The outcomes since the last such message; `more`: further messages follow."""
     told = [
         [each.index, each.digest.hex(), each.body_bytes, None if each.judged is None else _told(each.judged)]
         for each in outcomes
@@ -146,7 +146,7 @@ def _told(judged: Judged) -> dict[str, Any]:
 
 
 def note_outcomes(message: Message, judgements: Judgements) -> None:
-    """Keep what `outcomes_message` told."""
+    """Add the outcomes in a message of `outcomes_message` to `judgements`."""
     for index, digest, body_bytes, judged in message.fields["outcomes"]:
         key = bytes.fromhex(digest)
         judgements.body_bytes[key] = int(body_bytes)
@@ -163,7 +163,7 @@ def note_outcomes(message: Message, judgements: Judgements) -> None:
 
 
 def answers_arrays(answers: Sequence[tuple[int, bytes]]) -> dict[str, Array]:
-    """(payload index, digest) of each answer, in the order received."""
+    """The (payload index, digest) of each answer as arrays, in the order received."""
     return {
         "payload": np.array([index for index, _ in answers], dtype=np.int64),
         "digest": np.frombuffer(b"".join(digest for _, digest in answers), dtype=np.uint8),

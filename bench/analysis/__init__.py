@@ -1,1 +1,1 @@
-"""From the lanes of a campaign to records: figures, comparisons, verdicts. Nothing is timed here."""
+"""Turns the lanes of a campaign into records: figures, comparisons, verdicts. Nothing is timed here."""

@@ -1,4 +1,4 @@
-"""What was measured of one cell, taken from its lanes after the clock. It knows no other cell, and judges nothing."""
+"""The measurements of one cell, taken from its lanes after the campaign. It knows no other cell, and judges nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bench.verification.verify import Verification
 class CellRun:
     """One cell with the lanes that measure it, the payloads that they send, and the command that measures it again.
 
-    `judgements` are those of its answers where these were judged elsewhere, and only their digests are here; else None.
+    `judgements` are those of its answers if these were judged by load agents, and only their digests are here; else None.
     """
 
     cell: Cell
@@ -48,10 +48,11 @@ class CellRun:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAnswers:
-    """What the answers of all lanes of a cell were worth, and what the client's side of them took.
+    """The verification of the answers of all lanes of a cell, and the sizes and client-side costs of its requests.
 
-    `accuracy` is top-1 over all images, None unless every image was answered and has a label. `encode_s` is the median to
-    encode one payload, `request_bytes` their mean size, `answer_bytes` the size of the first answer.
+    `accuracy` is top-1 over all images, None unless every image was answered and has a label. `encode_s` is the median time to
+    encode one payload, `request_bytes` their mean size, `answer_bytes` the size of the first answer. `unverified` is as in
+    `Exchanges`.
     """
 
     verification: Verification
@@ -65,11 +66,11 @@ class VerifiedAnswers:
 
 @dataclass(frozen=True, slots=True)
 class CellMeasurement:
-    """All that was measured of one cell; of a cell that was not measured, its name and the defaults.
+    """All that was measured of one cell; for a cell that was not measured, its name and the defaults.
 
-    `engine` is None where the backend was never started. `measure` is the measuring lane's, `same` and `fresh` the audit
-    lanes', None without an audit. `exchanges` and `reconnects` count those of all lanes. `answers` is None where they were not
-    verified. `search` is where a search for a limit stands, None without one. `finished`: the measuring lane reached its goals.
+    `engine` is None if the backend was never started. `measure` is the measuring lane's, `same` and `fresh` are the audit
+    lanes', None without an audit. `exchanges` and `reconnects` count those of all lanes. `answers` is None if they were not
+    verified. `search` is the state of a search for a limit, None without one. `finished`: the measuring lane reached its goals.
     """
 
     cell: Cell
@@ -87,15 +88,15 @@ class CellMeasurement:
 
     @property
     def lanes(self) -> list[LaneMeasurement]:
-        """Of all lanes, the measuring one first."""
+        """The measurements of all lanes, the measuring lane's first."""
         return [lane for lane in (self.measure, self.same, self.fresh) if lane is not None]
 
 
 def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = False) -> CellMeasurement:
-    """What the lanes of a cell measured, with every answer verified; `only_pass`: there was no campaign but a single pass."""
+    """What the lanes of a cell measured, with every answer verified; `only_pass`: by a single pass instead of a campaign."""
     verification = _verification_of(run, factory)
     unverified = factory.unverified if run.cell.backend.role is not Role.CEILING else ""
-    if unverified:  # agreeing with who may be wrong is no agreement
+    if unverified:  # to agree with an answer that may be wrong means nothing
         verification = replace(verification, agreement=None, max_abs_diff=None)
     answers, payloads = run.measure.results.answers, run.payload_set.payloads
     dataset = factory.dataset
@@ -112,14 +113,14 @@ def measurement_of(run: CellRun, factory: PayloadFactory, *, only_pass: bool = F
 
 
 def unverified_measurement(run: CellRun) -> CellMeasurement:
-    """What the lanes of a cell measured so far, without a look at the answers."""
+    """What the lanes of a cell measured so far, without verifying the answers."""
     return _measurement(run, None)
 
 
 def _measurement(run: CellRun, answers: VerifiedAnswers | None, *, only_pass: bool = False) -> CellMeasurement:
     lane, pattern = run.measure, run.measure.pattern
     measure = LaneMeasurement.of(lane.results, only_pass=only_pass)
-    redacted = lane.system.endpoints[run.cell.endpoint.name].access.redacted  # a server may send back what it was sent
+    redacted = lane.system.endpoints[run.cell.endpoint.name].access.redacted  # a server may echo the request's credentials
     return CellMeasurement(
         cell=run.cell,
         engine=lane.system.engine,
@@ -153,7 +154,7 @@ def _exchanges_of(
 
 
 def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
-    """Every answer of every lane of this cell against the reference; null's against the answer that it was given."""
+    """Verify every answer of every lane of this cell against the reference; null's against its canned answer."""
     images = len(factory.dataset)
     if run.cell.backend.role is Role.CEILING:
         return _canned_verification(run, images)
@@ -167,7 +168,7 @@ def _verification_of(run: CellRun, factory: PayloadFactory) -> Verification:
             expected = factory.fresh_expected(list(lane.source.payloads))
         parts.append(factory.verifier(run.payload_set.codec, lane.source.payloads, expected).verify(answers))
     diffs = [part.max_abs_diff for part in parts if part.max_abs_diff is not None]
-    of_the_dataset = parts[: -1 if run.fresh is not None else None]  # fresh images are none of its
+    of_the_dataset = parts[: -1 if run.fresh is not None else None]  # fresh images are not in it
     return replace(
         parts[0],
         answers=sum(part.answers for part in parts),

@@ -1,4 +1,4 @@
-"""From what was measured and concluded of a cell to its record: the one place where a `Record` is made."""
+"""Makes a cell's record from its measurement and findings: the only place where a `Record` is created."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.verification.payloads import PayloadFactory
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Images answered a second, and its interval; an end is None where it is unknown."""
+    """Images answered per second, and the ends of its confidence interval, None if unknown."""
 
     images_per_s: float
     low: float | None = None
@@ -28,9 +28,9 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds of an exchange: mean, and those percentiles that the number of samples supports.
+    """Seconds of an exchange: mean, and percentiles, None if there are too few samples for them.
 
-    `outliers` counts durations far above the others, `hdr` is the histogram as text, None where none is kept.
+    `outliers` counts durations far above the others, `hdr` is the histogram as text, None if none is kept.
     """
 
     mean_s: float | None = None
@@ -44,7 +44,7 @@ class Latencies:
 
     @classmethod
     def of(cls, duration_s: FloatArray64, *, histogram: bool) -> Latencies:
-        """Of `duration_s` [n], at least one."""
+        """The latencies of `duration_s` [n], n >= 1; `hdr` is kept if `histogram`."""
         return cls(
             mean_s=float(duration_s.mean()),
             p50_s=latency_percentile(duration_s, 0.5),
@@ -59,7 +59,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the server used: CPU seconds and joules an image, bytes of memory at its peak, threads; None where unreadable."""
+    """What the server used: CPU seconds and joules per image, peak memory in bytes, threads; None if unreadable."""
 
     cpu_s_per_image: float | None = None
     energy_j_per_image: float | None = None
@@ -68,7 +68,7 @@ class Costs:
 
     @classmethod
     def of(cls, measurement: CellMeasurement, threads: int | None = None) -> Costs:
-        """Of the measuring lane's slices."""
+        """The costs in the measuring lane's slices."""
         batch_size, measure = measurement.cell.scenario.batch_size, measurement.measure
         return cls(
             cpu_s_per_image=measure.per_image(batch_size, lambda result: result.cpu_s),
@@ -80,12 +80,12 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFigures:
-    """Of an open loop: requests a second at the peak and offered, and how late they left the client (99th percentile, seconds).
+    """Figures of an open loop: requests a second at the peak and offered, and how late they were sent (p99, seconds).
 
-    `windows_repeated` were late, and measured again.
+    `late_sends` counts the requests sent late, `windows_repeated` the windows that were measured again.
 
-    Of a search for a limit also `load`, the highest part of the peak that held it, and `goodput_per_s`, the images a second
-    within it there.
+    For a search for a limit also `load`, the highest fraction of the peak that held the limit, and `goodput_per_s`, the images
+    per second answered within the limit at that load.
     """
 
     peak_per_s: float | None = None
@@ -99,9 +99,9 @@ class ScheduleFigures:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a cell stands among those of its scenario; see `Record` for the words.
+    """How a cell compares with the others of its scenario; see `Record` for the fields.
 
-    `ratio` is its speed over that of `ratio_to`, `leader_ratio` that of `leader` over its own; None where not comparable.
+    `ratio` is its speed over that of `ratio_to`, `leader_ratio` that of `leader` over its own; None if not comparable.
     """
 
     ratio: Interval | None = None
@@ -113,10 +113,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that is concluded of one cell's measurement: the verdict with its reasons, and the figures.
+    """The conclusions from one cell's measurement: the verdict with its reasons, and the figures.
 
-    `exchanges` timed exchanges in `rounds` slices and `measured_s` seconds are behind the figures. `speed` and `latencies`
-    are None where too little was measured, `evidence` where there was nothing to judge. `cpu_efficiency` is as in `Record`.
+    The figures come from `exchanges` timed exchanges in `rounds` slices and `measured_s` seconds. `speed` and `latencies` are
+    None if too little was measured, `evidence` if the record shows no figure of it. `cpu_efficiency` is as in `Record`.
     """
 
     verdict: Verdict
@@ -135,7 +135,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A record, the raw samples behind it, the images that were answered with another class, and what the gate says."""
+    """A record, the raw samples behind it, the images answered with another class than the reference's, and the gate's row."""
 
     record: Record
     samples: Samples
@@ -144,7 +144,7 @@ class Outcome:
 
 
 def record_of(measurement: CellMeasurement, findings: Findings) -> Record:
-    """The record of a cell; None in it is what was not measured, or cannot be told."""
+    """The record of a cell; a field is None if it was not measured, or cannot be known."""
     cell, scenario, answers = measurement.cell, measurement.cell.scenario, measurement.answers
     verification = answers.verification if answers is not None else None
     max_abs_diff = verification.max_abs_diff if verification is not None else None
@@ -243,7 +243,7 @@ def blank_record(cell: Cell, *, engine: str | None, verdict: Verdict, reason: st
 
 
 def pass_outcome(run: CellRun, factory: PayloadFactory) -> Outcome:
-    """The outcome of one pass over the payloads: accuracy and agreement; its times stand alone and say nothing of speed."""
+    """The outcome of one pass over the payloads: accuracy and agreement; its times were taken alone and are no speed."""
     measurement = measurement_of(run, factory, only_pass=True)
     verdict, reason = decide(Evidence(measurement.exchanges))
     findings = Findings(verdict, reason, exchanges=measurement.exchanges.timed)

@@ -1,4 +1,4 @@
-"""Cells and their results: what a test is parametrised with, and what it gets back."""
+"""The result of a cell: what a test gets back for the cell that it is parametrised with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,10 @@ _EXTRA_INFO = (
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """What came of a cell; `strict` makes a cell that could not be measured a failure instead of a skip."""
+    """A cell's result for its test; `strict` makes a cell that could not be measured a failure instead of a skip.
+
+    `samples` is None if the cell was not measured; `gate` is its gate row, None if it is not gated.
+    """
 
     record: Record
     duration_s: Sequence[float]
@@ -49,7 +52,7 @@ class CellResult:
     gate: GateRow | None = None
 
     def require_measured(self) -> None:
-        """End the running test here if there is nothing to replay."""
+        """End the running test, as skipped or failed, if there is nothing to replay."""
         unanswered = self.record.verdict.outcome and not self.duration_s
         if (self.record.verdict.absent or unanswered) and not self.strict:
             pytest.skip(f"{self.record.id} was not measured: {self.record.reason}")
@@ -57,12 +60,12 @@ class CellResult:
             pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
 
     def require_right(self) -> None:
-        """Fail the running test if the server failed or answered wrongly; any other verdict is a remark, not a failure."""
+        """Fail the running test if the server failed or answered wrongly; any other verdict is only a remark."""
         if self.record.verdict.fails_test:
             pytest.fail(f"{self.record.id}: {self.record.verdict}: {self.record.reason}", pytrace=False)
 
     def require_no_regression(self) -> None:
-        """Fail the running test if the gate is sure that this cell is slower than allowed; nothing where nothing is gated."""
+        """Fail the running test if the gate is sure that this cell is slower than allowed; no-op if it is not gated."""
         if self.gate is not None and self.gate.outcome is GateOutcome.FAIL:
             row = self.gate
             allowed = f"at most {100 * row.threshold:g} % slower is allowed"
@@ -71,7 +74,7 @@ class CellResult:
             )
 
     def extra_info(self) -> dict[str, object]:
-        """What pytest-benchmark's JSON carries beside the durations."""
+        """What pytest-benchmark's JSON holds besides the durations."""
         values = self.record.as_dict()
         gated = {} if self.gate is None else {"gate": self.gate.as_dict()}
         return {**{name: values[name] for name in _EXTRA_INFO}, **gated}

@@ -1,4 +1,4 @@
-"""From the lanes of a closed loop's campaign to outcomes: each cell measured, judged, compared with the others, recorded."""
+"""Turns the lanes of a closed loop's campaign into outcomes: each cell measured, judged, compared and recorded."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -28,10 +28,10 @@ def records_of(
     histogram: bool = False,
     shared_cpus: Collection[int] = (),
 ) -> list[Outcome]:
-    """One outcome a run, in the same order; `gate` is the regression that is allowed, None where nothing is gated.
+    """One outcome per run, in the same order; `gate` is the allowed regression as a fraction, None without a gate.
 
-    With `histogram` the records keep the latencies as one, which can be merged and drawn. `shared_cpus` are the client's CPUs
-    where it counts against a server that it has one of them too.
+    With `histogram` the records keep the latencies as a histogram, which can be merged and drawn. `shared_cpus` are the
+    client's CPUs if a server that has one of them too is to be judged for it; else empty.
     """
     measurements = [measurement_of(run, factory) for run in runs]
     speeds = LaneSpeeds.of([lane for measurement in measurements for lane in measurement.lanes], seed=seed)
@@ -71,7 +71,7 @@ def records_of(
 
 
 def _by_scenario(cells: Sequence[JudgedCell]) -> list[list[JudgedCell]]:
-    """The cells of each scenario: only those are compared with each other."""
+    """The cells grouped by scenario: only those of one scenario are compared with each other."""
     by_name: dict[str, list[JudgedCell]] = {}
     for cell in cells:
         by_name.setdefault(cell.measurement.cell.scenario.name, []).append(cell)
@@ -104,7 +104,7 @@ def _speed(measurement: CellMeasurement, seed: int) -> Speed | None:
 
 
 def _cpu_efficiency(measurement: CellMeasurement, others: Sequence[CellMeasurement], speeds: LaneSpeeds) -> Interval | None:
-    """Its speed for each CPU, over that of the same endpoint on the fewest; None where its scenario gives it no CPUs."""
+    """Its speed per CPU over that of the same endpoint on the fewest CPUs; None if its scenario sets no number of CPUs."""
     cell, cpus = measurement.cell, measurement.cell.scenario.own_cpus
     if cpus is None or cell.backend.role is not Role.SERVER or not measurement.measure.slices:
         return None
@@ -122,7 +122,7 @@ def _cpu_efficiency(measurement: CellMeasurement, others: Sequence[CellMeasureme
 
 
 def _ceiling_of(measurement: CellMeasurement, others: Sequence[CellMeasurement]) -> CellMeasurement | None:
-    """Null's cell of the same protocol and scenario, if this one is a server's and null was measured."""
+    """Null's cell of the same protocol and scenario; None if the cell is not a server's, is far, or null was not measured."""
     cell = measurement.cell
     if cell.backend.role is not Role.SERVER or cell.is_far:
         return None
@@ -151,7 +151,7 @@ def _same_sample_speedup(measurement: CellMeasurement, speeds: LaneSpeeds) -> In
 
 
 def _same_sample_medians(measurement: CellMeasurement) -> float | None:
-    """How many times as long the median answer takes on images never seen as on one that is repeated."""
+    """The median duration on images never seen over that on one repeated image; None if either was not measured."""
     same, fresh = measurement.same, measurement.fresh
     if same is None or fresh is None or not len(same.duration_s) or not len(fresh.duration_s):
         return None
@@ -159,7 +159,7 @@ def _same_sample_medians(measurement: CellMeasurement) -> float | None:
 
 
 def _foreign_wait(measurements: Sequence[CellMeasurement]) -> float:
-    """Seconds waited for each second of CPU by null, whose one thread can only wait for work that is not its own."""
+    """Seconds that null waited for a CPU per second of CPU; null has one thread, so it only waits for foreign work."""
     alone = [each for each in measurements if each.cell.backend.role is Role.CEILING and each.cell.scenario.concurrency == 1]
     slices = [result for each in alone for result in each.measure.slices]
     cpu_s = sum(result.cpu_s or 0.0 for result in slices)
@@ -167,7 +167,7 @@ def _foreign_wait(measurements: Sequence[CellMeasurement]) -> float:
 
 
 def _runnable_threads(measurement: CellMeasurement, foreign_wait: float) -> float | None:
-    """Threads of the server that computed or wanted to, on average over the time in which it was asked."""
+    """The mean number of the server's threads that were running or runnable, over the time in which it was sent requests."""
     readable = [result for result in measurement.measure.slices if result.cpu_s is not None and result.wait_s is not None]
     asked_s = sum(result.seconds * result.answered / result.exchanges for result in readable)
     if not asked_s:

@@ -1,7 +1,7 @@
-"""The gate: is a cell slower than the same cell of another checkout, by more than is allowed?
+"""The gate: is a cell slower than the same cell of another checkout (the baseline), by more than is allowed?
 
-Both checkouts' backends run side by side in one campaign, so that the machine's drift cancels. Each is started twice: what two
-starts of the same code differ by is this machine's noise floor (A/A), and no interval claims to be narrower than that.
+Both checkouts' backends run side by side in one campaign, so that the machine's drift cancels. Each is started twice: the
+difference between two starts of the same code is this machine's noise floor (A/A), and no interval is narrower than that.
 """
 
 import math
@@ -23,10 +23,10 @@ _MOST = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """Whether the figures of one side may be believed, and if not, why not.
+    """Whether the figures of one side (this checkout or the baseline) are credible, and if not, why not.
 
     `trouble`: it fails or answers wrongly. `doubt`: it answers rightly, but its speed is not that of serving (a cache).
-    `bounded`: the client hides a part of the difference.
+    `bounded`: it is client-bound, which hides a part of any difference. Texts are empty if they do not apply.
     """
 
     trouble: str = ""
@@ -35,7 +35,7 @@ class Believed:
 
 
 def threshold_of(text: str | None) -> float | None:
-    """`5%` -> 0.05; raises BadInput."""
+    """`5%` -> 0.05, None -> None; raises BadInput."""
     if text is None:
         return None
     percent = _PERCENT.fullmatch(text.strip())
@@ -45,20 +45,20 @@ def threshold_of(text: str | None) -> float | None:
 
 
 def noise_floor(copies: Iterable[Interval | None], least: float) -> float:
-    """What two starts of one server differ by on this machine, a fraction: the worst that the A/A pairs showed, or `least`."""
+    """The difference between two starts of one server on this machine, a fraction: the worst of the A/A pairs, or `least`."""
     differences = [math.expm1(abs(math.log(copy.value))) for copy in copies if copy is not None]
     return max([least, *differences])
 
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """The starts of one cell, of this checkout and of the baseline; each with its record."""
+    """The starts of one cell, in this checkout (`head`) and in the baseline; each with its record."""
 
     head: list[tuple[CellMeasurement, Record]] = field(default_factory=list)
     baseline: list[tuple[CellMeasurement, Record]] = field(default_factory=list)
 
     def copies(self, speeds: LaneSpeeds) -> list[Interval | None]:
-        """The speed of the second start over that of the first, of each checkout that has two."""
+        """The speed of the second start over that of the first, for each checkout that has two."""
         return [
             speeds.ratio([side[1][0].measure], [side[0][0].measure]) for side in (self.head, self.baseline) if len(side) > 1
         ]
@@ -67,9 +67,9 @@ class _Sides:
 def gate_rows(
     measurements: Sequence[CellMeasurement], records: Sequence[Record], speeds: LaneSpeeds, threshold: float
 ) -> dict[str, GateRow]:
-    """The gate's row of each cell that the baseline has too, by cell id; `records[k]` is that of `measurements[k]`.
+    """The gate's rows of the cells that the baseline has too, by cell id; `records[k]` belongs to `measurements[k]`.
 
-    `threshold` is the regression that is allowed, a fraction.
+    `threshold` is the allowed regression as a fraction.
     """
     cells: dict[tuple[str, str], _Sides] = {}
     for measurement, record in zip(measurements, records, strict=True):
@@ -78,7 +78,7 @@ def gate_rows(
             sides = cells.setdefault((backend.copy_of or backend.name, measurement.cell.endpoint.name), _Sides())
             (sides.baseline if backend.baseline else sides.head).append((measurement, record))
     gated = [sides for sides in cells.values() if sides.head and sides.baseline]
-    # Without what is added for two starts: the copies are where that is measured.
+    # The copies' ratios are without `between_starts`, since they are what measures it.
     floor = noise_floor([copy for sides in gated for copy in sides.copies(speeds)], BETWEEN_STARTS)
     return {sides.head[0][1].id: _gated(sides, speeds, threshold, floor) for sides in gated}
 
@@ -112,11 +112,11 @@ def gate_row(
     head: Believed,
     baseline: Believed,
 ) -> GateRow:
-    """The row of a cell whose speed over its baseline's is `change`, with the noise floor in its interval already.
+    """The row of a cell whose speed over its baseline's is `change`; that interval includes the noise floor already.
 
     `copies` compare two starts of the same code: this checkout's, the baseline's.
 
-    Fails only where the whole interval lies beyond the threshold, and passes only where none of it does.
+    By its speed it fails only if the whole interval lies beyond the threshold, and passes only if none of it does.
     """
     noise = max((copy.value for copy in copies if copy is not None), key=lambda value: abs(math.log(value)), default=None)
     if baseline.trouble or baseline.doubt:
@@ -152,7 +152,7 @@ def _judged(low: float, high: float, allowed: float, *, bounded: bool) -> tuple[
 
 
 def gate_lines(rows: Iterable[GateRow]) -> list[str]:
-    """For the terminal, within 100 columns: a line a cell, failures first, then what this machine could tell."""
+    """Lines for the terminal, within 100 columns: cell by cell, failures first, then how small a difference could be seen."""
     rows = sorted(rows, key=lambda row: (list(GateOutcome).index(row.outcome) != 1, row.outcome != GateOutcome.CANNOT_TELL))
     lines = []
     for row in rows:

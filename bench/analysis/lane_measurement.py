@@ -1,4 +1,4 @@
-"""What one lane measured, taken from its results after the clock."""
+"""What one lane measured, taken from its results after the campaign."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def _no_numbers() -> IntArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LaneMeasurement:
-    """What one lane measured; the words are those of `LaneResults`.
+    """What one lane measured; the fields are those of `LaneResults`.
 
     `duration_s` and `round_index` [timed exchanges], `lag_s` [scheduled requests], `warm_up_s` [warm-up exchanges], in the
-    order measured. Of a pass over the payloads without a campaign, `duration_s` are the warm-up's.
+    order measured. After a single pass over the payloads instead of a campaign, `duration_s` are those of the warm-up.
     """
 
     slices: tuple[SliceResult, ...] = ()
@@ -40,7 +40,7 @@ class LaneMeasurement:
 
     @classmethod
     def of(cls, results: LaneResults, *, only_pass: bool = False) -> LaneMeasurement:
-        """What is in a lane's results now."""
+        """A copy of a lane's results as they are now; `only_pass`: after a single pass instead of a campaign."""
         duration_s, rounds = results.duration_s, results.round_index
         if only_pass:
             duration_s, rounds = results.warm_up_s, [0] * len(results.warm_up_s)
@@ -57,28 +57,28 @@ class LaneMeasurement:
 
     @property
     def samples(self) -> Samples:
-        """The raw durations."""
+        """The raw durations with their rounds."""
         return Samples(duration_s=self.duration_s, round_index=self.round_index)
 
     @property
     def client_share(self) -> float | None:
-        """The part of its slices in which the client itself computed; None without a slice."""
+        """The fraction of its slices' time in which the client itself used its CPU; None without a slice."""
         seconds = sum(result.seconds for result in self.slices)
         return sum(result.client_share * result.seconds for result in self.slices) / seconds if seconds else None
 
     @property
     def agents(self) -> int | None:
-        """How many load agents sent together, in the slice with the fewest; None where this process sent."""
+        """How many load agents sent together, in the slice with the fewest; None if this process sent."""
         return min((result.agents for result in self.slices), default=0) or None
 
     @property
     def clocks(self) -> ClockEvidence:
-        """Of the slice in which the agents' clocks were known worst, as a part of it."""
+        """The clock evidence of the slice in which the agents' clock error was largest relative to its length."""
         worst = max(self.slices, key=lambda result: result.clock_error_s / result.seconds, default=None)
         return ClockEvidence() if worst is None else ClockEvidence(worst.agents, worst.clock_error_s, worst.seconds)
 
     def per_image(self, batch_size: int, spent: Callable[[SliceResult], float | None]) -> float | None:
-        """What the slices spent on one image, of those slices in which that could be read; None where it never could."""
+        """The amount `spent` per image, over the slices in which it could be read; None if it never could."""
         readable = [(amount, result.answered) for result in self.slices if (amount := spent(result)) is not None]
         images = sum(answered for _, answered in readable) * batch_size
         return sum(amount for amount, _ in readable) / images if images else None

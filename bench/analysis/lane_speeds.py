@@ -1,4 +1,4 @@
-"""How fast the lanes of one campaign were compared with each other, the host's drift taken out."""
+"""The relative speeds of the lanes of one campaign, with the host's drift taken out."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _HALVES_LEVEL = 0.99  # dozens of cells are judged: at 95 % one healthy cell in 
 
 @dataclass(frozen=True, slots=True)
 class LaneSpeeds:
-    """The speeds of a campaign's lanes. All methods take lanes that `of` was given, else raise KeyError."""
+    """The speeds of a campaign's lanes. All methods take lanes that were given to `of`, else raise KeyError."""
 
     _effects: Effects
     _halves: Sequence[Interval | None]
-    _place: Mapping[int, int]  # by the lane's identity
-    _lanes: Sequence[LaneMeasurement]  # keeps their identities from being reused
+    _place: Mapping[int, int]  # index of the lane by its `id()`
+    _lanes: Sequence[LaneMeasurement]  # keeps their `id()`s from being reused
 
     @classmethod
     def of(cls, lanes: Sequence[LaneMeasurement], *, seed: int) -> LaneSpeeds:
-        """Fit and bootstrap them; deterministic for a seed and an order of lanes."""
+        """Fit and bootstrap the speeds of `lanes`; deterministic for a seed and an order of lanes."""
         slices = slices_of([lane.slices for lane in lanes])
         effects = bootstrap_effects(slices, len(lanes), seed=seed)
         return cls(effects, _halves_of(lanes, slices, seed), {id(lane): n for n, lane in enumerate(lanes)}, lanes)
@@ -43,13 +43,13 @@ class LaneSpeeds:
     def ratio(
         self, lanes: Sequence[LaneMeasurement], to: Sequence[LaneMeasurement], *, between_starts: float = 0.0
     ) -> Interval | None:
-        """The speed of some lanes over that of others, see `bench.statistics.group_ratio`; exactly 1 for the same one."""
+        """The speed of some lanes over that of others, see `bench.statistics.group_ratio`; exactly 1 for a lane over itself."""
         if len(lanes) == len(to) == 1 and lanes[0] is to[0]:
             return Interval(1.0, 1.0, 1.0)
         return group_ratio(self._effects, self._places(lanes), self._places(to), between_starts=between_starts)
 
     def halves(self, lane: LaneMeasurement) -> Interval | None:
-        """The speed of its second half over that of its first; None where too little was measured."""
+        """The speed of the lane's second half over that of its first; None if too little was measured."""
         return self._halves[self._place[id(lane)]]
 
     def ranks(self, lanes: Sequence[LaneMeasurement], eligible: Sequence[bool], *, between_starts: float) -> list[int | None]:
@@ -80,7 +80,7 @@ def slices_of(lanes: Sequence[Sequence[SliceResult]]) -> Slices:
 
 
 def slice_sums(slices: Sequence[SliceResult], batch_size: int) -> tuple[FloatArray64, FloatArray64, IntArray]:
-    """Images, seconds and round of each slice of one lane: three arrays [slices]."""
+    """Images, seconds and round index of each slice of one lane: three arrays [slices]."""
     return (
         np.array([result.exchanges * batch_size for result in slices], dtype=np.float64),
         np.array([result.seconds for result in slices], dtype=np.float64),
@@ -89,7 +89,7 @@ def slice_sums(slices: Sequence[SliceResult], batch_size: int) -> tuple[FloatArr
 
 
 def _halves_of(lanes: Sequence[LaneMeasurement], slices: Slices, seed: int) -> list[Interval | None]:
-    """Each lane's second half over its first; of an only lane, which nothing can be compared with, by its throughput."""
+    """Each lane's second half over its first; a single lane cannot be compared with others, so its raw throughput is used."""
     if sum(bool(lane.slices) for lane in lanes) > 1:
         return effect_halves(slices, len(lanes), seed=seed, level=_HALVES_LEVEL)
     return [_throughput_halves(lane.slices, seed) for lane in lanes]

@@ -1,4 +1,4 @@
-"""From the lane of an open loop, or of the search for a limit, to the cell's outcome."""
+"""Turns the lane of an open loop, or of a search for the highest rate under a limit, into the cell's outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.verification.payloads import PayloadFactory
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """What was offered in several windows together, and what came of it; see `Slice` for the words."""
+    """The load offered in several windows together, and its answers; see `Slice` for the fields."""
 
     duration_s: FloatArray64
     seconds: float
@@ -33,7 +33,7 @@ class _Offered:
 
     @classmethod
     def of(cls, duration_s: FloatArray64, windows: Sequence[Slice | SliceResult]) -> _Offered:
-        """All windows, in which the requests took `duration_s`."""
+        """The sums over `windows`; `duration_s` are the durations of all their requests."""
         return cls(
             duration_s,
             sum(window.seconds for window in windows),
@@ -44,19 +44,19 @@ class _Offered:
 
     @classmethod
     def of_probes(cls, probes: Sequence[Slice]) -> _Offered:
-        """The probes of one load."""
+        """The same for the probes of one load."""
         return cls.of(np.concatenate([np.empty(0), *(np.asarray(probe.duration_s) for probe in probes)]), probes)
 
     @property
     def answered_fraction(self) -> float | None:
-        """The part that was answered in time, where the server fell behind; else None."""
+        """The fraction of requests that was answered in time, if the server fell behind; else None."""
         if not self.scheduled or not saturated(self.scheduled, len(self.duration_s), self.exchanges):
             return None
         return min(len(self.duration_s), self.exchanges) / self.scheduled
 
 
 def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: bool) -> Outcome:
-    """The outcome of an open loop, or of a search: figures of the highest load that held its limit."""
+    """The outcome of an open loop, or of a search, whose figures are those of the highest load that held the limit."""
     measurement = measurement_of(run, factory)
     measure, search, scenario = measurement.measure, measurement.search, run.cell.scenario
     windows = [result for result in measure.slices if result.peak_per_s is not None]
@@ -77,11 +77,11 @@ def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: b
         ),
     )
     verdict, reason = decide(evidence)
-    # A search's load and goodput, and the bracket of its speed, are those of the highest load that held.
+    # A search's load and goodput, and the bracket of its speed, are those of the highest load that held the limit.
     ended = search if search is not None and search.ended and not run.measure.state.retired else None
     bracket = ended if ended is not None and ended.held else None
     good_images = int(np.count_nonzero(shown.duration_s <= (scenario.slo_s or 0.0))) * scenario.batch_size
-    complete = 0 < len(shown.duration_s) == shown.scheduled  # of the answered ones alone they would leave out the worst
+    complete = 0 < len(shown.duration_s) == shown.scheduled  # those of the answered requests alone leave out the worst
     findings = Findings(
         verdict=verdict,
         reason=reason,
@@ -106,9 +106,9 @@ def outcome_on_schedule(run: CellRun, factory: PayloadFactory, *, interrupted: b
 
 
 def _speed(shown: _Offered, batch_size: int, ended: SearchResult | None) -> Speed | None:
-    """Images a second; of a search that came to its end, with the bracket of where the highest load lies.
+    """Images per second; for a search that has ended, with the bracket in which the highest load lies.
 
-    0 where no load held the limit; None where nothing was timed, or a probe could not tell.
+    0 if no load held the limit; None if nothing was timed, or none held it and a probe could not tell.
     """
     if ended is not None and not ended.held:
         return Speed(0.0, low=0.0) if ended.undecided is None else None
@@ -121,7 +121,7 @@ def _speed(shown: _Offered, batch_size: int, ended: SearchResult | None) -> Spee
 
 
 def _undecided(search: SearchResult) -> str:
-    """Why a search has no result although there may be one; empty where it has one, or came to its end."""
+    """Why a search has no result although there may be one; empty if a load held the limit, or no probe was undecided."""
     if search.undecided is None or search.held:
         return ""
     return (
@@ -131,7 +131,7 @@ def _undecided(search: SearchResult) -> str:
 
 
 def _samples(measurement: CellMeasurement, shown: _Offered) -> Samples:
-    """The durations behind the figures; of a search without a result, those of all probes."""
+    """The durations behind the figures; for a search without a result, those of all probes."""
     measure = measurement.measure
     if len(shown.duration_s) in (0, len(measure.duration_s)):
         return measure.samples

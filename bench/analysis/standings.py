@@ -1,4 +1,4 @@
-"""How each cell stands to the others of its scenario: its ratio to the base cell, its rank, and how far the leader is ahead."""
+"""Compares each cell with the others of its scenario: its ratio to the base cell, its rank, and the leader's lead."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,15 @@ STUDY = "systems-of-2018"
 
 @dataclass(frozen=True, slots=True)
 class RatioTo:
-    """Picks the base cell; `wanted` is a backend's or an endpoint's name, or None for the first of the 2018 study."""
+    """Picks the base cell of the ratios; `wanted` is the name of a backend or the id of an endpoint.
+
+    If it is None, the base is the first server of the 2018 study, or the first server if there is none of them.
+    """
 
     wanted: str | None
 
     def __call__(self, measured: Sequence[Cell]) -> Cell | None:
-        """The base; None if nothing fit to be one was measured."""
+        """The base among the `measured` cells; None if none of them qualifies."""
         if self.wanted is not None:
             return next((cell for cell in measured if self.wanted in (cell.backend.name, cell.endpoint.id)), None)
         servers = [cell for cell in measured if cell.backend.role is Role.SERVER]
@@ -31,7 +34,7 @@ class RatioTo:
 
 
 def checked_ratio_to(wanted: str | None, backends: Sequence[Backend]) -> RatioTo:
-    """A RatioTo whose name is one of a selected backend or endpoint; raises BadInput."""
+    """A RatioTo whose `wanted` is a selected backend or endpoint, or None; raises BadInput."""
     names = [name for backend in backends for name in (backend.name, *(endpoint.id for endpoint in backend.endpoints))]
     if wanted is not None and wanted not in names:
         raise BadInput(f"--ratio-to {wanted}: expected a selected backend or endpoint; those are {', '.join(names)}")
@@ -50,14 +53,14 @@ class JudgedCell:
 
     @property
     def may_be_ranked(self) -> bool:
-        """Whether it is a server whose figures may be believed."""
+        """Whether it is a server, with a verdict that allows a rank."""
         return self.measurement.cell.backend.role is Role.SERVER and self.verdict.ranked
 
 
 def standings(
     cells: Sequence[JudgedCell], speeds: LaneSpeeds, ratio_to: Callable[[Sequence[Cell]], Cell | None]
 ) -> list[Standing]:
-    """The standing of each, all of one scenario, in the same order."""
+    """The standing of each cell, in the same order; all `cells` are of one scenario."""
     timed = [each.measurement for each in cells if each.measurement.measure.slices]
     base_cell = ratio_to([measurement.cell for measurement in timed])
     base = next((measurement for measurement in timed if measurement.cell is base_cell), None)

@@ -1,4 +1,4 @@
-"""May this cell be believed, and if not, why not: the rules, and the words that stand beside the number."""
+"""Verdicts: the rules for whether a cell's figures are credible, and the reasons shown beside them if they are not."""
 
 from dataclasses import dataclass, field
 
@@ -7,22 +7,22 @@ from bench.contract.records import Verdict
 from bench.load.open_loop import LATE_S
 from bench.statistics import Interval
 
-CLIENT_BOUND_ABOVE = 0.7  # of the ceiling
-CLIENT_SHARE_ABOVE = 0.5  # of the exchanges, where nothing on this machine is the ceiling
+CLIENT_BOUND_ABOVE = 0.7  # of the ceiling's speed
+CLIENT_SHARE_ABOVE = 0.5  # of the exchanges' time, for servers elsewhere, which have no ceiling on this machine
 CACHED_ABOVE = 1.1  # times faster on one repeated image than on images never seen
-_SURE = 3.29 / 1.96  # from the half-width of an interval of 95 % to that of 99.9 %, as logarithms
-UNSTABLE_BEYOND = 0.05  # halves that differ by less are not worth a flag, however narrow the interval
+_SURE = 3.29 / 1.96  # half-width of a 99.9 % interval over that of a 95 % interval, both as logarithms
+UNSTABLE_BEYOND = 0.05  # halves that differ by less are not flagged, however narrow the interval
 OVERSUBSCRIBED_ABOVE = 1.3  # runnable threads for each CPU that the server has
 INTERRUPTED = "the run was interrupted before this cell had its measuring time"
 
 
 @dataclass(frozen=True, slots=True)
 class Exchanges:
-    """What became of the exchanges of all lanes of a cell.
+    """Counts of the exchanges of all lanes of a cell, and the first problems.
 
-    `timed` counts those behind its figures. `errors` failed, the first with `first_error`; `retired` is why a lane took no
-    further part, empty if none did. Of the `answers` verified `wrong` were wrong; `first_wrong` says how the first one was.
-    `unverified` is why nobody knows whether they are right, empty where they were held against what is.
+    `timed` counts those behind its figures. `errors` failed, the first with `first_error`; `retired` is why a lane was taken
+    out, empty if none was. Of `answers` verified answers `wrong` were wrong; `first_wrong` describes the first of them.
+    `unverified` is why it is unknown whether the expected answers are right, empty if they are known to be.
     """
 
     timed: int = 0
@@ -37,11 +37,11 @@ class Exchanges:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEvidence:
-    """How client and server kept up with an open loop's schedule.
+    """How well client and server kept up with an open loop's schedule.
 
     In `late_windows` of its `windows` the client sent more than one request in a hundred late, although `repeated` windows
-    had been measured again for that. `answered_fraction` is the part that was answered in time, None if all was.
-    `undecided` is why a search cannot tell what it looked for, empty if it can. `behind` are the agents whose sends were late.
+    had been measured again. `answered_fraction` is the fraction answered in time, None if the server did not fall behind.
+    `undecided` is why a search has no result, empty if it has one. `behind` names the agents whose sends were late.
     """
 
     windows: int = 0
@@ -54,7 +54,7 @@ class ScheduleEvidence:
 
 @dataclass(frozen=True, slots=True)
 class ClockEvidence:
-    """How well the clocks of several load agents were known in the window of `window_s` seconds where it was worst."""
+    """The clock error of several load agents, in seconds, in the worst window, which was `window_s` seconds long."""
 
     agents: int = 0
     error_s: float = 0.0
@@ -63,15 +63,15 @@ class ClockEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for or against one cell; None = unknown, and never counts against it.
+    """The evidence for the verdict on one cell; None = unknown, and never counts against it.
 
-    `same_sample_speedup` is the speed on one repeated image over that on images never seen, of the same rounds;
-    `same_sample_medians` the ratio of the medians of their durations, the other way round. `ceiling_fraction` is the speed
-    over null's, None of a server that null cannot stand for: then `client_share`, the part of the exchanges in which the
-    client itself computed, decides. `halves_ratio` is the speed of the second half of the campaign over that of the first.
-    `runnable_threads` is the mean number of the server's threads that computed or wanted to while `clients` sent requests, on
-    `server_cpus` CPUs; `shared_cpu` is the client's where the server has it too, and that counts;
-    `throttled` the periods in which its cgroup was throttled. `interrupted`: the run ended before the cell's goals.
+    `same_sample_speedup` is the speed on one repeated image over that on images never seen, in the same rounds;
+    `same_sample_medians` is the median duration on the latter over that on the former. `ceiling_fraction` is the speed over
+    null's, None for a server elsewhere, of which null is no ceiling: then `client_share` decides, the fraction of the
+    exchanges' time in which the client itself used its CPU. `halves_ratio` is the speed of the second half of the campaign
+    over that of the first. `runnable_threads` is the mean number of the server's threads that were running or runnable while
+    `clients` sent requests, on `server_cpus` CPUs; `shared_cpu` is a CPU that client and server share, if that is judged;
+    `throttled` counts periods in which its cgroup was throttled. `interrupted`: the run ended before the cell's goals.
     """
 
     exchanges: Exchanges
@@ -91,7 +91,7 @@ class Evidence:
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
-    """The worst verdict that holds, and the reasons of all that hold, worst first."""
+    """The worst verdict that applies, and the reasons of all that apply, worst first."""
     reason_of = {  # worst first
         Verdict.FAILED: _failed(evidence),
         Verdict.WRONG_ANSWERS: _wrong(evidence),
@@ -125,15 +125,16 @@ def _wrong(evidence: Evidence) -> str:
     if not exchanges.wrong:
         return ""
     are = "are wrong"
-    if exchanges.unverified:  # neither's speed is worth anything until it is known which
+    if exchanges.unverified:  # until it is known which one is wrong, the speed of neither counts
         are = "are others than those that they were held against, and one of the two is wrong"
     return f"{exchanges.wrong} of {exchanges.answers} answers {are}; {exchanges.first_wrong}"
 
 
 def _cached(evidence: Evidence) -> str:
-    """Needs 99.9 % confidence: a run judges dozens of cells, and at 95 % each a noisy machine would accuse an innocent one.
+    """Needs 99.9 % confidence: a run judges dozens of cells, and at 95 % each a noisy machine would cause a false alarm.
 
-    A cache makes nearly all answers faster, so the medians must agree; a busy neighbour delays only a few answers.
+    A cache makes nearly all answers faster, so the ratio of medians must exceed the limit too; a busy neighbour delays only a
+    few answers.
     """
     speedup = evidence.same_sample_speedup
     if speedup is None or speedup.low is None:
@@ -160,7 +161,7 @@ def _desynced(clocks: ClockEvidence) -> str:
 
 def _oversubscribed(evidence: Evidence) -> str:
     reasons = []
-    # Several clients at once are meant to keep several threads busy; one client is not.
+    # Several clients at once are expected to keep several threads busy; one client is not.
     runnable = evidence.runnable_threads if evidence.clients == 1 else None
     if runnable is not None and runnable > OVERSUBSCRIBED_ABOVE * evidence.server_cpus:
         reasons.append(
@@ -193,7 +194,7 @@ def _client_bound(evidence: Evidence) -> str:
 
 
 def _behind_schedule(schedule: ScheduleEvidence) -> str:
-    """Few late windows are those of a busy moment; most of them are the client itself."""
+    """Applies if most windows were late: a few may be due to a busy moment, most of them are due to the client itself."""
     if 2 * schedule.late_windows <= schedule.windows:
         return ""
     again = f", {schedule.repeated} more had been measured again" if schedule.repeated else ""
@@ -215,7 +216,7 @@ def _saturated(evidence: Evidence) -> str:
 
 
 def _not_measured(evidence: Evidence) -> str:
-    """There is no figure of it, through no fault of the server's."""
+    """Applies if the cell has no figures, through no fault of the server."""
     return INTERRUPTED if evidence.interrupted and not evidence.exchanges.timed else evidence.schedule.undecided
 
 

@@ -1,6 +1,6 @@
-"""What is known of a backend beside its figures: what was installed, how it started, how it idles. One type for all sides.
+"""What is known of a backend apart from its figures: what was installed, how it started, how it idles. One type for all sides.
 
-Engines, the fleet and the measuring side each know a part; `merged` puts the parts together, `as_dict` is what
+Engines, the fleet and the measuring side each know a part; `merged` puts the parts together, `as_dict` gives what
 `run.backends` of results.json holds.
 """
 
@@ -11,55 +11,55 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 PAUSED_ABOVE = 0.01
-"""A server that uses more than this part of one core while nobody asks it is paused outside its slices."""
+"""A server that uses more than this fraction of one core while it gets no requests is paused outside its slices."""
 
 _BESIDE = "beside"
 
 
 def _null_beside(name: str) -> Any:
-    """A field that is written as null where the field `name` is known: then it is known that there is none."""
+    """A field that is written as null if the field `name` is known: null then means that there is none."""
     return field(default=None, metadata={_BESIDE: name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendFacts:
-    """Everything that is known of one backend in one run; None: not known, or not of this engine.
+    """Everything that is known of one backend in one run; None: not known, or not applicable to this engine.
 
-    `BackendFacts()` knows nothing. Fields are keys of results.json; who writes each stands above it.
+    In `BackendFacts()` nothing is known. Fields are keys of results.json; the comment above a group says who writes it.
     """
 
-    # The measuring side, from backend.toml; of those that could not be had as well.
+    # The measuring side, from backend.toml; also of backends that were not available.
     summary: str | None = None
     """One line on what it is."""
     sets: tuple[str, ...] | None = None
-    """The sets of `--backend` that it belongs to, sorted."""
+    """The sets, as `--backend` names them, that it belongs to, sorted."""
     variant_of: str | None = None
-    """The backend that this is another setting of."""
+    """The backend of which this one is a variant with another setting."""
     differs: str | None = None
-    """What that setting changes, in words."""
+    """What the variant changes, in words."""
 
     # Both engines.
     size_bytes: int | None = None
     """Bytes of its image, or of its virtual environment."""
     versions: Mapping[str, str] | None = None
-    """Installed distribution -> version, dependencies included, and what each program said to `--version`."""
+    """Installed distribution -> version, dependencies included, and each program's output for `--version`."""
     hashes: str | None = None
-    """`checked`: what was installed was held against hashes; else why not."""
+    """`checked`: what was installed was checked against hashes; else why not."""
     server_cpus: tuple[int, ...] | None = None
-    """CPUs that it is held to, ascending."""
+    """CPUs that it is pinned to, ascending."""
     local_cpus: tuple[int, ...] | None = None
-    """Of those the client's machine's own, where servers may run on another: no other can be the client's too."""
+    """Those of `server_cpus` on the client's machine, if servers may run on others: only these can be the client's too."""
     instances: Mapping[str, Mapping[str, Any]] | None = None
-    """Of several instances, or on a cluster: number, from 1 -> its `addresses`, `cpus` and, on a cluster, its `node`."""
+    """If it has several instances, or runs on a cluster: number, from 1 -> `addresses`, `cpus` and, on a cluster, `node`."""
     env: Mapping[str, str] | None = None
     """Environment variables that its backend.toml sets, placeholders not filled in."""
     command: tuple[str, ...] | None = None
     """The command that its backend.toml has, placeholders not filled in; empty: the image's own."""
 
-    # Of a server that runs already and is not ours: asked by the measuring side before it measures.
+    # Of a server that was already running and is not ours: queried by the measuring side before it measures.
     attached: Mapping[str, Mapping[str, Any]] | None = None
-    """Endpoint -> its `url`, the floor of the path to it (`connect_s`, and `round_trip_s` of the health route `health`), and
-    what it says of its model (`model`, `versions`, `platform`, `state`, `inputs`, `outputs`), as far as it says anything."""
+    """Endpoint -> its `url`, the least times of the path to it (`connect_s`, and `round_trip_s` of the health route `health`),
+    and what it reports of its model (`model`, `versions`, `platform`, `state`, `inputs`, `outputs`), as far as it does."""
 
     # The process engine.
     venv: str | None = None
@@ -71,46 +71,46 @@ class BackendFacts:
     image_id: str | None = None
     """The engine's id of that image, `sha256:...`."""
     image_digest: str | None = _null_beside("image")
-    """The registry's digest of that image; None of one that was built here."""
+    """The registry's digest of that image; None if it was built here."""
     base_image: str | None = _null_beside("image")
-    """Reference of the image that it was built on; None of one that was pulled."""
+    """Reference of the image that it was built on; None if it was pulled."""
     network: str | None = None
-    """`internal`, `egress` or `published`: how it is reached and what encloses it."""
+    """`internal`, `egress` or `published`: how it is reached and isolated."""
     way_out: str | None = _null_beside("network")
-    """What it can reach beside who asks it, and why; None: nothing."""
+    """What it can reach apart from its client, and why; None: nothing."""
     unmet_limits: tuple[str, ...] | None = None
-    """Of the CPUs and limits that it was started with, what does not hold, as the engine warned or as was read back."""
+    """Those of its CPUs and limits that are not in effect, by the engine's warnings or as read back."""
 
     # The fleet.
     prepare_s: float | None = None
-    """Seconds that building or installing it took, its exports included; small where all was in the cache."""
+    """Seconds that building or installing it took, its exports included; small if all was in the cache."""
     start_s: float | None = None
-    """Seconds from the order to start until the first right answer."""
+    """Seconds from the order to start until the first correct answer."""
     exports: Mapping[str, Mapping[str, Any]] | None = None
-    """Format -> what is known of the model in it: `max_abs_diff` from the reference, `items` compared, `versions`."""
+    """Format -> what is known of the model exported to it: `max_abs_diff` from the reference, `items` compared, `versions`."""
     lines_of_code: int | None = None
-    """In its own folder, without blanks and remarks."""
+    """Lines in its own folder, without blank lines and comments."""
     lines_of_configuration: int | None = None
-    """In its own folder, backend.toml included, without blanks, remarks and locks."""
+    """Lines in its own folder, backend.toml included, without blank lines, comments and lock files."""
     shared_lines: Mapping[str, int] | None = None
-    """Module that it shares with other backends here -> its lines."""
+    """Module that it shares with other backends here -> lines of that module."""
 
-    # The measuring side, of servers, once it watched them idle.
+    # The measuring side, of servers, after it watched them idle.
     idle_cpu_fraction: float | None = _null_beside("paused_while_idle")
-    """Part of one core that it uses while nobody asks it; None where its CPU time cannot be read."""
+    """Fraction of one core that it uses while it gets no requests; None if its CPU time cannot be read."""
     paused_while_idle: bool | None = None
     """Whether it was paused outside its own slices, because it uses CPU while idle (`PAUSED_ABOVE`)."""
     paused_cpu_fraction: float | None = None
-    """Of one that was paused: the part of one core that it used nevertheless."""
+    """If it was paused: the fraction of one core that it used nevertheless."""
     pause_failed: str | None = None
-    """Why it could not be paused any more, so that it ran on beside the others."""
+    """Why pausing it stopped working, so that it ran on while others were measured."""
 
     other: Mapping[str, Any] = field(default_factory=dict)
-    """What another version of servebench wrote, or what has not the type above: kept and shown, not understood."""
+    """Keys of another version of servebench, and values of other types than above: kept and shown, not interpreted."""
 
     @property
     def cpus_here(self) -> tuple[int, ...] | None:
-        """Its CPUs of the client's machine; None where it is not known on which it runs."""
+        """The CPUs of the client's machine that it is pinned to; None if its CPUs are not known."""
         return self.server_cpus if self.local_cpus is None else self.local_cpus
 
     def as_dict(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class BackendFacts:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BackendFacts:
-        """The inverse of `as_dict`, for runs of all versions; raises TypeError for anything but an object."""
+        """The inverse of `as_dict`, for runs of all versions; raises TypeError if `values` is no mapping."""
         if not isinstance(values, Mapping):
             raise TypeError(f"facts of a backend: expected an object, seen {str(values)[:60]!r}")
         known: dict[str, Any] = {}
@@ -134,7 +134,7 @@ class BackendFacts:
         return cls(**known, other=other)
 
     def merged(self, newer: BackendFacts) -> BackendFacts:
-        """All that both know; where both do, `newer` holds."""
+        """The facts of both; if both have a value, that of `newer`."""
         both = {**self._known(), **newer._known(), "other": {**self.other, **newer.other}}
         return BackendFacts(**both)
 

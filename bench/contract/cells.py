@@ -1,4 +1,4 @@
-"""A cell: what a test is parametrised with."""
+"""The cell: what a benchmark test is parametrised with."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ class Cell:
 
     @property
     def is_far(self) -> bool:
-        """Whether a network may lie between its server, which runs already, and this client."""
+        """Whether its server was already running and is not on this machine's loopback: a network may lie between."""
         return self.backend.attached and not self.endpoint.is_near
 
     @property
     def server(self) -> str:
-        """Which server of the fleet is asked: the backend's, or the start of it that has the scenario's CPUs or replicas.
+        """Name of the server in the fleet that gets the requests: the backend, or its start on the scenario's CPUs or replicas.
 
-        An instrument is the same for all of them.
+        An instrument has one start for all scenarios.
         """
         name, scenario = self.backend.name, self.scenario
         if self.backend.role is not Role.SERVER:

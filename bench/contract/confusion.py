@@ -1,4 +1,4 @@
-"""What the model takes for what, and which answers were not the reference's: plain frozen data, part of a Run."""
+"""Which classes the model confuses, and which answers differ from the reference's: plain frozen data, part of a Run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """One class: `images` of it, of which `right` were recognised; `answered` counts every image taken for it."""
+    """One class: `images` have it as label, `right` of them were classified right; `answered` counts all classified as it."""
 
     name: str
     images: int
@@ -19,9 +19,9 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class SampleImage:
-    """An image that the reference takes for another class.
+    """An image that the reference classifies wrongly: it is `label`, and `answered` is the class with the best score.
 
-    `pixels` is the base64 text of side x side bytes, row by row, 0 = background; empty where the rows are no pictures.
+    `pixels` is the base64 text of side x side bytes, row by row, 0 = background; empty if the items are no pictures.
     """
 
     index: int
@@ -33,7 +33,7 @@ class SampleImage:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Two classes: how many images of `one` were taken for `other` and the other way round, and a few of them."""
+    """Two classes: how many images of `one` were classified as `other` and the other way round, and a few of them."""
 
     one: str
     other: str
@@ -44,7 +44,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """The reference's own mistakes on the whole dataset; `pairs` are the worst ones of `mistakes` in all, worst first."""
+    """The reference's own mistakes on the whole dataset, `mistakes` images in all; `pairs` are the worst pairs, worst first."""
 
     side_px: int
     images: int
@@ -66,7 +66,7 @@ class Confusion:
 class Disagreement:
     """One image that a cell answered with another class than the reference, `answers` times.
 
-    `excused`: the reference scores both classes alike, within what rounding may do. `label` is empty where none is known.
+    `excused`: the reference's scores of the two classes differ by no more than rounding may. `label` is empty if unknown.
     """
 
     cell: str

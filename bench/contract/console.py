@@ -1,4 +1,4 @@
-"""What whoever watches is told: lines and live lines to the real terminal, past pytest's capturing, and where the time went."""
+"""Output for the person at the terminal: lines and live lines, past pytest's capturing, and how long each phase took."""
 
 import sys
 from collections.abc import Iterator
@@ -8,15 +8,16 @@ from time import perf_counter
 import pytest
 
 ENVIRONMENTS, SERVERS, MEASURING, REPORT = "environments", "servers", "measuring", "report"
-"""Made or looked up; started and waited for; campaigns, the replay and fresh starts; results and reports written."""
+"""Phases of a session: environments made or looked up; servers started and waited for; campaigns, the replay and fresh starts
+measured; results and reports written."""
 
 
 _IN_ASCII = str.maketrans({"–": "-", "±": "~", "·": "|", "…": "~", "×": "x", "→": ">", "µ": "u"})
-"""One character for one, so that a table's columns stay; `±` between figures has room for more."""
+"""One character for one, so that a table's columns stay aligned; ` ± ` between figures has room for `+/-`."""
 
 
 def encodable(text: str) -> str:
-    """The text as the terminal can show it: in a locale without UTF-8 with characters of ASCII in place of ours."""
+    """The text as the terminal can show it: if that has no UTF-8, with ASCII in place of characters that it cannot show."""
     encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
@@ -26,7 +27,7 @@ def encodable(text: str) -> str:
 
 
 class Console:
-    """Writes where a person looks: pytest's own terminal once it is there, before that standard error."""
+    """Writes to pytest's terminal reporter once it exists, before that to standard error."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._plugins = config.pluginmanager
@@ -34,11 +35,11 @@ class Console:
             self.live = sys.stderr.isatty()
 
     def line(self, text: str) -> None:
-        """A line of its own, under the project's name."""
+        """Write a line of its own, which begins with the project's name."""
         self.plain(f"servebench {text}")
 
     def plain(self, text: str) -> None:
-        """A line of its own."""
+        """Write a line of its own."""
         text = encodable(text)
         with self.uncaptured():
             reporter = self._plugins.getplugin("terminalreporter")
@@ -56,23 +57,23 @@ class Console:
             sys.stderr.flush()
 
     def uncaptured(self) -> AbstractContextManager[None]:
-        """While it lasts, what is written to the standard streams is seen, by this process and those that it starts."""
+        """Suspend pytest's capturing inside this context: output of this process and its children reaches the terminal."""
         capture = self._plugins.getplugin("capturemanager")
         context: AbstractContextManager[None] = nullcontext() if capture is None else capture.global_and_fixture_disabled()
         return context
 
 
 class Stopwatch:
-    """Runs from its creation on."""
+    """Measures how long the phases of a session take; it starts when it is created."""
 
     def __init__(self) -> None:
         self._began_s = perf_counter()
         self._spent_s: dict[str, float] = {}
-        self._within_s: list[float] = []  # of each phase that goes on, what phases within it took
+        self._within_s: list[float] = []  # for each open phase, the time of the phases nested in it
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count what happens inside for `name`; a phase within another is the inner one's alone."""
+        """Count the time inside for `name`; the time of a nested phase counts for that one only."""
         start_s = perf_counter()
         self._within_s.append(0.0)
         try:
@@ -85,7 +86,7 @@ class Stopwatch:
                 self._within_s[-1] += whole_s
 
     def told(self) -> str:
-        """`environments 41 s, servers 9 s, measuring 118 s, report 4 s, the rest 6 s`; empty where there was no phase."""
+        """`environments 41 s, servers 9 s, measuring 118 s, report 4 s, the rest 6 s`; empty if there was no phase."""
         if not self._spent_s:
             return ""
         rest_s = perf_counter() - self._began_s - sum(self._spent_s.values())
@@ -93,7 +94,7 @@ class Stopwatch:
 
 
 def stopwatch_of(config: pytest.Config) -> Stopwatch:
-    """The session's; it starts with the first call."""
+    """The session's stopwatch; created, and so started, by the first call."""
     return config.stash.setdefault(_STOPWATCH, Stopwatch())
 
 

@@ -1,4 +1,4 @@
-"""The pytest hooks through which the three packages meet without importing each other."""
+"""The pytest hooks by which the three packages work together without importing each other."""
 
 from collections.abc import Sequence
 
@@ -16,39 +16,39 @@ def pytest_servebench_backends(config: pytest.Config) -> Sequence[Backend] | Non
 
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_server_cpus(config: pytest.Config) -> Sequence[int] | None:
-    """The CPUs that servers may have, ascending; answered by fixtures, which raise BadInput for a list that is none."""
+    """The CPUs that servers may use, ascending; answered by fixtures, which raise BadInput for an invalid list of CPUs."""
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_room(config: pytest.Config) -> Room | None:
-    """How many replicas of a server fit; answered by fixtures, which raise BadInput where that cannot be known."""
+    """How many replicas of a server fit; answered by fixtures, which raise BadInput if that cannot be known."""
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_scenarios(config: pytest.Config) -> Sequence[Scenario] | None:
-    """All that the session may measure, known once its options are; answered by the measuring side."""
+    """All scenarios that the session may measure, known once its options are; answered by the measuring side."""
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_servebench_earlier(config: pytest.Config) -> EarlierRun | None:
-    """The run that is to be resumed, None if none is; answered by reports, which raise BadInput for what is no run."""
+    """The run to resume, None if none is; answered by reports, which raise BadInput if there is no valid run."""
 
 
 @pytest.hookspec
 def pytest_servebench_run(config: pytest.Config, run: Run) -> None:
-    """A run starts, or more is known of it (its facts grow as backends start): the newest call holds."""
+    """A run starts, or more is known of it (its facts grow as backends start): the latest call replaces earlier ones."""
 
 
 @pytest.hookspec
 def pytest_servebench_record(config: pytest.Config, record: Record, samples: Samples | None) -> None:
-    """A cell is finished; called once a cell, as soon as nothing can change it any more."""
+    """A cell is finished; called once per cell, as soon as nothing can change it any more."""
 
 
 @pytest.hookspec
 def pytest_servebench_underway(config: pytest.Config, cells: Sequence[tuple[Record, Samples]]) -> None:
-    """A campaign's cells as they stand, should the session be killed: they replace those of the last call; none at its end."""
+    """The current state of a campaign's cells, in case the session is killed; replaces the last call's, empty at its end."""
 
 
 @pytest.hookspec
 def pytest_servebench_end(config: pytest.Config) -> None:
-    """Nothing more is measured: what is to be kept is written now, before another plugin's end of the session can go wrong."""
+    """Nothing more is measured: results are written now, before another plugin can fail at the end of the session."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both end a session in the same way, and neither in the middle of what keeps its results."""
+"""Ctrl-C and SIGTERM: both end a session in the same way, and neither while its results are being written."""
 
 import signal
 import threading
@@ -23,7 +23,7 @@ class Held:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM raise what Ctrl-C raises, so that it ends a session as that does; only the main thread may ask."""
+    """Let SIGTERM raise KeyboardInterrupt, so that it ends a session like Ctrl-C; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -36,9 +36,9 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[Held]:
-    """Note the first Ctrl-C or SIGTERM instead of being ended by it; a second one does what it would have done without.
+    """Note the first Ctrl-C or SIGTERM instead of handling it; a second one has its usual effect.
 
-    A signal that is ignored (the shell starts a script's background jobs so, for Ctrl-C) stays ignored.
+    A signal that is ignored stays ignored (a shell starts a script's background jobs with Ctrl-C ignored).
     """
     held = Held()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Options of pytest, each a field of a frozen dataclass: declared once, and from there shown, read, checked, written, repeated.
+"""Options of pytest, each a field of a frozen dataclass: one declaration serves help, parsing, checks, results and re-runs.
 
     @dataclass(frozen=True, slots=True)
     class MeasuringOptions(OptionGroup):
@@ -32,9 +32,9 @@ T = TypeVar("T")
 class Declared:
     """One option as it was declared; made by `option`, `path_option`, `list_option`, `switch` and `borrowed`.
 
-    `parse` takes the text that holds (None: none, or an empty one), of a list all texts, and raises BadInput. `repeated`: the
-    command that measures a cell again has it. `written_as` is its key in `run.options` of results.json, empty: it is not
-    written; what is written must be the same for --resume, unless it `may_differ`.
+    `parse` takes the effective text (None if there is none or it is empty), for a list all texts, and raises BadInput.
+    `repeated`: the command that measures a cell again includes it. `written_as` is its key in `run.options` of results.json,
+    empty if it is not written; a written option must have the same value for --resume, unless it `may_differ`.
     """
 
     help: str
@@ -73,7 +73,7 @@ class Declared:
         parser.addini(key, help=self.help, default=self.default)
 
     def given(self, config: pytest.Config) -> Any:
-        """What holds, not parsed: from the command line, else from the ini file, else the default; None where that is empty."""
+        """The effective text, not parsed: from the command line, else the ini file, else the default; None if it is empty."""
         if self.is_borrowed:
             return config.getoption(key_of(self.flag))
         value = config.getoption(_dest_of(self.flag))
@@ -82,7 +82,7 @@ class Declared:
         return value or None
 
     def value(self, config: pytest.Config) -> Any:
-        """What holds, parsed; raises BadInput, also where the parser itself says no more than that it is no such value."""
+        """The effective value, parsed; raises BadInput, also if the parser raises TypeError or ValueError."""
         given = self.given(config)
         try:
             return self.parse(given, config)
@@ -90,11 +90,11 @@ class Declared:
             raise BadInput(f"{self.flag} {str(given)[:200]}: {error}") from error
 
     def arguments(self, config: pytest.Config) -> list[str]:
-        """How it is given on a command line to hold as it does now; none where it need not be."""
+        """The command-line arguments that give it its present value; none if it needs none."""
         value = self.given(config)
         if value is None or (self.is_borrowed and str(value) == self.default):
             return []
-        # With "=": pytest takes a separate word that is an existing path for the place where it should look for its ini file.
+        # With "=": if the value is a separate word and an existing path, pytest looks for its ini file there.
         if self.is_list:
             return [f"{self.flag}={each}" for each in value]
         return [self.flag if self.is_switch else f"{self.flag}={f'{value:.15g}' if isinstance(value, float) else value}"]
@@ -103,7 +103,7 @@ class Declared:
         key = key_of(self.flag)
         try:
             return config.getini(key)
-        except (ValueError, pytest.UsageError) as error:  # of a switch; the one before pytest 9, the other since
+        except (ValueError, pytest.UsageError) as error:  # of a switch: ValueError before pytest 9, UsageError since
             raise BadInput(f"ini key {key}: expected true or false, {error}") from error
 
 
@@ -138,7 +138,7 @@ def path_option(
     default: str | None = None,
     repeated: bool = True,
 ) -> T:
-    """A field for an option that names a place, which its parser finds by where pytest was called; see `Declared`."""
+    """A field for an option that is a path; its parser also gets the config, to resolve relative paths; see `Declared`."""
     return cast(
         T, field(metadata={_METADATA: Declared(help=help, parse=parse, metavar=metavar, default=default, repeated=repeated)})
     )
@@ -147,7 +147,7 @@ def path_option(
 def list_option(
     parse: Callable[[Sequence[str], pytest.Config], T], *, metavar: str, help: str, written_as: str = "", repeated: bool = True
 ) -> T:
-    """A field for an option that may be given several times; its parser gets all that was given."""
+    """A field for an option that may be given several times; its parser gets all the texts given."""
     declared = Declared(
         help=help,
         parse=lambda texts, config: parse(texts or (), config),
@@ -173,9 +173,9 @@ def switch(*, help: str, repeated: bool = True, written_as: str = "", may_differ
 
 
 def borrowed(flag: str, parse: Callable[[Any], T], *, default: str | None = None, written_as: str = "") -> T:
-    """A field for another plugin's option, which that plugin has parsed and `parse` checks further.
+    """A field for an option of another plugin, which that plugin has parsed and `parse` checks further.
 
-    `default` is that plugin's: where it holds, the command that measures again leaves it out.
+    `default` is that plugin's: the command that measures a cell again leaves the option out if it has that value.
     """
     declared = Declared(
         help="",
@@ -189,18 +189,18 @@ def borrowed(flag: str, parse: Callable[[Any], T], *, default: str | None = None
 
 
 def as_given(text: str | None) -> str | None:
-    """The parser of a text that somebody else checks."""
+    """The parser of an option whose text is checked elsewhere: returns it unchanged."""
     return text
 
 
 class OptionGroup:
-    """What the options of one plugin come to; a base of frozen dataclasses with fields made by the functions above."""
+    """The options of one plugin: base of frozen dataclasses whose fields are made by the functions above."""
 
     __slots__ = ()
 
     @classmethod
     def declared(cls) -> dict[str, Declared]:
-        """By field, in the order of `pytest --help`."""
+        """Field name -> option, in the order of `pytest --help`."""
         options = {}
         for each in fields(cast(Any, cls)):
             option: Declared = each.metadata[_METADATA]
@@ -209,19 +209,19 @@ class OptionGroup:
 
     @classmethod
     def add_to(cls, parser: pytest.Parser) -> None:
-        """Declare them all, as options and as ini keys."""
+        """Declare all of them, as options and as ini keys."""
         for declared in cls.declared().values():
             declared.add_to(parser)
 
     @classmethod
     def parse(cls, config: pytest.Config) -> Self:
-        """Check them all and keep the values for `of`; raises BadInput, which names the option and what is expected."""
+        """Parse all of them and keep the values for `of`; raises BadInput, which names the option and what is expected."""
         values = {name: declared.value(config) for name, declared in cls.declared().items()}
         return cast(Self, config.stash.setdefault(_PARSED, {}).setdefault(cls, cls(**values)))
 
     @classmethod
     def of(cls, config: pytest.Config) -> Self:
-        """What `parse` found in this session."""
+        """The values that `parse` kept in this session."""
         return cast(Self, config.stash[_PARSED][cls])
 
 
@@ -229,7 +229,7 @@ _PARSED = pytest.StashKey[dict[type[OptionGroup], OptionGroup]]()
 
 
 def value_of(config: pytest.Config, name: str) -> Any:
-    """The parsed value of an option that another plugin declares; raises KeyError where none does, or not yet."""
+    """The parsed value of an option that another plugin declares; raises KeyError if none does, or it is not parsed yet."""
     for group in config.stash[_PARSED].values():
         if name in group.declared():
             return getattr(group, name)
@@ -237,13 +237,13 @@ def value_of(config: pytest.Config, name: str) -> Any:
 
 
 def given_text(config: pytest.Config, flag: str) -> str | None:
-    """What holds of an option that another plugin declares, not parsed; None where nothing does."""
+    """The effective text of an option that another plugin declares, not parsed; None if it is not set."""
     value = config.getoption(_dest_of(flag))
     return (config.getini(key_of(flag)) if value is None else value) or None
 
 
 def repeated_arguments(config: pytest.Config, instead: Mapping[str, str]) -> list[str]:
-    """The words of a command line with which the session's options hold again; `instead`: flag -> value that holds there."""
+    """The command-line arguments that repeat the session's options; `instead`: flag -> value that replaces the session's."""
     said = [declared for _, declared, _ in _all(config) if declared.repeated and declared.flag not in instead]
     words = [word for declared in said for word in declared.arguments(config)]
     return [*words, *(f"{flag}={value}" for flag, value in instead.items())]
@@ -255,7 +255,7 @@ def written_options(config: pytest.Config) -> dict[str, Any]:
 
 
 def free_options(config: pytest.Config) -> set[str]:
-    """Those keys of `written_options` that may differ between a run and the one that resumes it."""
+    """The keys of `written_options` whose values may differ between a run and the one that resumes it."""
     return {declared.written_as for _, declared, _ in _all(config) if declared.may_differ}
 
 
@@ -266,18 +266,18 @@ def _all(config: pytest.Config) -> Iterator[tuple[str, Declared, OptionGroup]]:
 
 
 def whole_number(text: str, least: int, most: int) -> int | None:
-    """The number that a person wrote in digits; None for anything else."""
-    digits = re.fullmatch(r"[0-9]{1,18}", text)  # not isdigit: that takes ² as well, and any length
+    """The number from `least` to `most` that the text has in ASCII digits; None for anything else."""
+    digits = re.fullmatch(r"[0-9]{1,18}", text)  # not isdigit: that accepts ² as well, and any length
     return int(text) if digits and least <= int(text) <= most else None
 
 
 def given_path(flag: str, value: str, typed_in: Path) -> Path:
-    """The path that a person means, `~` included, whether anything lies there or not; raises BadInput if nothing ever can."""
+    """The path that a user gave, `~` expanded, whether it exists or not; raises BadInput if it cannot be a path."""
     try:
         path = typed_in / Path(value).expanduser()
         path.lstat()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return path  # whoever opens it says it better
+        return path  # whoever opens it reports that better
     except (OSError, RuntimeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput(f"{flag} {value[:200]}: expected a path, seen what cannot be one: {why}") from error
@@ -286,7 +286,7 @@ def given_path(flag: str, value: str, typed_in: Path) -> Path:
 
 @contextmanager
 def may_be_read(what: str) -> Iterator[None]:
-    """Raise BadInput, which begins with `what`, where this user may not look."""
+    """Turn a PermissionError inside into BadInput, whose message begins with `what`."""
     try:
         yield
     except PermissionError as error:

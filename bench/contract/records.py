@@ -1,6 +1,6 @@
-"""What a run leaves behind: one Record a cell, one Run a session, as plain frozen data with a versioned schema.
+"""The results of a run: one Record per cell, one Run per session, as plain frozen data with a versioned schema.
 
-It is one module and a long one: each field of a record is told of where it is declared, and nowhere else.
+It is one module and a long one: each field of a record is described where it is declared, and nowhere else.
 
 Schema history
     1  2026-11-22  first version
@@ -37,14 +37,14 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What follows from a verdict; each field is an attribute of `Verdict`."""
+    """How cells with a verdict are shown, compared and judged; each field is an attribute of `Verdict`."""
 
     meaning: str
-    """In a sentence, for who reads a report."""
+    """The meaning in a sentence, for the reader of a report."""
     mark: str = ""
-    """Stands beside the cell's figures where the verdict itself has no room."""
+    """Sign beside the cell's figures if there is no room for the verdict itself."""
     instead: str = ""
-    """Stands in place of the cell's figures where these may not be shown."""
+    """Text in place of the cell's figures if these may not be shown."""
     tone: Tone = Tone.WARN
     measured: bool = True
     """The cell was measured: it need not be measured again when a run is resumed."""
@@ -55,17 +55,17 @@ class Policy:
     lower_bound: bool = False
     """The server may be faster than its figures say."""
     steady: bool = True
-    """Its figures held while they were measured."""
+    """Its figures did not change while they were measured."""
     outcome: bool = False
-    """Of an open loop it is the result, and no doubt about one."""
+    """For an open loop the verdict is itself the result, not a doubt about one."""
     fails_test: bool = False
     """The server is wrong or broken: its test fails."""
 
 
 class Verdict(StrEnum):
-    """May this cell be believed, and if not, why not, best first; each member has the attributes of its `Policy`.
+    """Whether a cell may be believed, and if not, why not, best first; each member has the attributes of its `Policy`.
 
-    A new verdict is a member here, and the place that decides it (bench/analysis/verdicts.py).
+    A new verdict needs a member here, and a rule that decides it (bench/analysis/verdicts.py).
     """
 
     meaning: str
@@ -157,7 +157,7 @@ class Verdict(StrEnum):
     )
 
     def __new__(cls, word: str, policy: Policy) -> Verdict:
-        """The member is its word, as it stands in the results files."""
+        """Make the member a string, its word in the results files, with the policy's fields as attributes."""
         member = str.__new__(cls, word)
         member._value_ = word
         for each in fields(policy):
@@ -166,41 +166,41 @@ class Verdict(StrEnum):
 
     @property
     def believed(self) -> bool:
-        """Nothing speaks against the cell."""
+        """Whether nothing speaks against the cell."""
         return self.tone is Tone.GOOD
 
     @property
     def absent(self) -> bool:
-        """There is nothing to judge: it was not measured, and the server is not to blame."""
+        """Whether there is nothing to judge: the cell was not measured, and the server is not to blame."""
         return not self.measured and not self.fails_test
 
     @property
     def answered(self) -> bool:
-        """It was measured, and every answer was right."""
+        """Whether the cell was measured and its answers were not found wrong."""
         return self.measured and not self.fails_test
 
     @property
     def doubt(self) -> str:
-        """The verdict's word, to stand beside a figure; empty where nothing speaks against it."""
+        """The verdict's word, to show beside a figure; empty if nothing speaks against the cell."""
         return "" if self.believed else str(self)
 
     @property
     def comparable(self) -> bool:
-        """Its speed may be compared, if need be as a lower bound."""
+        """Whether the cell's speed may be compared, if only as a lower bound."""
         return self.ranked or self.lower_bound
 
     @property
     def severity(self) -> int:
-        """Its place among all verdicts, 0 for the best: the worst stands first in a list of problems."""
+        """Its place among all verdicts, 0 for the best; lists of problems begin with the worst."""
         return list(Verdict).index(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One cell (backend endpoint x scenario) and all that is said of it, a field each as results.json has it.
+    """One cell (backend endpoint x scenario) and all its results; the fields are the keys in results.json.
 
-    SI units, named at the end of a field; None: not measured, or not supported by so many samples. What stands below a field
-    is its row in docs/results.md and its description in schema.json; tests hold the three together.
+    SI units, named at the end of a field; None: not measured, or too few samples for the figure. The text below a field is
+    also its row in docs/results.md and its description in schema.json; tests keep the three the same.
     """
 
     backend: str
@@ -403,7 +403,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a session measured on: everything that stands beside the cells in results.json."""
+    """The session's machine, software, data and options, and the other results: everything but the cells in results.json."""
 
     id: str
     started_utc: str
@@ -437,7 +437,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A run that lies at `place` and is to be resumed: its records, and the samples of those that have some, by cell id."""
+    """The run at `place` that is to be resumed: its records, and by cell id the samples of those that have some."""
 
     place: str
     run: Run

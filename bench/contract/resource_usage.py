@@ -13,9 +13,9 @@ _KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """What a group of processes uses now; None where the kernel does not tell (another user's processes).
+    """What a group of processes uses now; None if the kernel does not tell (another user's processes).
 
-    `memory_bytes` as `held_bytes` counts it, `files` open descriptors, sockets among them.
+    `memory_bytes` is counted as in `held_bytes`; `files` are open file descriptors, sockets included.
     """
 
     memory_bytes: int | None
@@ -25,7 +25,7 @@ class ResourceUsage:
 
 
 def resource_usage_of(pids: Iterable[int]) -> ResourceUsage:
-    """What these processes use together; those that ended meanwhile use nothing."""
+    """What these processes use in total; those that ended meanwhile use nothing."""
     here = [pid for pid in pids if _count(pid, "task")]
     files = [_count(pid, "fd") for pid in here]
     return ResourceUsage(
@@ -37,20 +37,20 @@ def resource_usage_of(pids: Iterable[int]) -> ResourceUsage:
 
 
 def own_resource_usage() -> ResourceUsage:
-    """What this process uses, without garbage and without memory that its allocator keeps for later.
+    """What this process uses, without garbage and without free memory that its allocator keeps for later.
 
-    That is as much as the busiest minute needed; what grows unnoticed would drown in it.
+    The allocator keeps as much as the busiest minute needed, which would hide a slow leak.
     """
     gc.collect()
-    with suppress(AttributeError, OSError):  # no C library, or none that can (glibc can)
+    with suppress(AttributeError, OSError):  # no C library, or one without malloc_trim (glibc has it)
         ctypes.CDLL(None).malloc_trim(0)
     return resource_usage_of([os.getpid()])
 
 
 def held_bytes(pids: Iterable[int]) -> int | None:
-    """What these processes hold now: the sum of their proportional set sizes, in which what n of them share counts once.
+    """Bytes that these processes hold now: the sum of their proportional set sizes, so memory that they share counts once.
 
-    None where the kernel does not tell of one of them that is there (another user's).
+    None if the kernel does not tell for a running one of them (another user's).
     """
     total = 0
     for pid in pids:
@@ -65,7 +65,7 @@ def held_bytes(pids: Iterable[int]) -> int | None:
 
 
 def _count(pid: int, what: str) -> int | None:
-    """Entries of one of a process's folders in /proc: 0 where it ended, None where the kernel does not tell."""
+    """Number of entries in the folder `what` of a process in /proc: 0 if it ended, None if the kernel does not tell."""
     try:
         return sum(1 for _ in Path(f"/proc/{pid}/{what}").iterdir())
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What stands beside the cells of a run, a row each: the replay of 2018, starts, a soak, the gate; the gate's words too."""
+"""Results of a run that are not cells, as rows: the replay of 2018, starts, a soak, the gate; and the gate's sentences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A base of frozen rows of plain values, each with one word of an enumeration at the most."""
+    """Base of frozen rows of plain values; `_words` has the enumeration of each field that holds a word of one."""
 
     _words: ClassVar[Mapping[str, type[StrEnum]]] = {}
 
@@ -23,7 +23,7 @@ class Row:
 
 
 class StudyStep(StrEnum):
-    """How the replay of 2018 measures: as the study did, then with one more of its flaws removed at each step."""
+    """How the replay of 2018 measures: first as the study did, then with one more of its flaws removed at each step."""
 
     AS_IN_2018 = "as-in-2018"
     KEPT_CONNECTION = "kept-connection"
@@ -34,10 +34,11 @@ class StudyStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StudyRow(Row):
-    """One system of 2018 in one scenario at one step of the replay; `images_per_s` is None where `problem` says why.
+    """One system of 2018 in one scenario at one step of the replay; `problem` says why if `images_per_s` is None.
 
-    `client` is what asked; the interval [images_per_s_low, images_per_s_high] knows nothing of the host's drift between one
-    system and the next, except at the last step. `agreement` is the part of the answers whose class is the reference's.
+    `client` is the client that sent the requests; the interval [images_per_s_low, images_per_s_high] does not include the
+    host's drift between one system and the next, except at the last step. `agreement` is the fraction of the answers whose
+    class is the reference's.
     """
 
     _words: ClassVar = {"step": StudyStep}
@@ -60,14 +61,14 @@ class StudyRow(Row):
 
 @dataclass(frozen=True, slots=True)
 class StartRow(Row):
-    """One start of one backend, prepared (image built, environment made) beforehand; None where it was not reached.
+    """One start of one backend, prepared (image built, environment made) beforehand; None for a stage that was not reached.
 
     All but `stop_s` are seconds since the start was ordered: `launch_s` until the engine has started it, `port_open_s` until
-    its port takes a connection, `ready_s` until it says of itself that it is ready (None where it has no such word),
-    `first_answer_s` until a real prediction was answered rightly, `warm_s` until its latency stays within 10 % of its
-    steady state (None also where it did not settle while it was asked). `stop_s` is how long stopping it took. `problem`
-    says what went wrong, so that something is missing. `repeat` counts fresh starts from 1; 0 is the one that the run needed
-    anyway, of which `first_answer_s` alone is known: until every endpoint had answered rightly.
+    its port accepts a connection, `ready_s` until its status endpoint reports ready (None if it has none),
+    `first_answer_s` until a real prediction was answered correctly, `warm_s` until its latency stays within 10 % of its
+    steady state (None also if it did not settle while it was measured). `stop_s` is how long stopping it took. `problem`
+    says what went wrong, if a value is missing for that. `repeat` counts fresh starts from 1; 0 is the one that the run needed
+    anyway, for which only `first_answer_s` is known: until every endpoint had answered correctly.
     """
 
     backend: str
@@ -84,10 +85,10 @@ class StartRow(Row):
 
 @dataclass(frozen=True, slots=True)
 class SoakRow(Row):
-    """What one holder held after one lap of a soak, `at_s` seconds after its start; None where nobody tells.
+    """What one holder (a backend, or the suite) held after one lap of a soak, `at_s` seconds after its start; None: unknown.
 
-    The suite itself holds too: its row counts `belongings`, the containers or processes of the run, and all `exchanges` of
-    the lap; a backend's counts its own. `problem` is the first cell of the lap that was not measured, or not right.
+    The suite's row counts `belongings`, the containers or processes of the run, and all `exchanges` of the lap; a backend's
+    row counts its own exchanges. `problem` is the first cell of the lap that was not measured, or not answered correctly.
     """
 
     lap: int
@@ -103,7 +104,7 @@ class SoakRow(Row):
 
 
 class GateOutcome(StrEnum):
-    """What the gate says of one cell."""
+    """The gate's decision on one cell."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
@@ -112,11 +113,11 @@ class GateOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateRow(Row):
-    """One cell before the gate; `change` is its speed over its baseline's, below 1 where it became slower.
+    """The gate's result for one cell; `change` is its speed over its baseline's, below 1 if it became slower.
 
-    `threshold` is the regression that is allowed, a fraction. `noise` is the speed of a second start over the first one of
-    the same code, 1 where nothing disturbs: the worse of both checkouts'. `smallest` is the smallest regression, a
-    fraction, that would have failed here.
+    `threshold` is the allowed regression, a fraction. `noise` is the speed of a second start over that of the first one of the
+    same code, 1 without disturbance: of the two checkouts, the one farther from 1. `smallest` is the smallest regression,
+    a fraction, that would have failed here.
     """
 
     _words: ClassVar = {"outcome": GateOutcome}
@@ -141,12 +142,12 @@ def by_holder(rows: Iterable[SoakRow]) -> dict[str, list[SoakRow]]:
 
 
 def readings(rows: Sequence[SoakRow], quantities: Iterable[str]) -> tuple[list[float], dict[str, list[int | None]]]:
-    """One holder's laps as numbers: seconds since the soak's start [laps], and by quantity what it held [laps]."""
+    """One holder's laps as numbers: seconds since the soak's start [laps], and for each quantity what it held [laps]."""
     return [row.at_s for row in rows], {quantity: [getattr(row, quantity) for row in rows] for quantity in quantities}
 
 
 def change_text(row: GateRow) -> str:
-    """`-9.1 % (-10.4 to -7.8)`: its speed against the baseline's."""
+    """The change of speed against the baseline as text: `-9.1 % (-10.4 to -7.8)`."""
     if row.change is None or row.change_low is None or row.change_high is None:
         return "speed not compared"
     change, low, high = (100 * (value - 1) for value in (row.change, row.change_low, row.change_high))
@@ -154,7 +155,7 @@ def change_text(row: GateRow) -> str:
 
 
 def gate_sentences(rows: Iterable[GateRow]) -> list[str]:
-    """What was allowed, how noisy this machine was, and what it could have told."""
+    """Sentences on the regression allowed, the noise of this machine, and the smallest regression it could detect."""
     rows = list(rows)
     if not rows:
         return []

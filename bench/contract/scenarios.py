@@ -1,4 +1,4 @@
-"""The traffic patterns; a scenario says what is sent and how, never to whom."""
+"""The traffic patterns; a scenario says what is sent and how, never to which server."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,12 +6,12 @@ from enum import StrEnum
 from bench.contract.errors import BadInput
 
 CONNECTIONS = 64
-"""The most that any scenario uses; a request on a schedule that finds all of them busy waits for one, on its own clock."""
+"""The most that any scenario uses; a scheduled request that finds all of them busy waits, and the wait is in its latency."""
 
 IMAGES_PER_S = "images/s"
 
 LOADING_MARKS = frozenset({"load", "scaling", "replicas"})
-"""Marks of the benchmarks in which several ask at once: measured where -m speaks of them."""
+"""Marks of the benchmarks that send several requests at once: measured only if -m names them."""
 
 
 class Arrival(StrEnum):
@@ -24,7 +24,7 @@ class Arrival(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an open loop offers: the part `load` of a server's peak, or `rate_per_s` requests a second."""
+    """The rate that an open loop offers: the fraction `load` of a server's peak, or `rate_per_s` requests a second."""
 
     load: float | None = None
     rate_per_s: float | None = None
@@ -32,15 +32,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One traffic pattern: `batch_size` images a request, `concurrency` connections at the most.
+    """One traffic pattern: `batch_size` images per request, at most `concurrency` connections.
 
-    `name` is what results, test names and options call it, `title` what people read, `unit` that of the figure it is about.
+    `name` is used in results, test names and options, `title` is for people, `unit` is the unit of its main figure.
     `kind` names the question that it belongs to: the module of `bench/experiments/` that measures it (`open-loop`:
-    `open_loop.py`), and so the section of the report that shows it. Requests on a schedule come at `rate_per_s` requests a
-    second, or at the part `load` of what the server carried in a closed loop just before, or, where `slo_s` is given, at the
-    highest rate whose 99th percentile of latency stays under that limit. On `cpus` CPUs a server has a start of its own; where
-    it is None, it has those of the run. Of `replicas` instances, which are a start of its own too, each has one CPU; where it
-    is None, there is one instance, on the CPUs above. Raises ValueError.
+    `open_loop.py`), and the section of the report that shows it. Scheduled requests come at `rate_per_s` requests a
+    second, or at the fraction `load` of what the server carried in a closed loop just before, or, if `slo_s` is given, at the
+    highest rate whose 99th percentile of latency stays under that limit. If `cpus` is given, a separate start of the server
+    on that many CPUs is measured; if None, it has the run's CPUs. If `replicas` is given, it is a separate start of that many
+    instances on one CPU each; if None, there is one instance, on the CPUs above. Raises ValueError for invalid combinations.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Scenario:
 
     @property
     def own_cpus(self) -> int | None:
-        """CPUs of the start that only this scenario has; None where it has none of its own."""
+        """Number of CPUs of the scenario's separate start of the server; None if it has none."""
         return self.replicas if self.cpus is None else self.cpus
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Scenario:
 
 
 def throughput_scenario(batch_size: int) -> Scenario:
-    """One client in a closed loop, so many images a request: `single`, `batch8`, `batch128`."""
+    """One client in a closed loop, `batch_size` images per request: `single`, `batch8`, `batch128`."""
     name, title = ("single", "Single images") if batch_size == 1 else (f"batch{batch_size}", f"Batches of {batch_size}")
     return Scenario(name, batch_size, title=title)
 
@@ -85,11 +85,11 @@ SINGLE = throughput_scenario(1)
 BATCH_128 = throughput_scenario(128)
 ACCURACY = Scenario("accuracy", batch_size=128, kind="accuracy", title="Accuracy", unit="share of images")
 
-_ACCURACY_BYTES = 2**20  # of a request's items, where one has less than that
+_ACCURACY_BYTES = 2**20  # of items in one request, unless one item is larger
 
 
 def accuracy_batch(item_bytes: int) -> int:
-    """Items a request of the accuracy pass, where nobody asks for another number: about 1 MB of them, at most 128."""
+    """Default number of items per request in the accuracy pass: about 1 MB of them, from 1 to 128."""
     return max(1, min(ACCURACY.batch_size, _ACCURACY_BYTES // max(1, item_bytes)))
 
 
@@ -98,13 +98,13 @@ THROUGHPUT_SCENARIOS = (SINGLE, BATCH_128)
 DEFAULT_BATCH_SIZES = ",".join(str(scenario.batch_size) for scenario in THROUGHPUT_SCENARIOS)
 
 MOST_ITEMS = 4096
-"""In one request: the largest batch of Triton's configuration."""
+"""Most items in one request: the largest batch of Triton's configuration."""
 
 _BATCH_SIZES = range(1, MOST_ITEMS + 1)
 
 
 def throughput_scenarios(text: str) -> tuple[Scenario, ...]:
-    """Those of `--batch-sizes`, like 1,8,128, smallest first; raises BadInput."""
+    """The scenarios of `--batch-sizes`, such as 1,8,128, smallest first; raises BadInput."""
     parts = [part.strip() for part in text.split(",")]
     sizes = [int(part) if part.isascii() and part.isdigit() and len(part) < 6 else 0 for part in parts]
     for part, size in zip(parts, sizes, strict=True):

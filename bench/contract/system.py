@@ -1,7 +1,7 @@
-"""What the measuring side sees of what was prepared: backends, running servers, the fleet, dataset and model.
+"""The measuring side's view of what was prepared: backends, running servers, the fleet, dataset and model.
 
-`fixtures` implements the protocols here; tests implement them with scripted servers. It is one module and a long one
-for its contracts: there is little else in it.
+`fixtures` implements the protocols here; tests implement them with scripted servers. It is one module, and long because of
+its interfaces: there is little else in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Role(StrEnum):
     """Why a backend is in a run.
 
     `server`: compared. `twin`: another start of a server, for the gate. `ceiling`: a server that computes nothing, which shows
-    how fast the client is. `reference`: the model run in this process, which says what is right.
+    how fast the client is. `reference`: the model run in this process, which gives the correct answers.
     """
 
     SERVER = "server"
@@ -35,11 +35,11 @@ class Role(StrEnum):
 class Backend:
     """What is known of a backend before anything starts; read from its backend.toml.
 
-    `runtime`: what computes, such as `onnxruntime`. `endpoints`: not located. `sets`: the sets of `--backend` that it is in.
-    `copy_of`: the server that this is a further start of, for the gate; `baseline`: it is another checkout's. `variant_of`: the
-    backend that this is another setting of; `differs`: what differs, in words. Texts are empty where they do not apply.
-    `attached`: it runs already and is not ours: it is asked, and neither started nor looked into. `given_as`: how --backend
-    names it, where that is not its name.
+    `runtime`: what computes, such as `onnxruntime`. `endpoints`: without host and port. `sets`: the sets of `--backend` that
+    it is in. `copy_of`: the server of which this is a further start, for the gate; `baseline`: it comes from another checkout.
+    `variant_of`: the backend of which this is a variant; `differs`: what differs, in words. Texts are empty if they do not
+    apply. `attached`: a server that was already running and is not ours: it gets requests, but is neither started nor
+    inspected. `given_as`: how --backend names it, if not by its name.
     """
 
     name: str
@@ -57,22 +57,22 @@ class Backend:
 
 
 def on_cpus(backend: str, cpus: int) -> str:
-    """The name of a backend's start on so many CPUs, beside the one that has those of the run."""
+    """The name of a backend's separate start on `cpus` CPUs, beside the one on the run's CPUs."""
     return f"{backend}-{cpus}cpus"
 
 
 def in_replicas(backend: str, replicas: int) -> str:
-    """The name of a backend's start in so many instances, each on a CPU of its own."""
+    """The name of a backend's separate start as `replicas` instances, each on a CPU of its own."""
     return f"{backend}-{replicas}replicas"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counters of a backend's whole process tree since it started; differences of two readings are what counts.
+    """Counters of a backend's whole process tree since it started; only differences of two readings have a meaning.
 
-    `cpu_s` seconds on a CPU, `wait_s` seconds runnable but waiting for one, of each thread at most as long as it ran between
-    two readings (None where the kernel does not tell), `throttled` periods in which a cgroup's quota stopped it, `threads`
-    alive now.
+    `cpu_s`: seconds on a CPU. `wait_s`: seconds runnable but waiting for a CPU, for each thread at most as long as it ran
+    between two readings; None if the kernel does not tell. `throttled`: periods in which a cgroup's quota stopped it.
+    `threads`: alive now.
     """
 
     cpu_s: float
@@ -86,7 +86,7 @@ class SystemUnderTest(Protocol):
 
     @property
     def backend(self) -> Backend:
-        """What it is."""
+        """The backend that it is a start of."""
         ...
 
     @property
@@ -96,35 +96,35 @@ class SystemUnderTest(Protocol):
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
-        """By name, its endpoints with host and port; of a model in this process without."""
+        """By name, its endpoints with host and port; without them for a model in this process."""
         ...
 
     @property
     def predictor(self) -> Predictor | None:
-        """The model itself where it runs in this process, else None."""
+        """The model itself if it runs in this process, else None."""
         ...
 
     @property
     def facts(self) -> BackendFacts:
-        """What its engine and the fleet know of it by now; it grows until the backend is ready."""
+        """What its engine and the fleet know of it by now; they grow until the backend is ready."""
         ...
 
     def usage(self) -> Usage | None:
-        """Counters now; None where they cannot be read (a remote engine, a server that is not ours).
+        """Counters now; None if they cannot be read (a remote engine, a server that is not ours).
 
         Cheap: read around every slice.
         """
         ...
 
     def peak_memory_bytes(self) -> int | None:
-        """The most memory, in bytes, that its processes used at once so far; None where its engine cannot tell.
+        """The most memory, in bytes, that its processes used at once so far; None if its engine cannot tell.
 
-        Expensive: ask between campaigns, not around a slice.
+        Expensive: call it between campaigns, not around a slice.
         """
         ...
 
     def resource_usage(self) -> ResourceUsage | None:
-        """Memory, files and threads of its processes now; None where they are not on this machine. Expensive."""
+        """Memory, files and threads of its processes now; None if they are not on this machine. Expensive."""
         ...
 
     def is_alive(self) -> bool:
@@ -136,7 +136,7 @@ class SystemUnderTest(Protocol):
         ...
 
     def pause(self) -> None:
-        """Stop all its processes, connections stay open; raises BackendFailed if they run on."""
+        """Suspend all its processes; connections stay open. Raises BackendFailed if they run on."""
         ...
 
     def resume(self) -> None:
@@ -145,7 +145,7 @@ class SystemUnderTest(Protocol):
 
 
 Probe = Callable[[SystemUnderTest], None]
-"""Asks every endpoint for one real prediction and checks the answer; raises ExchangeError until the backend is ready."""
+"""Requests one real prediction from every endpoint and checks the answer; raises ExchangeError until the backend is ready."""
 
 
 def log_end(system: SystemUnderTest) -> str:
@@ -184,7 +184,7 @@ class Instance(Protocol):
         ...
 
     def lost_its_port(self) -> bool:
-        """Whether it ended because another program took its port: then another launch may succeed."""
+        """Whether it ended because another program took its port, so that another launch may succeed."""
         ...
 
     def stop(self) -> None:
@@ -193,7 +193,7 @@ class Instance(Protocol):
 
 
 class Fleet(Protocol):
-    """Starts, keeps and stops the selected backends; one backend's failure is its own row."""
+    """Starts, keeps and stops the selected backends; the failure of one affects only its own row."""
 
     def start(self, names: Collection[str], probe: Probe) -> None:
         """Start those of `names` that are not in `running` or `absent`, and wait until `probe` returns for each.
@@ -216,11 +216,11 @@ class Fleet(Protocol):
 
     @property
     def server_cpus(self) -> tuple[int, ...]:
-        """The CPUs of this machine that all backends are pinned to that have none of their own, ascending."""
+        """The CPUs of this machine that backends without CPUs of their own are pinned to, ascending."""
         ...
 
     def owned_count(self) -> int:
-        """How many containers or processes of this run exist now; 0 where the engine cannot tell."""
+        """How many containers or processes of this run exist now; 0 if the engine cannot tell."""
         ...
 
     @property
@@ -236,24 +236,24 @@ class Fleet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many replicas of a server fit, on a CPU each, and `where`, in words."""
+    """The most replicas of a server that fit, on one CPU each, and `where` they do, in words."""
 
     most: int
     where: str
 
 
 def cpus_beside_client(system: SystemUnderTest, fleet: Fleet) -> tuple[int, ...]:
-    """The CPUs of the client's machine that a server runs on, ascending; none of one that runs elsewhere."""
+    """The CPUs of the client's machine that a server runs on, ascending; empty if it runs elsewhere."""
     here = system.facts.cpus_here
     return fleet.server_cpus if here is None else here
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What all backends are asked about: all `inputs` of the model, read-only, those that are batched of `items` items each.
+    """The data sent to all backends: all `inputs` of the model, read-only; each batched one has `items` items.
 
-    `labels` [items] int64 are the items' classes, where they are known. `side_px`: an item is a picture of that many pixels
-    squared, 0 to 1; 0 where it is none. `synthetic`: they stand in for others; `random`: they mean nothing.
+    `labels` [items] int64 are the items' classes, None if unknown. `side_px`: each item is a square picture with sides of that
+    many pixels, values 0 to 1; 0 if it is no picture. `synthetic`: the data replace a real dataset; `random`: they are noise.
     """
 
     name: str
@@ -269,7 +269,7 @@ class Dataset:
 
     @property
     def noun(self) -> str:
-        """What people call one of them."""
+        """The word for one of its items: `image` or `item`."""
         return "image" if self.side_px else "item"
 
     def __len__(self) -> int:
@@ -277,7 +277,7 @@ class Dataset:
 
 
 class Truth(StrEnum):
-    """What answers are held against: the model itself, expected answers that a person gave, or what a server answered first."""
+    """What answers are compared with: the model, expected answers from the user, or (`nobody`) a server's first answers."""
 
     MODEL = "model"
     EXPECTED = "expected answers"
@@ -288,11 +288,11 @@ class Truth(StrEnum):
 class Model:
     """The model that all backends serve; `predictor` is the reference (ONNX Runtime, one thread, in process).
 
-    Where `truth` is not the model, nobody has it here, and `answers` are the outputs that all items of the run's dataset are
-    held against, in their order; `first` is the endpoint's id that gave them where nobody knows better.
+    If `truth` is not the model, there is no model here, and `answers` are the outputs that the answers for all items of the
+    run's dataset are compared with, in their order; for truth `nobody`, `first` is the id of the endpoint that gave them.
 
-    `path` is the ONNX file, `sha256` its hash and that of what it keeps beside it. `signature` has the lengths of the run's
-    dataset where the file leaves them free. `batch_dependent`: an item's answer depends on what it is asked together with.
+    `path` is the ONNX file, `sha256` the hash of it and of its external data files. `signature` has the lengths of the run's
+    dataset for axes that the file leaves free. `batch_dependent`: an item's answer depends on the others in its request.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Named arrays as models take and give them, the signature that describes them, and what the head of an .npy file claims."""
+"""Named arrays, the inputs and outputs of models, the signature that describes them, and the header of an .npy file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-"""Numbers or truth values of one of DTYPES, any shape, C order."""
+"""Numbers or booleans of one of DTYPES, any shape, C order."""
 
 FloatArray = npt.NDArray[np.float32]
 """Scores [n, classes] float32, C order."""
@@ -25,21 +25,21 @@ Predictor = Callable[[Tensors], Tensors]
 """The model run in this process: all its inputs -> all its outputs."""
 
 FREE = -1
-"""In a shape: an axis of any length."""
+"""The length of an axis in a shape that may have any length."""
 
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
-"""What a tensor may hold, by numpy's names."""
+"""The dtypes that a tensor may have, by numpy's names."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output of a model: its `name` there, its `dtype` (one of DTYPES) and its whole `shape`.
+    """One input or output of a model: its `name` in the model, its `dtype` (one of DTYPES) and its whole `shape`.
 
     `batched`: the first axis counts items, and its length is FREE. Else the array is sent or answered whole, whatever the
-    number of items: a sampling rate, a recurrent state.
+    number of items: for example a sampling rate, a recurrent state.
     """
 
     name: str
@@ -49,18 +49,18 @@ class TensorSpec:
 
     @property
     def item_shape(self) -> tuple[int, ...]:
-        """Without the axis that counts items."""
+        """The shape without the axis that counts items."""
         return self.shape[1:] if self.batched else self.shape
 
     @property
     def nbytes(self) -> int:
-        """Of one item, or of the whole where it is not batched; a free axis counts as 1."""
+        """Bytes of one item, or of the whole array if it is not batched; a free axis counts as 1."""
         return prod(max(1, length) for length in self.item_shape) * np.dtype(self.dtype).itemsize
 
     def shape_of(self, values: int, items: int | None = None) -> tuple[int, ...] | None:
-        """The whole shape of an array of so many values, of `items` items where that is known; None where none fits.
+        """The whole shape of an array of `values` values, and of `items` items if that is known; None if no shape fits.
 
-        At most one length may be left open by both; it follows from the others.
+        At most one length may be unknown; it follows from the others.
         """
         shape = [*self.shape]
         if self.batched and items is not None:
@@ -78,10 +78,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a model takes and gives, in its own order.
+    """The inputs and outputs of a model, in its own order.
 
-    `batch`: how many items a request must have, 0 where any number will do. `scores`: the output [n, classes] whose largest
-    value is an item's class, empty where the model has none.
+    `batch`: how many items a request must have, 0 for any number. `scores`: the output [n, classes] whose largest value is
+    an item's class, empty if the model has none.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -91,16 +91,16 @@ class Signature:
 
     @property
     def classes(self) -> int:
-        """How many classes `scores` tells apart; 0 where there is no such output, or its length is free."""
+        """How many classes `scores` has; 0 if there is no such output, or its length is free."""
         return next((max(0, spec.shape[1]) for spec in self.outputs if spec.name == self.scores), 0)
 
     @property
     def item_bytes(self) -> int:
-        """Bytes that one item brings along in a request."""
+        """Bytes that one item adds to a request."""
         return sum(spec.nbytes for spec in self.inputs if spec.batched)
 
     def takes(self, items: int) -> bool:
-        """Whether a request may have so many items."""
+        """Whether a request may have `items` items."""
         return self.batch in (0, items)
 
     def __str__(self) -> str:
@@ -108,15 +108,15 @@ class Signature:
 
 
 def chosen(tensors: Tensors, specs: Sequence[TensorSpec], items: Sequence[int]) -> dict[str, Array]:
-    """These items of every batched array, in this order and as new arrays; the others whole."""
+    """The given items of every batched array, in the given order and as new arrays; the other arrays whole."""
     rows = list(items)
     return {spec.name: tensors[spec.name][rows] if spec.batched else tensors[spec.name] for spec in specs}
 
 
 def claimed_array(file: IO[bytes], held_bytes: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type by the head of an array's file, which is read; `held_bytes` is the whole file's size.
+    """Read the header of an .npy file, return shape and dtype; `held_bytes` is the size of the whole file.
 
-    Raises ValueError where it is no such head (`numpy.lib.format`), or where it claims more than the file holds.
+    Raises ValueError if it is no such header (`numpy.lib.format`), or claims more than the file holds.
     """
     version = np.lib.format.read_magic(file)
     read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -1,4 +1,4 @@
-"""What goes over a wire, and what carries it: endpoints, payloads, answers, protocols, connections."""
+"""What is sent to servers, and how: endpoints, payloads, answers, protocols, connections."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Protocol, TypeVar
 from bench.contract.tensors import Tensors
 
 Request = TypeVar("Request")
-"""What a transport sends: a bytes object, an array; only the transport itself looks into it."""
+"""What a transport sends: a bytes object, an array; only the transport itself knows its content."""
 
 
 SERVED_AS = "emnist"
-"""What our servers call the model, whichever it is: it stands in their paths."""
+"""The name of the model in our servers' paths, whichever model it is."""
 
 HIDDEN = "[hidden]"
-"""Stands where a secret stood."""
+"""Replaces a secret in texts."""
 
-_LEAST_SECRET = 4  # characters; less hides nothing, and would tear other words apart
-_LEAST_PIECE = 8  # of a secret that was cut off
+_LEAST_SECRET = 4  # characters; a shorter text is no secret, and replacing it would garble other words
+_LEAST_PIECE = 8  # characters; shorter pieces of a truncated secret are not hidden
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What it takes to reach an endpoint beside its address; that of a server started here is `Access()`.
+    """What is needed to reach an endpoint besides its address; for a server started here it is `Access()`.
 
-    `ca`: a file of certificates that are trusted beside the system's. `headers` go with every request; their values are
-    secret, and shown in no repr.
+    `ca`: a file of certificates that are trusted in addition to the system's. `headers` are sent with every request; their
+    values are secret, and not in the repr.
     """
 
     tls: bool = False
@@ -35,7 +35,7 @@ class Access:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def redacted(self, text: str) -> str:
-        """Foreign words without the secrets, should a server send them back: a value or a word of it, cut off or not."""
+        """Text from a server with its secrets replaced by HIDDEN: a header's value or a word of it, truncated or not."""
         secrets = {part for _, value in self.headers for part in (value, *value.split()) if len(part) >= _LEAST_SECRET}
         pieces = {secret[:size] for secret in secrets for size in range(min(len(secret), _LEAST_PIECE), len(secret) + 1)}
         for piece in sorted(pieces, key=len, reverse=True):
@@ -44,27 +44,27 @@ class Access:
 
 
 UNKNOWN = "unknown"
-"""Runtime, endpoint and protocol of a backend whose files cannot be read: it has its row, and is never asked."""
+"""Runtime, endpoint and protocol of a backend whose files cannot be read: it has its row, but gets no requests."""
 
 DEADLINE_S = 10.0
-"""For one whole exchange, and for connecting, unless the model is slow: a frozen server may not hold up the others long."""
+"""Seconds for one whole exchange, and for connecting, unless the model is slow: a frozen server must not delay others long."""
 
 MOST_ANSWER_BYTES = 2**28
-"""More than any usual answer: what a client takes of a server before it gives up, unless the model answers with more."""
+"""Bytes of an answer after which a client gives up, unless the model's answers are larger; usual ones are much smaller."""
 
 
 WIDE_INT64 = "int64 beyond int32"
-"""What a server has not that takes int64 and computes in 32 bits."""
+"""What a server lacks if it accepts int64 but computes in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One protocol of one backend; `host` and the real `port` are known once the backend runs.
 
-    `model` is what the server calls the model where a request names it in its body. `url` is what a person gave for it, of a
-    backend that runs already; else empty. `lacks` are dtypes, or WIDE_INT64, that its server has not. `one_cpu` is why it
-    cannot use more than one CPU; empty where it can. `further` are host and port of more instances that serve the same.
-    `deadline_s` is for one whole exchange, `most_answer_bytes` for its answer's body.
+    `model` is the server's name for the model, for requests that name it in their body. `url` is the URL that the user gave
+    for it if its backend was already running; else empty. `lacks` are dtypes, or WIDE_INT64, that its server does not support.
+    `one_cpu` is why it cannot use more than one CPU; empty if it can. `further` are host and port of more instances that serve
+    the same. `deadline_s` limits one whole exchange, `most_answer_bytes` the body of its answer.
     """
 
     backend: str
@@ -84,7 +84,7 @@ class Endpoint:
 
     @property
     def is_near(self) -> bool:
-        """Whether its host is this machine's loopback; a name that only resolves to it is not."""
+        """Whether its host is a loopback address or `localhost`; any other name that resolves to one does not count."""
         try:
             return ipaddress.ip_address(self.host or "").is_loopback
         except ValueError:
@@ -92,31 +92,31 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """Host and port as a request names them: an IPv6 address in brackets, no port where it is the scheme's own."""
+        """Host and port as a request names them: an IPv6 address in brackets, no port if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in (self.host or "") else self.host
         return f"{host}" if self.port == (443 if self.access.tls else 80) else f"{host}:{self.port}"
 
     @property
     def id(self) -> str:
-        """`<backend>-<endpoint>`, as it stands in test names and tables."""
+        """`<backend>-<endpoint>`, as used in test names and tables."""
         return f"{self.backend}-{self.name}"
 
     @property
     def instances(self) -> tuple[Endpoint, ...]:
-        """One for each instance that serves it, itself the first: connections are spread over them in turn."""
+        """One endpoint for each instance that serves it, itself first; connections are spread over them in turn."""
         others = (replace(self, host=host, port=port, further=()) for host, port in self.further)
         return (replace(self, further=()), *others)
 
     def located(self, host: str, port: int) -> Endpoint:
-        """The same endpoint of a running backend."""
+        """The same endpoint with host and port of a running backend."""
         return replace(self, host=host, port=port)
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One request's body as it goes over the wire, built before the clock.
+    """One request's body as it goes over the wire, built before the clock starts.
 
-    `indices` [batch] are the items of the dataset that it carries, in order.
+    `indices` [batch] are the items of the dataset in it, in order.
     """
 
     body: bytes
@@ -132,7 +132,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The raw bytes that answered one payload, kept for verification after the clock."""
+    """The raw bytes that answered one payload, kept for verification after the clock stops."""
 
     payload_index: int
     body: bytes
@@ -141,34 +141,34 @@ class Answer:
 class Codec(Protocol):
     """One wire protocol for one model: pure functions between arrays and bytes; knows no connection.
 
-    Arrays come and go by the names of the model's signature, with its dtypes and shapes.
+    Arrays have the names, dtypes and shapes of the model's signature.
     """
 
     @property
     def name(self) -> str:
-        """As it stands in backend.toml."""
+        """The protocol's name, as in backend.toml."""
         ...
 
     @property
     def transport(self) -> str:
-        """`http`, `grpc` or `in-process`: which transport carries it."""
+        """The transport that carries it: `http`, `grpc` or `in-process`."""
         ...
 
     def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
-        """All inputs -> (body, content type, further request headers); ValueError where they are not the signature's."""
+        """All inputs -> (body, content type, further request headers); raises ValueError if they do not fit the signature."""
         ...
 
     def decode(self, body: bytes) -> Tensors:
-        """An answer's bytes -> all outputs, with no NaN or infinity in them; raises MalformedAnswer."""
+        """An answer's bytes -> all outputs, without NaN or infinity; raises MalformedAnswer."""
         ...
 
     def encode_answer(self, outputs: Tensors) -> bytes:
-        """All outputs -> the bytes with which a server of this protocol would answer (null, stand-ins, tests)."""
+        """All outputs -> the bytes that a server of this protocol would answer with (for null, stand-ins, tests)."""
         ...
 
 
 class Transport(Protocol[Request]):
-    """One kept connection to one endpoint. Only `exchange` runs inside the clock.
+    """One kept-alive connection to one endpoint. Only `exchange` is timed.
 
     `spent`: the connection cannot carry another exchange before `ensure_connected`; a plain attribute, read between exchanges.
     """
@@ -176,7 +176,7 @@ class Transport(Protocol[Request]):
     spent: bool
 
     def prepare(self, payload: Payload) -> Request:
-        """All that can be done before the clock: the very object that `exchange` sends."""
+        """Do all that can be done before the clock starts; returns the very object that `exchange` sends."""
         ...
 
     def connect(self) -> None:
@@ -184,11 +184,11 @@ class Transport(Protocol[Request]):
         ...
 
     def ensure_connected(self) -> bool:
-        """Reopen the connection if the server closed it meanwhile; True if it did. Called outside the clock."""
+        """Reopen the connection if the server closed it meanwhile; True if it was reopened. Not timed."""
         ...
 
     def exchange(self, request: Request) -> bytes:
-        """First byte out to last byte in; the answer's body. Raises ExchangeError."""
+        """Send the request and receive the answer, first byte out to last byte in; returns its body. Raises ExchangeError."""
         ...
 
     def close(self) -> None:
@@ -197,24 +197,27 @@ class Transport(Protocol[Request]):
 
 
 class MultiplexedTransport(Transport[Request], Protocol[Request]):
-    """A connection that an event loop can drive beside others: an exchange is started, then advanced until it is whole.
+    """A connection that an event loop can drive beside others: an exchange is started, then advanced until it is complete.
 
-    `unsent`: it waits for room to send, not only for the answer.
+    `unsent`: part of the request is not sent yet, so it waits for the socket to be writable too.
     """
 
     @property
     def unsent(self) -> bool:
-        """Whether `advance` should be called as soon as the descriptor can be written."""
+        """Whether `advance` should be called as soon as the descriptor is writable."""
         ...
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when there is something to advance; may change with each connect."""
+        """The file descriptor that becomes readable when `advance` has something to do; may change with each connect."""
         ...
 
     def start(self, request: Request) -> None:
-        """First byte out, without waiting; raises ExchangeError."""
+        """Begin to send the request, without waiting; raises ExchangeError."""
         ...
 
     def advance(self) -> bytes | None:
-        """What can be done without waiting; the answer's body once its last byte is in. Raises ExchangeError."""
+        """Send and receive what is possible without waiting; returns the answer's body once complete, else None.
+
+        Raises ExchangeError.
+        """
         ...

@@ -1,6 +1,6 @@
-"""One file a question that is asked of servers, and what runs them.
+"""The experiments, one file for each question that is asked of servers, and what runs them.
 
-`open_loop.py` holds the `EXPERIMENT` of the kind `open-loop`; a new question is a new file, no edit elsewhere here.
+`open_loop.py` holds the `EXPERIMENT` of the kind `open-loop`; a new experiment is a new file, with no edit elsewhere here.
 """
 
 import importlib
@@ -14,14 +14,14 @@ from bench.experiments.experiment import Experiment
 
 @cache
 def experiments() -> Mapping[str, Experiment]:
-    """All experiments by kind, in the order in which a session measures them."""
+    """All experiments by their kind, in the order in which a session measures them."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
     instances = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
     return {each.kind: each for each in sorted(instances, key=lambda each: each.turn)}
 
 
 def experiment_of(scenario: Scenario) -> Experiment:
-    """The experiment that a scenario belongs to; ValueError for a kind that none has."""
+    """The experiment that a scenario belongs to; raises ValueError if no experiment has the scenario's kind."""
     experiment = experiments().get(scenario.kind)
     if experiment is None:
         known = ", ".join(experiments())

@@ -1,7 +1,7 @@
-"""What a campaign under way has so far, told now and then between its slices: a session that is killed loses little of it.
+"""Checkpoints of a running campaign, reported now and then between its rounds: a session that is killed loses little.
 
-Cheap, so without all that takes a look at every answer or at all cells together: those cells are recorded as if the session had
-been interrupted, unverified and uncompared. Nothing is timed here but how long this itself takes.
+They must be cheap, so answers are not verified and cells not compared: the cells are recorded as if the session had been
+interrupted. Nothing is timed here but the checkpoints themselves.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from bench.experiments import experiment_of
 from bench.load.scheduler import Progress
 
 EVERY_S = 30.0
-_SHARE = 0.02  # of the time, at most
+_SHARE = 0.02  # of the campaign's time that checkpoints may take, at most
 _UNVERIFIED = "it was killed, so its answers were not verified and its cells not compared"
 
 Cells = Sequence[tuple[Record, Samples]]
 
 
 class Checkpoints:
-    """Hears of a campaign's progress, passes it on, and tells its cells as they stand every `EVERY_S` seconds."""
+    """Receives a campaign's progress, passes it to `further`, and gives `tell` the cells so far every `EVERY_S` seconds."""
 
     def __init__(self, runs: Sequence[CellRun], tell: Callable[[Cells], None], further: Callable[[Progress], None]) -> None:
         self._runs = runs
@@ -31,7 +31,7 @@ class Checkpoints:
         self._due_at = perf_counter() + EVERY_S
 
     def __call__(self, progress: Progress) -> None:
-        """Called by the campaign between two rounds."""
+        """Pass the progress on and make a checkpoint if one is due; the campaign calls it between two rounds."""
         self._further(progress)
         start = perf_counter()
         if progress.step == "measure" and start >= self._due_at and not progress.done:
@@ -41,7 +41,7 @@ class Checkpoints:
 
 
 def as_it_stands(run: CellRun) -> tuple[Record, Samples] | None:
-    """A cell's record should the session be killed now; None where nothing was timed yet and no lane retired."""
+    """A cell's record and samples in case the session is killed now; None if nothing was timed yet and no lane retired."""
     if not run.measure.results.duration_s and not any(lane.state.retired for lane in run.lanes):
         return None
     measurement = unverified_measurement(run)

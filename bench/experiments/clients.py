@@ -1,4 +1,4 @@
-"""How do throughput and latency change with the number of clients, each of which waits for its answer before it asks again?"""
+"""How do throughput and latency change with the number of clients, each of them a closed loop?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,13 +15,13 @@ from bench.load.scheduler import Settings
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 
-CLIENTS_SHARE = 0.5  # of a cell's measuring time: a curve has six of them
+CLIENTS_SHARE = 0.5  # of a cell's measuring time: a curve has six cells
 SLICES = 8
-"""Of several clients, at least: the interval is made of them."""
+"""Slices of a cell with several clients, at least: the confidence interval is computed from them."""
 
 
 def clients_scenario(clients: int, batch_size: int = 1) -> Scenario:
-    """So many clients at once: `c08` with single images, `c08-batch32` with 32 a request."""
+    """`clients` closed loops at once: `c08` with single images, `c08-batch32` with 32 images per request."""
     title = f"{clients} client{'s' if clients > 1 else ''}"
     if batch_size == 1:
         return Scenario(f"c{clients:02}", 1, "clients", title, concurrency=clients)
@@ -31,43 +31,43 @@ def clients_scenario(clients: int, batch_size: int = 1) -> Scenario:
 
 
 SCENARIOS: tuple[Scenario, ...] = ()
-"""Measured beside those of --clients; one more is one more line here, like `clients_scenario(8, batch_size=32),`."""
+"""Measured in addition to those of --clients; to add one, add a line here, like `clients_scenario(8, batch_size=32),`."""
 
 
 class Sweep(UnderLoad):
-    """See the module."""
+    """The concurrency sweep, see the module."""
 
     kind = "clients"
     turn = 3
     soaked = True
 
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
-        """Those of --clients."""
+        """The scenarios of --clients."""
         return tuple(dict.fromkeys((*map(clients_scenario, asked.clients), *SCENARIOS)))
 
     def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:
-        """This number of clients alone."""
+        """--clients with this number alone."""
         return {"--clients": str(scenario.concurrency)}
 
     def head(self, scenario: Scenario) -> str:
-        """An exchange is what one of them waits for."""
+        """The heading; the seconds are those that one client waits for an exchange."""
         return f"{scenario.name}: seconds an exchange of {in_words(scenario)} with {scenario.concurrency} client(s) at once"
 
     def settings(self, settings: Settings) -> Settings:
-        """Less time for each."""
+        """The settings with less time for each cell."""
         return replace(settings, max_time_s=CLIENTS_SHARE * settings.max_time_s)
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """All clients in one lane."""
+        """One lane with all clients."""
         return run_of_clients(cell, builder, rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-        """Each scenario's cells held against each other."""
+        """The outcomes, with the cells of each scenario compared with each other."""
         return compared(runs, ended, histogram=self.histogram)
 
 
 def run_of_clients(cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-    """All clients of a cell in one lane, each in a closed loop."""
+    """One lane with all clients of a cell, each in a closed loop."""
     clients = cell.scenario.concurrency
     shared = builder.shared(cell)
     return CellRun(

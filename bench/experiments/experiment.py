@@ -1,4 +1,4 @@
-"""What an experiment is: one question that is asked of servers, and all that only this question decides."""
+"""The base classes of experiments: one question that is asked of servers, and all that depends on this question alone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from bench.verification.payloads import PayloadFactory
 
 
 class Asked(Protocol):
-    """What the options of a session ask for, parsed and checked."""
+    """The options of a session that choose scenarios, parsed and checked."""
 
     @property
     def batch_sizes(self) -> Sequence[Scenario]:
@@ -25,41 +25,42 @@ class Asked(Protocol):
 
     @property
     def clients(self) -> Sequence[int]:
-        """Those of --clients, ascending."""
+        """The numbers of clients of --clients, ascending."""
         ...
 
     @property
     def loads(self) -> Sequence[Offer]:
-        """Those of --loads."""
+        """The offered loads of --loads."""
         ...
 
     @property
     def arrivals(self) -> Sequence[Arrival]:
-        """Those of --arrivals."""
+        """The arrival processes of --arrivals."""
         ...
 
     @property
     def slo(self) -> float | None:
-        """Seconds of --slo; None: no search."""
+        """The latency limit of --slo in seconds; None: no search."""
         ...
 
     @property
     def cpus(self) -> Sequence[int]:
-        """Numbers of CPUs of --cpus, ascending."""
+        """The numbers of CPUs of --cpus, ascending."""
         ...
 
     @property
     def replicas(self) -> Sequence[int]:
-        """Numbers of instances of --replicas, ascending."""
+        """The numbers of instances of --replicas, ascending."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a campaign ended, and what its cells are held against.
+    """How a campaign ended, and what its cells are compared with.
 
-    `gate` is the regression that is allowed, a fraction, None where nothing is gated; `seed` is the bootstrap's. The servers of
-    the run had `server_cpus` CPUs, unless a scenario gave them others; who sent what is under load had `client_cpus`.
+    `ratio_to` picks the base cell of the ratios. `gate` is the allowed regression as a fraction, None without a gate; `seed` is
+    the bootstrap's. The run's servers had `server_cpus` CPUs, unless a scenario gave them others; the processes that sent the
+    load had the CPUs `client_cpus`.
     """
 
     factory: PayloadFactory
@@ -72,86 +73,86 @@ class Ended:
 
 
 class Experiment(ABC):
-    """One question: its scenarios and cells, how a cell is measured, and how what it brought becomes a record.
+    """One question: its scenarios and cells, how a cell is measured, and how the measurements become a record.
 
-    Each is the `EXPERIMENT` of the module of this package that is named like its `kind`. It holds no state: a session may
-    ask it in any order. Everybody else asks it, and nobody its kind.
+    Each is the `EXPERIMENT` of the module of this package that is named after its `kind`. It has no state: a session may call
+    its methods in any order. All other code calls these methods, and never branches on the kind.
     """
 
     kind: ClassVar[str]
-    """Scenario.kind of its scenarios, Record.kind of its cells."""
+    """The `Scenario.kind` of its scenarios and the `Record.kind` of its cells."""
     turn: ClassVar[int]
-    """The lowest is measured first: who stops a session early keeps what most people ask for."""
+    """Its place in the order, lowest first: a session that is stopped early has measured what most people want."""
     roles: ClassVar[frozenset[Role]]
-    """Which backends have cells; a ceiling only where a server with its protocol is selected, or none at all."""
+    """The roles of backends that have cells; a ceiling only if a near server of its protocol, or no server, is selected."""
     timed: ClassVar[bool] = True
-    """Measured in slices, side by side with others; else one pass over the payloads, whose times rank nobody."""
+    """Whether cells are measured in slices, side by side; else in one pass over the payloads, whose times give no rank."""
     together: ClassVar[bool] = False
-    """All its scenarios are compared with each other, so they are measured in one campaign; else one each."""
+    """Whether its scenarios are compared with each other, so that one campaign measures them all; else one campaign each."""
     with_gate: ClassVar[bool] = True
-    """A session with --gate has its cells."""
+    """Whether a session with --gate measures its cells too."""
     gated: ClassVar[bool] = False
-    """--gate judges its cells of servers."""
+    """Whether --gate judges its cells of servers."""
     histogram: ClassVar[bool] = False
-    """Its records keep all latencies as a histogram, which can be merged and drawn."""
+    """Whether its records keep all latencies as a histogram, which can be merged and drawn."""
     soaked: ClassVar[bool] = False
-    """Each lap of a soak has its cells."""
+    """Whether each lap of a soak measures its cells."""
     loads: ClassVar[bool] = False
-    """It loads a server with more than one request at once: a host that is not this machine must be allowed for it."""
+    """Whether it sends a server more than one request at once: a host other than this machine then needs --may-load."""
 
     @abstractmethod
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
-        """What a session measures of it, in the order of the report."""
+        """The scenarios that a session measures, in the order of the report."""
 
-    def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:  # noqa: ARG002 - what the options do not say
-        """The options with which a session has this scenario, and no more of its kind than it must."""
+    def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:  # noqa: ARG002 - no option selects it
+        """The options that select this scenario, and as few others of its kind as possible."""
         return {}
 
     @abstractmethod
     def head(self, scenario: Scenario) -> str:
-        """Under which head its cells stand in pytest-benchmark's table: what the durations are of."""
+        """The heading of its cells in pytest-benchmark's table, which says what the durations measure."""
 
     def label(self, cell: Cell) -> str:
-        """What stands in brackets behind the test's name; no other cell of a session has the same."""
+        """The cell's id in the brackets after the test's name; unique in a session."""
         return cell.id
 
-    def refusal(self, cell: Cell) -> str:  # noqa: ARG002 - most ask whom they are told
-        """Why a cell cannot be measured, as far as that is declared; empty where it can."""
+    def refusal(self, cell: Cell) -> str:  # noqa: ARG002 - most can measure any cell
+        """Why a cell cannot be measured, as far as its declaration shows; empty if it can."""
         return ""
 
-    def fitted(self, scenario: Scenario, factory: PayloadFactory) -> Scenario:  # noqa: ARG002 - most ask as they are told
-        """The scenario as the run's model can be asked; see `PayloadFactory.refusal` for what it cannot be asked at all."""
+    def fitted(self, scenario: Scenario, factory: PayloadFactory) -> Scenario:  # noqa: ARG002 - most need no change
+        """The scenario adapted to the run's model; see `PayloadFactory.refusal` for what the model does not support at all."""
         return scenario
 
     def settings(self, settings: Settings) -> Settings:
-        """The session's settings with the times of this experiment's campaign."""
+        """The session's settings, with the times adapted to this experiment's campaign."""
         return settings
 
     @abstractmethod
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """The lanes that measure a cell whose backend runs; `rerun` is the command that measures it again."""
+        """The cell with the lanes that measure it; its backend runs. `rerun` is the command that measures it again."""
 
     @abstractmethod
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-        """One outcome for each run, in the same order, once the campaign's lanes hold what they brought."""
+        """One outcome for each run, in the same order; called when the campaign's lanes hold their results."""
 
     def rate_so_far(self, measurement: CellMeasurement) -> float | None:
-        """Images/s of a cell that is still being measured; None where that says nothing."""
+        """Images/s of a cell that is still being measured; None if nothing was measured yet, or a rate has no meaning."""
         measure = measurement.measure
         answered = sum(result.exchanges for result in measure.slices)
         return answered * measurement.cell.scenario.batch_size / measure.measured_s if measure.measured_s else None
 
 
 class UnderLoad(Experiment):
-    """Several connections at once, or a schedule."""
+    """The base of experiments that use several connections at once, or a schedule."""
 
     together = True
     with_gate = False
     histogram = True
     loads = True
-    roles = frozenset({Role.SERVER, Role.CEILING})  # the reference has no wire that more than one could use
+    roles = frozenset({Role.SERVER, Role.CEILING})  # the reference has no connections that several clients could use
 
 
 def in_words(scenario: Scenario) -> str:
-    """`8 images`: what one request of it carries."""
+    """The contents of one request as text, like `8 images`."""
     return f"{scenario.batch_size} image{'s' if scenario.batch_size > 1 else ''}"

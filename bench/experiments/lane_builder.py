@@ -1,4 +1,4 @@
-"""From a cell to the lanes that measure it: connections, payloads and goals; which ones it needs, its experiment knows."""
+"""Builds the lanes that measure a cell: connections, payloads and goals; the cell's experiment decides which lanes it needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ from bench.verification.judgements import Judgements
 from bench.verification.payloads import PayloadFactory, PayloadSet
 
 MOST_EXCHANGES = 100_000
-"""Of one connection to a server that is not ours, whatever the measuring time."""
+"""The most exchanges of a one-client lane to a server that the suite did not start, whatever the measuring time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What lanes under load of one endpoint share: its connections; of one batch size the requests, and so the peak.
+    """What the lanes under load of one endpoint share: its connections, and per batch size also the requests and the peak.
 
-    `judgements` are those of the answers where load agents got them, None where this process does.
+    `judgements` are those of the answers if load agents receive them, None if this process does.
     """
 
     sender: Sender
@@ -43,14 +43,14 @@ class Shared:
 
 
 def shared_settings(crew: Crew | None, settings: Settings) -> Settings:
-    """With load agents, windows are long enough that what is not known of their clocks is little beside them."""
+    """The settings; with load agents, slices are so long that the uncertainty of the agents' clocks is small in comparison."""
     return settings if crew is None else replace(settings, slice_s=max(settings.slice_s, LEAST_WINDOW_S))
 
 
 class LaneBuilder:
     """Makes the lanes of one campaign; those under load send through the `crew`, if there is one.
 
-    With `smoke` no lane looks for caches. On a `client_cpu` that the server has not, pools poll without sleep.
+    With `smoke` no lane looks for caches. If a server does not have `client_cpu` and is not far, its pool polls without sleep.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class LaneBuilder:
         return self.factory.payload_set(cell.endpoint, cell.scenario.batch_size, wrap=wrap)
 
     def random(self, cell: Cell) -> np.random.Generator:
-        """Random numbers that are the cell's own, the same in each session with the same seed."""
+        """The cell's own random generator, with the same numbers in each session with the same seed."""
         return np.random.default_rng([self.settings.seed, *cell.id.encode()])
 
     def one_client(
@@ -93,9 +93,9 @@ class LaneBuilder:
         share: float = 1.0,
         slices: int = 1,
     ) -> Lane:
-        """One kept connection, one exchange after the other, for `share` of a cell's measuring time.
+        """A lane with one kept connection, one exchange after the other, for `share` of a cell's measuring time.
 
-        It is the lane's own; of a server that is not ours, one for all lanes of the endpoint.
+        The connection is the lane's own; lanes of an endpoint that the suite did not start share one.
         """
         system, endpoint = self._asked(cell)
         transport = self._kept.get(endpoint.id) or open_transport(system, endpoint, self.factory.model)
@@ -120,7 +120,7 @@ class LaneBuilder:
     def under_load(
         self, cell: Cell, pattern: LoadPattern, *, share: float = 1.0, slices: int = 1, exchanges: int = 0, clients: int = 1
     ) -> Lane:
-        """A lane over what `shared` gave to its `pattern`; see `Goals` for the least of slices and exchanges."""
+        """A lane whose `pattern` uses what `shared` returned; see `Goals` for the minimum of slices and exchanges."""
         system, endpoint = self._asked(cell)
         return Lane(
             part=Part.MEASURE,
@@ -134,9 +134,10 @@ class LaneBuilder:
         )
 
     def shared(self, cell: Cell) -> Shared:
-        """The same connections for all lanes of an endpoint: only one runs at a time, and its server has no idle ones.
+        """What the cell's lane shares with others; all lanes of an endpoint use the same connections.
 
-        What is sent is prepared once for each batch size, and a peak holds for one batch size over so many connections.
+        Only one of them runs at a time, so the server has no idle connections. Requests are prepared once for each batch size;
+        a peak holds for one batch size and number of connections.
         """
         name, size, most = self._asked(cell)[1].id, cell.scenario.batch_size, cell.scenario.concurrency
         if (name, size, most) not in self._shared:
@@ -153,7 +154,7 @@ class LaneBuilder:
         return self._shared[name, size, most]
 
     def _agents_of(self, cell: Cell, crew: Crew) -> AgentSender:
-        """For each batch size one: what they send is prepared by themselves, and their connections are the endpoint's."""
+        """The sender of the cell's endpoint and batch size: agents prepare requests themselves, and connect per endpoint."""
         key = (self._asked(cell)[1].id, cell.scenario.batch_size)
         if key not in self._agents:
             self._agents[key] = agents_asking(cell, crew, self._fleet, self.factory, self.settings.seed)
@@ -166,7 +167,7 @@ class LaneBuilder:
             self._pools[endpoint.id] = ConnectionPool(
                 open_connections(endpoint, CONNECTIONS),
                 deadline_s=endpoint.deadline_s,
-                # the client's own share of its time is what decides on servers elsewhere, and a look at the sockets is none
+                # for a server elsewhere the client's CPU time decides on CLIENT_BOUND, and polling would count in it
                 busy_poll_s=BUSY_POLL_S if own_cpu and not cell.is_far else 0.0,
             )
         return self._pools[endpoint.id]
@@ -176,7 +177,7 @@ class LaneBuilder:
 
 
 def agents_asking(cell: Cell, crew: Crew, fleet: Fleet, factory: PayloadFactory, seed: int) -> AgentSender:
-    """What sends to a cell's server, which must run, through the agents of `crew`."""
+    """A sender to a cell's server, which must run, through the agents of `crew`."""
     system, endpoint = _asked(cell, fleet)
     payloads = factory.payload_set(cell.endpoint, cell.scenario.batch_size)
     work = work_message(crew.new_key(), endpoint, payloads, factory, canned=cell.backend.role is Role.CEILING)
@@ -184,7 +185,7 @@ def agents_asking(cell: Cell, crew: Crew, fleet: Fleet, factory: PayloadFactory,
         crew,
         work,
         endpoint.deadline_s,
-        # Not the schedule's own random numbers: whose a request is must not depend on when it is due.
+        # Not the schedule's own random numbers: which agent sends a request must not depend on when it is due.
         np.random.default_rng([seed, *b"agents", *cell.id.encode()]),
         busy_poll_s=0.0 if cell.is_far else BUSY_POLL_S,
         server_cpus=cpus_beside_client(system, fleet),
@@ -192,6 +193,6 @@ def agents_asking(cell: Cell, crew: Crew, fleet: Fleet, factory: PayloadFactory,
 
 
 def _asked(cell: Cell, fleet: Fleet) -> tuple[SystemUnderTest, Endpoint]:
-    """The server that is asked, and its endpoint, located."""
+    """The server that the cell measures, and its endpoint, located."""
     system = fleet.running[cell.server]
     return system, system.endpoints[cell.endpoint.name]

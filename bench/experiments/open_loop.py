@@ -1,4 +1,4 @@
-"""How long does an answer take when requests come on a schedule, whatever the server does?"""
+"""What is the latency when requests are sent on a schedule, whatever the server does?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,9 +30,9 @@ def open_loop_scenario(
     batch_size: int = 1,
     connections: int = CONNECTIONS,
 ) -> Scenario:
-    """Requests on a schedule: `poisson70` offers 70 % of the peak, `constant-200rps` 200 requests a second.
+    """An open loop: `poisson70` offers 70 % of the peak, `constant-200rps` 200 requests a second.
 
-    `poisson-200rps-batch32-8connections` has 32 images in each of them, over at most 8 connections.
+    `poisson-200rps-batch32-8connections` sends 32 images per request, over at most 8 connections.
     """
     rate = f"{100 * load:g}" if load is not None else f"-{rate_per_s:g}rps"
     offered = f"{100 * load:g} % of its peak" if load is not None else f"{rate_per_s:g}/s"
@@ -54,47 +54,47 @@ def open_loop_scenario(
 
 
 SCENARIOS: tuple[Scenario, ...] = ()
-"""Measured beside those of --loads and --arrivals. One more is one more line here, like
+"""Measured in addition to those of --loads and --arrivals. To add one, add a line here, like
 `open_loop_scenario(Arrival.POISSON, rate_per_s=200, batch_size=32, connections=8),`."""
 
 
 class OnSchedule(UnderLoad):
-    """See the module; latency counts from the scheduled send, so no stall is left out."""
+    """The open loop, see the module; latency counts from the scheduled send, so it includes every stall."""
 
     kind = "open-loop"
     turn = 4
 
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
-        """Those of --loads, with each of --arrivals."""
+        """The scenarios of each of --loads with each of --arrivals."""
         return tuple(dict.fromkeys((*open_loops_of(asked.loads, asked.arrivals), *SCENARIOS)))
 
     def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:
-        """This load alone."""
+        """--loads and --arrivals with those of this scenario alone."""
         load = f"{scenario.rate_per_s:g}/s" if scenario.load is None else f"{100 * scenario.load:g}%"
         return {"--loads": load, "--arrivals": str(scenario.arrival)}
 
     def head(self, scenario: Scenario) -> str:
-        """Also where it had to wait for a connection."""
+        """The heading; the seconds include any wait for a connection."""
         return f"{scenario.name}: seconds from the scheduled send, {in_words(scenario)}"
 
     def settings(self, settings: Settings) -> Settings:
-        """Windows are longer than slices."""
+        """The settings with slices as long as a window."""
         return in_windows(settings)
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """As many requests as a 99th percentile needs; of null it is enough to see that the client keeps its schedule."""
+        """One lane with the requests that a 99th percentile needs; null only has to show that the client keeps its schedule."""
         share = 1 / WINDOWS if cell.backend.role is Role.CEILING else 1.0
         lane = builder.under_load(cell, offers_of(cell, builder), share=share, exchanges=min_samples(0.99))
         judgements = builder.shared(cell).judgements
         return CellRun(cell, builder.payload_set(cell), measure=lane, rerun=rerun, judgements=judgements)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-        """Each for itself: at a load of its own nobody is faster than another."""
+        """The outcomes, uncompared: the load of each cell is its own, so no cell is faster than another."""
         return on_schedule(runs, ended)
 
 
 def offers_of(cell: Cell, builder: LaneBuilder) -> OpenLoop:
-    """The schedule of a cell, over its endpoint's connections."""
+    """The open loop of a cell, over its endpoint's connections."""
     scenario, shared = cell.scenario, builder.shared(cell)
     return OpenLoop(
         shared.sender,
@@ -108,13 +108,13 @@ def offers_of(cell: Cell, builder: LaneBuilder) -> OpenLoop:
 
 
 def in_windows(settings: Settings, windows: int = WINDOWS) -> Settings:
-    """A cell's measuring time in so many windows, if each is long enough for a schedule to be one."""
+    """The settings with a cell's measuring time split into `windows` slices, each at least 0.25 s and at most 1 s long."""
     window_s = float(np.clip(settings.max_time_s / windows, *_WINDOW_S))
     return replace(settings, slice_s=window_s)
 
 
 def on_schedule(runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-    """The outcomes of schedules, each for itself."""
+    """The outcomes of open loops, not compared with each other."""
     return [
         outcome_on_schedule(run, ended.factory, interrupted=ended.interrupted and not run.measure.state.finished)
         for run in runs
@@ -122,7 +122,7 @@ def on_schedule(runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
 
 
 def open_loops_of(loads: Sequence[Offer], arrivals: Sequence[Arrival]) -> list[Scenario]:
-    """A scenario for each of both."""
+    """A scenario for each pair of load and arrival process."""
     return [open_loop_scenario(arrival, load=each.load, rate_per_s=each.rate_per_s) for arrival in arrivals for each in loads]
 
 

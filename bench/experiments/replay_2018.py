@@ -1,7 +1,8 @@
-"""Measures again as the study of 2018 did, then with one of its flaws removed after the other.
+"""Repeats the study of 2018 as it was measured, then with its flaws removed one after the other.
 
-The study's loop ran past the end of its data and went on with empty batches; here the images wrap around. Its answers were
-never looked at; here each is verified after the clock. Its servers had answered before as well: the readiness probe here.
+The study's loop ran past the end of its data and went on with empty batches; here the images wrap around. It never checked
+its answers; here each is verified outside the clock. Its servers had answered requests before, as they have here (readiness
+probe).
 """
 
 import warnings
@@ -33,11 +34,11 @@ from bench.verification.payloads import PayloadFactory, PayloadSet
 from bench.verification.probe import Probe
 
 SYSTEMS = "systems-of-2018"
-"""The set whose backends are replayed, each by its first endpoint of a protocol that the study knew."""
+"""The set whose backends are replayed, each at its first endpoint with a protocol that the study used."""
 
 PROTOCOLS = ("v1-json", "graphpipe")
-TIME_SHARE, LEAST_S = 1 / 6, 0.25  # of a cell's measuring time, for each step; the least is five blocks of the bootstrap
-_ROUND_S = 0.05  # stretches of a run without rounds, as blocks for the bootstrap
+TIME_SHARE, LEAST_S = 1 / 6, 0.25  # of a cell's measuring time, for each step; but at least five bootstrap blocks
+_ROUND_S = 0.05  # length of a bootstrap block where there are no rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class StudyResult:
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """What the session asked for, and where results go as they come."""
+    """What the session wants measured, and where results go as they come."""
 
     cells: Sequence[StudyCell]
     settings: Settings
@@ -71,12 +72,12 @@ class StudyPlan:
     smoke: bool
     say: Callable[[str], None]
     emit: Callable[[Sequence[StudyRow]], None]
-    taken: Sequence[StudyRow] = ()  # measured by the run that is resumed
+    taken: Sequence[StudyRow] = ()  # from the run that is resumed
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     @property
     def step_s(self) -> float:
-        """Seconds that each step of each system is measured."""
+        """Seconds of measuring for each step of each system."""
         return max(TIME_SHARE * self.settings.max_time_s, min(LEAST_S, self.settings.max_time_s))
 
 
@@ -94,14 +95,14 @@ class StudyReplay:
         self._done = {study.cell.scenario for study in plan.cells if study.cell.scenario.name in replayed}
 
     def result(self, wanted: StudyCell) -> StudyResult | None:
-        """What came of it, measured now if its scenario was not yet; None if its system does not run here."""
+        """The result of a study cell, measured now if its scenario was not yet; None if its system does not run here."""
         if wanted.cell.scenario not in self._done:
             self._done.add(wanted.cell.scenario)
             self._run(wanted.cell.scenario)
         return self._results.get(wanted.id)
 
     def why_absent(self, backend: str) -> str:
-        """Why a system was not asked."""
+        """Why a system was not measured."""
         if not fits_2018(self._factory.model.signature):
             known = "the clients of 2018 know one float32 array and scores"
             return f"not offered by this model: {known}, not {self._factory.model.signature}"
@@ -118,8 +119,8 @@ class StudyReplay:
         chosen = [study for study in self._plan.cells if study.cell.scenario == scenario]
         chosen = [study for study in chosen if study.cell.backend.name in self._fleet.running]
         with self._plan.stopwatch.phase(MEASURING), pinned(self._plan.client_cpu), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the stock client, which is from 2018
-            for step in StudyStep:  # step by step, and in each one system after the other in fixed order, as in 2018
+            warnings.simplefilter("ignore", DeprecationWarning)  # from the stock client, which dates from 2018
+            for step in StudyStep:  # step by step, in each of them one system after the other in fixed order, as in 2018
                 of_step = [study for study in chosen if study.step is step]
                 if step is StudyStep.INTERLEAVED and not self._plan.smoke:
                     self._interleaved(of_step)
@@ -131,7 +132,7 @@ class StudyReplay:
             self._plan.say(f"replay of 2018, {scenario.name}: {len({study.cell.endpoint.id for study in chosen})} systems")
 
     def _alone(self, study: StudyCell) -> None:
-        """One system for its whole time, as 2018 measured; its answers are verified afterwards."""
+        """Measure one system for its whole time in one piece, as in 2018; its answers are verified afterwards."""
         system, lane, transport = self._lane(study)
         most = 1 if self._plan.smoke else None
         seconds = self._plan.step_s
@@ -161,7 +162,7 @@ class StudyReplay:
             lane.results.errors.append(done.error)
 
     def _interleaved(self, studies: Sequence[StudyCell]) -> None:
-        """All systems side by side in short slices: the suite's own way."""
+        """Measure all systems side by side in short slices, the suite's own method."""
         lanes = {study.id: self._lane(study) for study in studies}
         if not lanes:
             return
@@ -223,7 +224,7 @@ class StudyReplay:
 
 
 def replayed_cells(cells: Sequence[Cell]) -> list[StudyCell]:
-    """Every step for the first endpoint with a protocol of 2018 of each backend in the set of 2018."""
+    """All steps of each backend in the set of 2018, per scenario, at its first endpoint with a protocol of 2018."""
     chosen: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         if SYSTEMS in cell.backend.sets and cell.endpoint.protocol in PROTOCOLS:
@@ -240,4 +241,4 @@ def _client_name(transport: object) -> str:
 
 
 def _silent(progress: Progress) -> None:
-    """A campaign without a line to show."""
+    """Show no progress."""

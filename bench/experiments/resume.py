@@ -1,7 +1,7 @@
-"""Takes over what an earlier run had measured: whether that may be, what is missing, and what may be said of both together.
+"""Resumes an earlier run: whether its results may be taken over, what is missing, and what holds for both runs together.
 
-Cells that were measured in different campaigns were not side by side: between them no rank is claimed. A ratio holds all the
-same, for its base is measured again beside the missing cells, as are the ceilings and the reference that they are held against.
+Cells of different campaigns were not measured side by side, so no rank is claimed between them. A ratio holds all the same,
+as its base is measured again beside the missing cells, and so are the ceilings and the reference they are compared with.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -34,12 +34,12 @@ class _Kept:
 
 
 class Resume:
-    """What is taken over: nothing, unless an earlier run is given. `check` first: it may not be resumable here."""
+    """What is taken over from an earlier run; nothing if none is given. Call `check` first: it may not be resumable here."""
 
     def __init__(self, earlier: EarlierRun | None = None) -> None:
         self._earlier = earlier
         self._kept = _kept(earlier) if earlier is not None else {}
-        self._scenarios: list[str] = []  # sentences on those that two campaigns share
+        self._scenarios: list[str] = []  # one sentence on each scenario that two campaigns share
 
     @property
     def is_empty(self) -> bool:
@@ -47,7 +47,7 @@ class Resume:
         return self._earlier is None
 
     def check_kind(self, *, smoke: bool, gated: bool) -> None:
-        """Raise BadInput for a session that cannot take anything over."""
+        """Raise BadInput if an earlier run is given but this kind of session cannot resume one."""
         if self._earlier is not None and smoke:
             raise BadInput(
                 f"--resume {self._earlier.place}: expected a session that measures, seen --benchmark-disable; drop one"
@@ -59,9 +59,9 @@ class Resume:
             )
 
     def check(self, now: Run, free: Collection[str] = ()) -> None:
-        """Raise BadInput, naming what differs, unless that run was measured on what this one measures on.
+        """Raise BadInput, naming what differs, unless the earlier run had the machine, code, model, data and options of `now`.
 
-        `free` are keys of `Run.options` that may differ.
+        `free` are the keys of `Run.options` that may differ.
         """
         if self._earlier is None:
             return
@@ -79,45 +79,48 @@ class Resume:
 
     @property
     def records(self) -> list[tuple[Record, Samples]]:
-        """All that is taken over, also cells that are not selected now."""
+        """All cells that are taken over, including those not selected now."""
         return [(kept.record, kept.samples) for kept in self._kept.values()]
 
     @property
     def facts(self) -> Mapping[str, BackendFacts]:
-        """What was known of the backends."""
+        """The earlier run's facts about its backends, by name."""
         return {} if self._earlier is None else self._earlier.run.backends
 
     @property
     def disagreements(self) -> list[Disagreement]:
-        """Of the cells that are taken over."""
+        """The disagreements of the cells that are taken over."""
         return [] if self._earlier is None else [each for each in self._earlier.run.disagreements if each.cell in self._kept]
 
     @property
     def study(self) -> list[StudyRow]:
-        """The replay's rows of each scenario that went through without a problem, whole: its systems ran together."""
+        """The replay's rows of each scenario without any problem; only whole scenarios, as their systems ran together."""
         rows = () if self._earlier is None else self._earlier.run.study
         troubled = {row.scenario for row in rows if row.problem}
         return [row for row in rows if row.scenario not in troubled]
 
     @property
     def startup(self) -> list[StartRow]:
-        """The starts of each backend all of whose starts went well."""
+        """The starts of each backend of which no start had a problem."""
         rows = () if self._earlier is None else self._earlier.run.startup
         troubled = {row.backend for row in rows if row.problem}
         return [row for row in rows if row.backend not in troubled]
 
     def with_study(self, rows: Sequence[StudyRow]) -> tuple[StudyRow, ...]:
-        """The replay's rows of this session, and those taken over of scenarios that it has none of."""
+        """The replay's rows of this session after those taken over for scenarios that it did not measure."""
         measured = {row.scenario for row in rows}
         return (*(row for row in self.study if row.scenario not in measured), *rows)
 
     def to_measure(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Those of `cells` that are missing, and the yardsticks among the others that these must be measured beside."""
+        """The missing ones of `cells`, and of the others the yardsticks that must be measured again beside those."""
         missing = [cell for cell in cells if not self.has(cell)]
         return [cell for cell in cells if not self.has(cell) or any(self._is_yardstick(cell, other) for other in missing)]
 
     def ratio_to(self, otherwise: RatioTo) -> RatioTo:
-        """The base of the ratios: the one of the cells taken over, so that the ratios of both campaigns are to the same."""
+        """A function that picks the ratios' base: that of the cells taken over if it was measured, else what `otherwise` picks.
+
+        So the ratios of both campaigns have the same base.
+        """
 
         def base(measured: Sequence[Cell]) -> Cell | None:
             bases = (cell for cell in measured if cell.endpoint.id in self._bases(cell.scenario))
@@ -126,7 +129,7 @@ class Resume:
         return base
 
     def results(self, scenario: Scenario) -> dict[str, CellResult]:
-        """By id, the scenario's cells that are taken over, as if they had just been measured."""
+        """The scenario's cells that are taken over, by id, as if they had just been measured."""
         return {
             name: CellResult(kept.record, kept.samples.duration_s.tolist(), kept.samples)
             for name, kept in self._kept.items()
@@ -134,9 +137,10 @@ class Resume:
         }
 
     def beside(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[tuple[Record, Samples]]]:
-        """Merge new outcomes with resumed records; returns both, unranked.
+        """The new outcomes, and the resumed records of the same scenarios to be recorded anew; both unranked.
 
-        Of the resumed records those of the same scenarios, to be recorded anew. The outcome of a yardstick is left as it is.
+        Scenarios in which only one of the two campaigns compared servers keep their ranks, and none of their records returns.
+        A yardstick's new outcome is not replaced by its resumed record.
         """
         told: list[tuple[Record, Samples]] = []
         merged = list(outcomes)
@@ -160,7 +164,7 @@ class Resume:
         return [replace(each, record=_unranked(each.record)) for each in outcomes], told
 
     def warnings(self, now: Sequence[str], facts: Mapping[str, BackendFacts]) -> list[str]:
-        """What a reader must know of what was taken over, and `now`, of this session; `facts` are those of its backends."""
+        """The warnings about what was taken over, then `now`, this session's own; `facts` are those of its backends."""
         if self._earlier is None:
             return list(now)
         run = self._earlier.run
@@ -170,7 +174,10 @@ class Resume:
         return [head, *self._scenarios, *changed, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
 
     def _changed(self, name: str, facts: BackendFacts) -> list[str]:
-        """What of a backend is no longer what its cells were measured with: only its start shows it, too late to refuse."""
+        """A warning if the backend's installation is no longer the one its resumed cells were measured with, else nothing.
+
+        Only its start shows that, which is too late to refuse to resume.
+        """
         if not any(kept.record.backend == name for kept in self._kept.values()):
             return []
         then, now = self.facts.get(name, BackendFacts()).as_dict(), facts.as_dict()
@@ -180,7 +187,7 @@ class Resume:
         return [f"{name}: {words} ({differing}). Measure it anew."] if differing else []
 
     def told(self, cells: Sequence[Cell]) -> list[str]:
-        """For the terminal, before anything is measured: what is taken over, and what is measured."""
+        """Lines for the terminal, before anything is measured: what is taken over, and what will be measured."""
         if self._earlier is None:
             return []
         todo = self.to_measure(cells)
@@ -204,7 +211,7 @@ class Resume:
         if cell.scenario != missing.scenario or missing.backend.role is not Role.SERVER:
             return False
         if not experiment_of(cell.scenario).timed:
-            return False  # there is no speed to hold against another
+            return False  # there is no speed to compare
         ceiling = cell.backend.role is Role.CEILING and cell.endpoint.protocol == missing.endpoint.protocol
         return ceiling or cell.backend.role is Role.REFERENCE or cell.endpoint.id in self._bases(cell.scenario)
 
@@ -220,7 +227,7 @@ class Resume:
 
 
 def _kept(earlier: EarlierRun) -> dict[str, _Kept]:
-    """By id, the cells that were measured to their end and whose durations are there."""
+    """The cells that were measured to their end and whose durations are stored, by id; no twins."""
     kept = {}
     for record in earlier.records:
         samples = earlier.samples.get(record.id)

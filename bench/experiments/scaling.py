@@ -1,4 +1,4 @@
-"""How much more does a server answer with each CPU that it has, while more clients ask than it can serve at once?"""
+"""How does a server's throughput grow with its CPUs, under more clients than it can serve at once?"""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,12 +17,12 @@ _FEWEST_CLIENTS, _CLIENTS_A_CPU = 32, 8
 
 
 def saturating_clients(cpus: int) -> int:
-    """How many ask a server that has so many CPUs: more than it can serve at once."""
+    """The number of clients for a server with `cpus` CPUs: more than it can serve at once."""
     return min(CONNECTIONS, max(_FEWEST_CLIENTS, _CLIENTS_A_CPU * cpus))
 
 
 def scaling_scenario(cpus: int, batch_size: int = 1) -> Scenario:
-    """A server on so many CPUs, with more clients than it can serve at once: `cpus02`, or `cpus02-batch32`."""
+    """A server on `cpus` CPUs, with more clients than it can serve at once: `cpus02`, or `cpus02-batch32`."""
     name, title = f"cpus{cpus:02}", f"{cpus} CPU{'s' * (cpus > 1)}"
     if batch_size > 1:
         name, title = f"{name}-batch{batch_size}", f"{title}, batches of {batch_size}"
@@ -30,45 +30,45 @@ def scaling_scenario(cpus: int, batch_size: int = 1) -> Scenario:
 
 
 SCENARIOS: tuple[Scenario, ...] = ()
-"""Measured beside those of --cpus; one more is one more line here, like `scaling_scenario(2, batch_size=32),`."""
+"""Measured in addition to those of --cpus; to add one, add a line here, like `scaling_scenario(2, batch_size=32),`."""
 
 
 class Saturation(UnderLoad):
-    """What a server can do at all: each scenario is a start of its own, and all take turns, so that all see the same host."""
+    """The base of saturation experiments: a server start for each scenario; all take turns, so that all see the same host."""
 
     def head(self, scenario: Scenario) -> str:
-        """An exchange is what one of the clients waits for."""
+        """The heading; the seconds are those that one client waits for an exchange."""
         return f"{scenario.name}: seconds an exchange of {in_words(scenario)} with {scenario.concurrency} clients at once"
 
     def settings(self, settings: Settings) -> Settings:
-        """Long enough for all of a server's CPUs to be busy nearly all the time."""
+        """The settings with slices so long that all of a server's CPUs are busy nearly all the time."""
         return in_windows(settings, SLICES)
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """All clients in one lane."""
+        """One lane with all clients."""
         return run_of_clients(cell, builder, rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-        """All starts held against each other, and each endpoint against itself on the fewest CPUs."""
+        """The outcomes: each scenario's cells compared with each other, and each endpoint with itself on the fewest CPUs."""
         return compared(runs, ended, histogram=self.histogram, shared_cpus=ended.client_cpus)
 
 
 class Scaling(Saturation):
-    """See the module."""
+    """The CPU sweep, see the module."""
 
     kind = "scaling"
     turn = 6
 
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
-        """Those of --cpus."""
+        """The scenarios of --cpus."""
         return tuple(dict.fromkeys((*map(scaling_scenario, asked.cpus), *SCENARIOS)))
 
     def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:
-        """This number of CPUs alone."""
+        """--cpus with this number alone."""
         return {"--cpus": str(scenario.cpus)}
 
     def refusal(self, cell: Cell) -> str:
-        """Who cannot use more than one, and who is not ours to give any."""
+        """Refuses servers that the suite did not start, and more than one CPU for an endpoint that can use only one."""
         if cell.backend.attached:
             return "it runs already: its CPUs are not ours to choose"
         return cell.endpoint.one_cpu if (cell.scenario.cpus or 1) > 1 else ""

@@ -1,4 +1,4 @@
-"""Runs each scenario once for all selected cells: starts the backends, builds the lanes, measures, hands out results."""
+"""Runs each scenario once for all selected cells: starts the backends, builds the lanes, measures, returns the results."""
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,43 +32,43 @@ from bench.verification.probe import Probe
 
 
 class Listener:
-    """Hears of a session's campaigns as they go on; this one keeps nothing, so who listens says what of it matters.
+    """Is called with the results of a session's campaigns as they come; this base does nothing, subclasses override.
 
-    Nothing is called inside a slice. What is told is told once, but for `facts`, `gate_rows` and `underway`, whose newest
-    call replaces those before it.
+    Nothing is called inside a slice. Each item is reported once; only of `facts`, `gate_rows` and `underway` does the newest
+    call replace those before it.
     """
 
     def say(self, text: str) -> None:
-        """A line for whoever watches."""
+        """Show a line of text to the user."""
 
-    def progress(self, name: str) -> Callable[[Progress], None]:  # noqa: ARG002 - nobody watches
-        """What is called now and then while the campaign `name` goes on, between two slices."""
+    def progress(self, name: str) -> Callable[[Progress], None]:  # noqa: ARG002 - for subclasses
+        """A function that is called with the progress of the campaign `name` now and then, between two slices."""
         return _silent
 
     def facts(self, of_backends: Mapping[str, BackendFacts]) -> None:
-        """What is known of the backends that run, by name: called when they are up, and when more is known."""
+        """The facts about the backends that run, by name; called when they are up, and when more is known."""
 
     def record(self, record: Record, samples: Samples | None) -> None:
-        """A cell is finished; `samples` are None where it has no durations."""
+        """A cell is finished; `samples` is None if it was not measured."""
 
     def disagreements(self, found: Sequence[Disagreement]) -> None:
-        """The images that a finished cell answered with another class than the reference."""
+        """The images for which a finished cell's class differs from the reference's."""
 
     def gate_rows(self, rows: Sequence[GateRow]) -> None:
-        """What the gate says of all cells that were measured so far."""
+        """The gate's rows of all cells that were measured so far."""
 
     def underway(self, cells: Cells) -> None:
-        """The campaign's cells as they stand, should the session be killed; none at its end."""
+        """The running campaign's cells so far, in case the session is killed; none at the campaign's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a session asked for: `cells` are all it may measure, what they are held against included.
+    """What a session wants measured: `cells` are all it may measure, including those that others are compared with.
 
-    `settings` are its times where a cell has its whole time; `ratio_to` picks the cell that speeds are compared with. With
-    `smoke` each cell is asked once, and nothing is recorded; with `strict` a cell that could not be had fails its test.
-    `may_load` are the hosts, this machine aside, that may be loaded with more than one request at once.
-    `again` is the command that measures a cell again. `gate` is the regression that is allowed, a fraction; None: no gate.
+    `settings` are the times of a cell with its full measuring time; `ratio_to` picks the base cell of the ratios. With `smoke`
+    each cell gets one exchange and nothing is recorded; with `strict` a cell that could not be measured fails its test.
+    `may_load` are the hosts other than this machine that may get more than one request at once.
+    `again` returns the command that measures a cell again. `gate` is the allowed regression as a fraction; None: no gate.
     """
 
     cells: Sequence[Cell]
@@ -84,7 +84,7 @@ class Plan:
     resume: Resume = field(default_factory=Resume)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     may_load: Collection[str] = ()
-    crew: Crew | None = None  # sends what is under load
+    crew: Crew | None = None  # the load agents; None: this process sends
 
 
 class Campaigns:
@@ -98,7 +98,7 @@ class Campaigns:
         self._idle = idle or IdleWatch(plan.listener.say)
 
     def result(self, cell: Cell) -> CellResult:
-        """The cell's result, measured now if its scenario was not yet."""
+        """The cell's result; measures its scenario now if that was not done."""
         if cell.id not in self._results:
             self._run(cell.scenario)
             for each in {each.scenario for each in self._plan.cells if _together(each.scenario, cell.scenario)}:
@@ -147,7 +147,7 @@ class Campaigns:
         self._plan.listener.facts(self._idle.facts_of(self._fleet.running))
 
     def _fitted(self, cell: Cell) -> Cell:
-        """The cell with its scenario as this model can be asked."""
+        """The cell with its scenario adapted to the run's model."""
         return replace(cell, scenario=experiment_of(cell.scenario).fitted(cell.scenario, self._factory))
 
     def _refusal(self, cell: Cell) -> str:
@@ -161,7 +161,7 @@ class Campaigns:
         self, cell: Cell, record: Record, samples: Samples | None, duration_s: Sequence[float], gate: GateRow | None = None
     ) -> None:
         if self._plan.resume.has(cell):
-            return  # a yardstick: its record stands already
+            return  # a yardstick measured again: its record is taken over
         if gate is None and self._gated(cell):
             why = "the baseline has no such cell, or it could not be started"
             absent = cell.server in self._fleet.absent
@@ -176,7 +176,7 @@ class Campaigns:
 
     @property
     def gate_rows(self) -> list[GateRow]:
-        """What the gate says of the cells measured so far."""
+        """The gate's rows of the cells measured so far."""
         return [result.gate for result in self._results.values() if result.gate is not None]
 
     def _smoke(self, runs: Sequence[CellRun]) -> None:
@@ -189,7 +189,7 @@ class Campaigns:
         with self._plan.stopwatch.phase(MEASURING):
             Campaign(lanes, self._plan.settings, self._plan.listener.progress(scenario.name)).pass_once()
         self._book_all(runs, experiment.outcomes(runs, self._ended(interrupted=False)))
-        self._tell_facts()  # where they disagreed is known now
+        self._tell_facts()  # their disagreements are known now
 
     def _book_all(self, runs: Sequence[CellRun], outcomes: Sequence[Outcome]) -> None:
         for run, outcome in zip(runs, outcomes, strict=True):
@@ -211,11 +211,11 @@ class Campaigns:
                 campaign.run()
             interrupted = False
         finally:
-            # Also on Ctrl-C: what was measured until then is kept, and says that it was cut short. Nobody's failure is lost.
+            # Also on Ctrl-C: what was measured until then is kept, marked as interrupted. No cell's failure is lost.
             if not interrupted or any(lane.results.duration_s for lane in lanes):
                 with held_back() as held:
                     self._book_measured(experiment, runs, interrupted)
-                    self._tell_facts()  # what the paused ones used meanwhile is known now
+                    self._tell_facts()  # what the paused servers used meanwhile is known now
                     listener.underway(())
                 held.release()
         spent = f"{campaign.wall_s:.1f} s, {campaign.exchange_share():.0%} of it inside timed exchanges"
@@ -242,9 +242,9 @@ class Campaigns:
 
 
 def _together(one: Scenario, other: Scenario) -> bool:
-    """Whether both belong into one campaign."""
+    """Whether both scenarios belong in one campaign."""
     return one == other or (one.kind == other.kind and experiment_of(one).together)
 
 
 def _silent(progress: Progress) -> None:
-    """A campaign without a line to show."""
+    """Show no progress."""

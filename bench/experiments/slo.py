@@ -1,4 +1,4 @@
-"""What is the highest rate under which a limit of latency holds? Bisection, two of three probes of a load deciding."""
+"""What is the highest rate at which p99 latency stays under a limit? A bisection; two of three probes decide on a load."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ from bench.load.slo_search import Search
 
 
 def slo_scenario(limit_s: float, *, batch_size: int = 1, connections: int = CONNECTIONS) -> Scenario:
-    """The highest Poisson rate with a 99th percentile under the limit: `slo15ms`, or `slo15ms-batch32` with 32 a request."""
+    """The highest Poisson rate with p99 latency under the limit: `slo15ms`, or `slo15ms-batch32` with 32 images per request."""
     name, title = f"slo{1e3 * limit_s:g}ms".replace(".", "p"), f"Highest rate with p99 under {1e3 * limit_s:g} ms"
     if batch_size > 1:
         name, title = f"{name}-batch{batch_size}", f"{title}, batches of {batch_size}"
@@ -26,34 +26,34 @@ def slo_scenario(limit_s: float, *, batch_size: int = 1, connections: int = CONN
 
 
 SCENARIOS: tuple[Scenario, ...] = ()
-"""Measured beside that of --slo; one more is one more line here, like `slo_scenario(0.1, batch_size=32),`."""
+"""Measured in addition to that of --slo; to add one, add a line here, like `slo_scenario(0.1, batch_size=32),`."""
 
 
 class HighestRate(UnderLoad):
-    """See the module."""
+    """The search for the highest rate, see the module."""
 
     kind = "slo"
     turn = 5
-    roles = frozenset({Role.SERVER})  # null has no limit to look for
+    roles = frozenset({Role.SERVER})  # a limit means nothing for null
 
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
-        """That of --slo, which may be none."""
+        """The scenario of --slo, if it gives a limit."""
         return tuple(dict.fromkeys((*([slo_scenario(asked.slo)] if asked.slo is not None else []), *SCENARIOS)))
 
     def rerun_options(self, scenario: Scenario) -> Mapping[str, str]:
-        """This limit alone."""
+        """--slo with this limit."""
         return {"--slo": f"{1e3 * (scenario.slo_s or 0.0):g}ms"}
 
     def head(self, scenario: Scenario) -> str:
-        """Those of the probes that held the limit."""
+        """The heading; the seconds are those of the probes at the highest load that held the limit."""
         return f"{scenario.name}: seconds from the scheduled send, {in_words(scenario)}"
 
     def settings(self, settings: Settings) -> Settings:
-        """A slice is a probe."""
+        """The settings with slices as long as a window; each slice is one probe."""
         return in_windows(settings)
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """It is done when the search is."""
+        """One lane that ends when the search does."""
         pattern = SloSearch(offers_of(cell, builder), cell.scenario.slo_s or 0.0, Search())
         return CellRun(
             cell,
@@ -64,11 +64,11 @@ class HighestRate(UnderLoad):
         )
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-        """The figures of the highest load that held."""
+        """The outcomes, with the figures of the highest load that held the limit."""
         return on_schedule(runs, ended)
 
     def rate_so_far(self, measurement: CellMeasurement) -> float | None:  # noqa: ARG002 - see Experiment
-        """Each probe has a rate of its own."""
+        """None, as each probe has a rate of its own."""
         return None
 
 

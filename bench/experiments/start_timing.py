@@ -1,7 +1,7 @@
-"""One start of one server, timed step by step until it serves as it will serve.
+"""Times one start of one server step by step, until it is warm.
 
-Asking costs a server that is starting, so it is asked as rarely as the time that it has taken so far allows: each step is known
-to 1 %, or to 2 ms.
+Polling slows a starting server, so the poll interval grows with the time elapsed: each step is known to within 1 %, or 2 ms if
+that is more.
 """
 
 import socket
@@ -24,21 +24,21 @@ from bench.verification.probe import Probe
 
 BLOCK = 20  # exchanges
 LEAST_BLOCKS, MOST_BLOCKS = 8, 500
-ASK_S, ASK_AT_MOST_S = 1.0, 15.0  # at most where the least of blocks takes longer
-WARM_WITHIN = 1.1  # of the steady state
-STEADY_SHARE = 0.75  # of the blocks from there on
-RESTLESS_SHARE = 0.9  # of the steady state's own blocks
+ASK_S, ASK_AT_MOST_S = 1.0, 15.0  # seconds of sending; the latter if LEAST_BLOCKS take longer than the former
+WARM_WITHIN = 1.1  # times the steady state's latency
+STEADY_SHARE = 0.75  # of the blocks from the first warm one on that must be warm
+RESTLESS_SHARE = 0.9  # of the steady state's own blocks that always count as warm
 
 _POLL_S, _POLL_SHARE, _POLL_AT_MOST_S = 0.002, 0.01, 0.1
 _ALIVE_EVERY_S = 1.0
 _TCP_PROBE_TIMEOUT_S, _HOLD_S = 1.0, 0.005
 
 Blocks = Sequence[tuple[float, float]]
-"""Of each block of exchanges in a row: when it began, and its latency; seconds."""
+"""For each block of consecutive exchanges: when it began since the start was ordered, and its latency, in seconds."""
 
 
 class Start:
-    """One start; `run` it once, then `stop` it. `row` is what is known of it so far."""
+    """One start; `run` it once, then `stop` it. `row` holds what was measured so far."""
 
     def __init__(self, instance: Instance, factory: PayloadFactory, probe: Probe, blank: StartRow) -> None:
         self.row = blank
@@ -49,14 +49,14 @@ class Start:
         self._asked_alive_s = 0.0
 
     def run(self, *, until_warm: bool) -> None:
-        """Launch it, wait for one step after the other, then ask on until it is warm; what goes wrong is its row's problem."""
+        """Launch it, time each step, with `until_warm` send on until it is warm; what fails is recorded as `row.problem`."""
         self._ordered_s = perf_counter()
         try:
             system = self._instance.launch()
             self.row = replace(self.row, launch_s=self._since())
             endpoint = next(each for each in system.endpoints.values() if not self._factory.refusal(each))
             self.row = replace(self.row, port_open_s=self._reached(system, partial(tcp_probe, endpoint)))
-            if self._instance.tells_ready:  # before that nobody would send it a request
+            if self._instance.tells_ready:  # before that no client would send it a request
                 self.row = replace(self.row, ready_s=self._reached(system, self._instance.check_ready))
             answered_s = self._reached(system, partial(self._probe.ask, system, endpoint))
             self.row = replace(self.row, first_answer_s=answered_s)
@@ -66,7 +66,7 @@ class Start:
             self.row = replace(self.row, problem=str(error))
 
     def stop(self) -> None:
-        """Stop it, timed."""
+        """Stop it, and time that if it was launched."""
         start = perf_counter()
         self._instance.stop()
         if self.row.launch_s is not None:
@@ -76,9 +76,9 @@ class Start:
         return perf_counter() - self._ordered_s
 
     def _reached(self, system: SystemUnderTest, ask: Callable[[], float | None]) -> float:
-        """Ask until no ExchangeError comes; seconds from the order to then, or to when `ask` says that it was.
+        """Poll `ask` until it raises no ExchangeError; seconds from the order to then, or to the time that `ask` returns.
 
-        Raises BackendFailed at the time-out, and when the server ended.
+        Raises BackendFailed at the time-out, or if the server has ended.
         """
         while True:
             try:
@@ -99,7 +99,7 @@ class Start:
             raise BackendFailed(f"{system.backend.name} {what}\n  last error: {last}\n{log_end(system)}") from error
 
     def _ask_on(self, system: SystemUnderTest, endpoint: Endpoint) -> Blocks:
-        """One connection, one image after the other; every answer is verified. Raises ExchangeError."""
+        """Send one image after the other on one connection, verify every answer, return the blocks; raises ExchangeError."""
         payload_set = self._factory.payload_set(endpoint, self._factory.model.signature.batch or 1)
         payloads = payload_set.payloads[: BLOCK * LEAST_BLOCKS]
         transport = open_transport(system, endpoint, self._factory.model)
@@ -126,16 +126,16 @@ class Start:
 
 
 def undisturbed_s(duration_s: Sequence[float]) -> float:
-    """The lower tenth of a block's latencies: what others take of the machine only adds, and a cold server is slow in all."""
+    """The 10th percentile of a block's latencies: other load on the machine only adds, and a cold server is slow in all."""
     return sorted(duration_s)[len(duration_s) // 10]
 
 
 def warm_at(blocks: Blocks) -> float | None:
-    """When the latency had come down to 10 % above its steady state at most, to stay there; None where it did not settle.
+    """When the latency had fallen to at most 10 % above its steady state, and stayed there; None if it did not settle.
 
-    The steady state is the median of the second half of the blocks. Warm is the beginning of the first block of the first
-    half that is within 10 % of it and from which on three of four blocks are: a stall of the host is no relapse. Where the
-    steady state is more restless than that, within what nine of ten of its own blocks keep: more cannot be told there.
+    The steady state is the median of the second half of the blocks. The server is warm at the beginning of the first block of
+    the first half that is within 10 % of it, if so are three of four blocks from there on: a stall of the host is no relapse.
+    If the steady state varies more than that, the limit is what nine of ten of its own blocks keep.
     """
     latencies = [latency_s for _, latency_s in blocks]
     half = len(blocks) // 2
@@ -151,9 +151,9 @@ def warm_at(blocks: Blocks) -> float | None:
 
 
 def tcp_probe(endpoint: Endpoint) -> float:
-    """When its port took a connection; raises ConnectionLost while it does not.
+    """The time at which its port accepted a connection; raises ConnectionLost if it does not.
 
-    A container engine's proxy takes any connection, and drops it while nobody listens behind: so it must last a moment.
+    A container engine's proxy accepts any connection, and drops it if no server listens behind: so it must last 5 ms.
     """
     try:
         with socket.create_connection((str(endpoint.host), endpoint.port), _TCP_PROBE_TIMEOUT_S) as connection:

@@ -1,9 +1,9 @@
-"""How long each server took to start for this run; or fresh starts, several times, while the others are up and idle.
+"""How long does a server take to start? The start for this run, or several fresh starts while the others are up and idle.
 
-The fleet times the first, start_timing each of the others. Of these, what can be done once and beforehand is done (image built,
-environment made, model exported), and the backend runs already, so that its files are in the page cache: this is the start of
-a further replica, not of the first one on a new machine. The backends take turns, round after round, so that a slow minute of
-the machine is not one backend's.
+The fleet times the start for this run, `start_timing` each fresh one. For fresh starts, all that is done only once is done
+already (image built, environment made, model exported), and the backend runs, so that its files are in the page cache: this is
+the start of a further replica, not of the first one on a new machine. The backends take turns, round after round, so that a
+slow minute of the machine does not hit one backend alone.
 """
 
 from collections import Counter
@@ -25,15 +25,15 @@ from bench.verification.probe import Probe
 
 MOST_STARTS = 100
 OWN = "own"
-"""--starts: no fresh starts; how long the servers took to start for this run."""
-_TRIES = 3  # of a start whose port was taken by another program
+"""Value of --starts: no fresh starts, only those of the servers for this run."""
+_TRIES = 3  # of a start, if another program took its port
 
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """What the session asked for, and where results go as they come.
+    """What the session wants measured, and where results go as they come.
 
-    `starts` are fresh ones of each backend; None: the one that the run needs anyway.
+    `starts` is the number of fresh starts of each backend; None: only the start that the run needs anyway.
     """
 
     backends: Sequence[Backend]
@@ -43,7 +43,7 @@ class StartPlan:
     smoke: bool
     say: Callable[[str], None]
     emit: Callable[[Sequence[StartRow]], None]
-    taken: Sequence[StartRow] = ()  # measured by the run that is resumed
+    taken: Sequence[StartRow] = ()  # from the run that is resumed
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
@@ -58,16 +58,16 @@ class StartResult:
 
     @property
     def duration_s(self) -> list[float]:
-        """Seconds to the first right answer, of the starts that came so far."""
+        """Seconds to the first right answer, one for each start that reached it."""
         return [row.first_answer_s for row in self.rows if row.first_answer_s is not None]
 
     @property
     def problem(self) -> str:
-        """What went wrong first."""
+        """The first problem of any start; empty if there was none."""
         return next((row.problem for row in self.rows if row.problem), "")
 
     def require_measured(self) -> None:
-        """End the running test here if there is nothing to replay: skipped where the backend cannot be had, else failed."""
+        """End the running test if nothing can be replayed: skip if the backend is unavailable and not `strict`, else fail."""
         if self.absence is not None and not self.absence.failed and not self.strict:
             pytest.skip(f"{self.backend} was not started: {self.absence.reason}")
         if not self.duration_s:
@@ -75,12 +75,12 @@ class StartResult:
             pytest.fail(f"{self.backend} did not start: {why}", pytrace=False)
 
     def require_right(self) -> None:
-        """Fail the running test if one of the starts did not come to right answers."""
+        """Fail the running test if one of the starts had a problem."""
         if self.problem:
             pytest.fail(f"{self.backend} did not start well every time: {self.problem}", pytrace=False)
 
     def extra_info(self) -> dict[str, object]:
-        """What pytest-benchmark's JSON carries beside the durations."""
+        """What pytest-benchmark's JSON holds besides the durations."""
         return {"starts": [row.as_dict() for row in self.rows]}
 
 
@@ -98,7 +98,7 @@ class StartUps:
         self._done = False
 
     def result(self, backend: Backend) -> StartResult:
-        """What came of a backend's starts."""
+        """The starts of a backend."""
         if not self._done:
             self._done = True
             taken = {row.backend for row in self._rows}
@@ -107,7 +107,7 @@ class StartUps:
         return StartResult(backend.name, rows, self._absence(backend), self._plan.strict)
 
     def _absence(self, backend: Backend) -> Absence | None:
-        """Why it is not started: no endpoint could be asked about the model, or it cannot be had."""
+        """Why the backend is not started: no endpoint supports the model, or it is unavailable; None if it is started."""
         refusals = [self._factory.refusal(endpoint) for endpoint in backend.endpoints]
         return Absence(refusals[0]) if all(refusals) else self._fleet.absent.get(backend.name)
 
@@ -134,7 +134,7 @@ class StartUps:
                 for name in list(left):
                     row = self._start(name, repeat)
                     self._keep(row)
-                    if row.first_answer_s is None:  # it would take its whole time-out again
+                    if row.first_answer_s is None:  # each further start would cost the whole time-out again
                         left.remove(name)
                 self._plan.say(f"start-up: {repeat} of {self._plan.starts} starts of {len(left)} backends")
 
@@ -154,7 +154,7 @@ class StartUps:
                     row = start.row
                 if not again:
                     break
-        except BackendFailed as error:  # it could not even be ordered
+        except BackendFailed as error:  # the start could not even be ordered
             row = replace(blank, problem=str(error))
         return row
 

@@ -1,4 +1,4 @@
-"""How many images a second does one client get answered, one request after the other, all servers side by side?"""
+"""What throughput does one client get in a closed loop, with all servers measured side by side?"""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -15,14 +15,14 @@ from bench.load.lane import Part
 from bench.load.payload_sources import CyclingPayloads, FreshPayloads
 
 SCENARIOS: tuple[Scenario, ...] = ()
-"""Measured beside those of --batch-sizes; one more is one more line here."""
+"""Measured in addition to those of --batch-sizes; to add one, add a line here."""
 
 AUDIT_SHARE = 0.15  # of a cell's measuring time, for each of the two audit lanes
-AUDIT_SLICES = 12  # at least, so that slow cells are audited too
+AUDIT_SLICES = 12  # of an audit lane, at least, so that slow cells are audited too
 
 
 class Throughput(Experiment):
-    """See the module; beside each server two lanes look for a cache: one repeated image, and images never seen before."""
+    """See the module; for each server two more lanes look for a cache: one repeated image, and images never sent before."""
 
     kind = "throughput"
     turn = 2
@@ -31,18 +31,18 @@ class Throughput(Experiment):
     soaked = True
 
     def scenarios(self, asked: Asked) -> Sequence[Scenario]:
-        """Those of --batch-sizes."""
+        """The scenarios of --batch-sizes."""
         return tuple(dict.fromkeys((*asked.batch_sizes, *SCENARIOS)))
 
     def head(self, scenario: Scenario) -> str:
-        """An exchange is a whole batch."""
+        """The heading; an exchange is a whole batch."""
         return f"{scenario.name}: seconds an exchange of {in_words(scenario)}"
 
     def run_of(self, cell: Cell, builder: LaneBuilder, rerun: str) -> CellRun:
-        """The cell's lane, and its audits."""
+        """The cell's measuring lane, and its audit lanes if it is audited."""
         payload_set = builder.payload_set(cell)
         measure = builder.one_client(cell, partial(CyclingPayloads, payload_set.payloads))
-        # A twin too: what it is compared with has these connections as well, and some servers are slower with each one more.
+        # Twins too: the servers they are compared with have these connections, and some servers slow down with each connection.
         if not builder.audits or cell.backend.role not in (Role.SERVER, Role.TWIN):
             return CellRun(cell, payload_set, measure=measure, rerun=rerun)
         audit = partial(builder.one_client, cell, share=AUDIT_SHARE, slices=AUDIT_SLICES)
@@ -52,12 +52,12 @@ class Throughput(Experiment):
         return CellRun(cell, payload_set, measure=measure, same=same, fresh=fresh, rerun=rerun)
 
     def outcomes(self, runs: Sequence[CellRun], ended: Ended) -> list[Outcome]:
-        """Each scenario's cells held against each other."""
+        """The outcomes, with the cells of each scenario compared with each other."""
         return compared(runs, ended, histogram=self.histogram)
 
 
 def compared(runs: Sequence[CellRun], ended: Ended, *, histogram: bool, shared_cpus: Collection[int] = ()) -> list[Outcome]:
-    """The outcomes of closed loops: figures, ratios, ranks, and what the gate says; see `records_of` for `shared_cpus`."""
+    """The outcomes of closed loops: figures, ratios, ranks and the gate's rows; see `records_of` for `shared_cpus`."""
     return records_of(
         runs,
         ended.factory,

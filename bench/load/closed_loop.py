@@ -1,4 +1,4 @@
-"""A closed loop: the next request leaves after the last answer, of one client or of several at once. Timed code."""
+"""Closed loops: each client, of one or of several at once, sends its next request after its last answer. Timed code."""
 
 import contextlib
 import gc
@@ -14,15 +14,15 @@ from bench.load.connection_pool import ConnectionPool
 
 Request = TypeVar("Request")
 Requests = Iterator[tuple[int, Any]]
-"""(payload index, request) in the order in which they are sent."""
+"""(payload index, request), in the order of sending."""
 
 Begin = Callable[[], float]
-"""Called once all connections are open; returns when to begin, by the clock of the connections. Raises ExchangeError."""
+"""Called once all connections are open; returns the start, by the clock of the connections. Raises ExchangeError."""
 
 Trace = list[tuple[float, float, float]]
-"""Every exchange as it was answered, in seconds since the beginning by the clock of the connections.
+"""One row for each exchange, in the order answered; times are seconds since the start, by the clock of the connections.
 
-Of clients (number of the connection, sent, answered), of a schedule (due, sent, answered).
+A row is (number of the connection, sent, answered) for clients, (due, sent, answered) for a schedule.
 """
 
 
@@ -30,19 +30,19 @@ Of clients (number of the connection, sent, answered), of a schedule (due, sent,
 class Slice:
     """What one slice measured: `duration_s` [n], seconds of its timed exchanges, and every answer, untimed ones included.
 
-    Throughput is `exchanges` answered within `seconds`: of one client the sum of its durations, of several the window in
-    which all of them sent, of an open loop the window of its schedule. Of the latter two, `duration_s` are of the requests
-    that were sent, or due, within that window, whenever they were answered: to count those that ended in it would leave out
-    whatever takes longer than the window.
+    Throughput is `exchanges` answered within `seconds`. For one client, `seconds` is the sum of its durations; for several, the
+    window in which all of them sent; for an open loop, the window of its schedule. In the latter two, `duration_s` covers the
+    requests that were sent (several clients) or due (open loop) within the window, whenever they were answered: counting those
+    answered in it would leave out any that take longer than the window.
     `answers` holds (payload index, body) in the order received; `reconnects` counts connections reopened outside the clock;
-    `error` is what ended the slice early. Of an open loop, `scheduled` requests were due within the window, `lag_s`
-    [scheduled] is how late each left the client, and `peak_per_s` the server's peak measured just before, in requests.
-    `repeated` windows were late, and are to be measured again: nothing of them counts but their answers.
-    `client_share` is the part of the slice in which this client itself computed, 0 where nobody looked.
+    `error` is what ended the slice early. For an open loop, `scheduled` counts the requests due within the window, `lag_s`
+    [scheduled] is how late each was sent, and `peak_per_s` the server's peak measured just before, in requests per second.
+    `repeated` counts windows that are to be measured again, since they were late or lost an agent: only their answers count.
+    `client_share` is the part of the slice in which the client itself used its CPU, 0 if it was not measured.
 
-    Where several load agents sent it together, `agents` is how many, 0 where this process did; `clock_error_s` is by how much
-    the borders of their windows may lie apart, and `behind` names those that did not keep their schedule, empty where all did.
-    Then `answers` holds a digest in place of each body.
+    `agents` is how many load agents sent the slice together, 0 if this process sent it. With agents, `clock_error_s` is by how
+    much the borders of their windows may lie apart, `behind` names those that did not keep their schedule (empty if all did),
+    and `answers` holds a digest in place of each body.
     """
 
     duration_s: list[float] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Slice:
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Garbage is collected after the slice, not in it."""
+    """Postpone garbage collection until after the slice."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -84,7 +84,7 @@ def run_slice(
     """One client exchanges for about `slice_s` seconds, at least once, at most `most` times or until `requests` ends.
 
     A `warm_up_request` is one untimed exchange before the first timed one: it warms caches that other slices have cooled. An
-    error ends the slice and is in `Slice.error`; what was timed before it stands.
+    error ends the slice and is in `Slice.error`; what was timed before it counts.
     """
     outcome = Slice()
     durations, answers = outcome.duration_s, outcome.answers
@@ -124,14 +124,14 @@ def run_clients(
     begin: Begin | None = None,
     trace: Trace | None = None,
 ) -> Slice:
-    """`clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
+    """Run `clients` at once, each sending its next request after its last answer, for about `slice_s` seconds.
 
     The window opens once every client has had one untimed answer and `lead_in_s` is over, and closes with the first answer
-    after `slice_s`, so it begins and ends with an answer while all clients are sending. Timed are the requests that are sent
-    in it; all clients go on until the last of them is answered, and what is under way then is waited for. An error ends the
-    slice and drops what is under way; a window that had not closed counts for nothing.
+    after `slice_s`, so it begins and ends with an answer while all clients are sending. The requests sent in it are timed; all
+    clients go on until the last of those is answered, and then requests still under way are waited for. An error ends the
+    slice and drops requests under way; if the window had not closed by then, nothing of it counts.
 
-    Among several agents, `begin` says when all of them begin, the lead-in counts from then, and `trace` is added to.
+    With several agents, `begin` returns their common start, from which the lead-in counts; exchanges are appended to `trace`.
     """
     run = _Clients(pool, clients, requests, slice_s, lead_in_s, begin, trace)
     before = pool.reconnects

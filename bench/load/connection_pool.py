@@ -1,4 +1,4 @@
-"""Several connections to one endpoint in one event loop; knows nothing of schedules, or of what bytes mean.
+"""A pool of connections to one endpoint, driven by one event loop; knows nothing of schedules, or of what bytes mean.
 
 Every connection has at most one exchange under way. The loop takes answers as the kernel reports them; the load pattern
 decides what is sent next, and when.
@@ -16,11 +16,11 @@ from bench.contract.wire import DEADLINE_S, MultiplexedTransport
 _BOTH = select.EPOLLIN | select.EPOLLOUT
 _EVENTS_AT_ONCE = 4  # few, so that an open loop can follow its schedule in between
 BUSY_POLL_S = 0.001
-"""How long the client looks for answers before it sleeps, on a CPU of its own.
+"""Seconds of busy polling for answers before the client sleeps, if no server shares its CPU.
 
-To wake a CPU that sleeps takes a server that answers more often 6 to 8 % of its time, on a virtual machine.
+On a virtual machine, waking a sleeping client CPU costs a server that answers more often than that 6 to 8 % of its time.
 """
-_CHECKS = 10  # for exchanges beyond the deadline, in the time of one
+_CHECKS = 10  # for exchanges beyond the deadline, in each deadline's time
 
 Answered = Callable[[int, bytes], object]
 """Called with the connection's number and a complete answer; the connection can be sent on again."""
@@ -30,7 +30,7 @@ class ConnectionPool:
     """Connections by number, of which the first few are open; `busy` are those with an exchange under way.
 
     `reconnects` counts those that were opened again because their server had closed them. `busy_poll_s` must be 0 if a server
-    runs on the client's CPU; with `takes_turns`, each look yields that CPU to other clients that poll on it. All times are by
+    runs on the client's CPU; with `takes_turns`, each poll yields that CPU to other clients that poll on it. All times are by
     `clock`, in seconds.
     """
 
@@ -50,7 +50,7 @@ class ConnectionPool:
         self._epoll = select.epoll()
         self._descriptor: list[int] = []  # of each open connection
         self._number: dict[int, int] = {}  # by descriptor
-        self._sending: set[int] = set()  # those that wait for room to send
+        self._sending: set[int] = set()  # those whose request is not yet fully sent: the socket is full
         self._started_at = [0.0] * len(transports)
         self._heard_at = 0.0
         self._checked_at = 0.0
@@ -64,13 +64,13 @@ class ConnectionPool:
 
     @property
     def prepare(self) -> Callable[..., Any]:
-        """From a payload to what is sent; the same for all of them."""
+        """Turns a payload into the request to send; the same for all connections."""
         return self._transports[0].prepare
 
     def gather(self, count: int) -> range:
         """Open exactly the first `count` connections, none of them busy; returns their numbers. Raises ConnectionLost.
 
-        `fresh` are those that nothing was sent on since they were opened.
+        `fresh` are the connections on which nothing was sent since they were opened.
         """
         if self.busy:
             self.close()
@@ -87,7 +87,7 @@ class ConnectionPool:
         return range(count)
 
     def grow(self, most: int | None = None) -> int | None:
-        """Open one more connection; returns its number, None if all are open, or `most` are. Raises ConnectionLost."""
+        """Open one more connection; returns its number, or None if all, or `most`, are open. Raises ConnectionLost."""
         number = len(self._descriptor)
         if number in (most, len(self._transports)):
             return None
@@ -107,7 +107,7 @@ class ConnectionPool:
             self._watch(number)
 
     def start(self, number: int, request: Any) -> float:
-        """Send the first bytes of a request on that connection; returns when. Raises ExchangeError."""
+        """Send the first bytes of a request on that connection; returns the time of sending. Raises ExchangeError."""
         transport = self._transports[number]
         if transport.spent or number in self._unwatched:
             self.mend(number)
@@ -125,7 +125,7 @@ class ConnectionPool:
     def take(self, wait_s: float, answered: Answered) -> None:
         """Wait at most `wait_s` seconds, then hand over each complete answer.
 
-        Raises ExchangeError, also where one answer is not complete within the deadline, whatever the others got meanwhile.
+        Raises ExchangeError, also if one answer is not complete within the deadline, even if others were answered meanwhile.
         """
         events = self._poll(wait_s)
         if not events:
@@ -193,7 +193,7 @@ class ConnectionPool:
         self._unwatched.discard(number)
 
     def _forget(self, number: int) -> None:
-        """Stop watching a connection; a descriptor that was closed meanwhile has left the kernel's list by itself."""
+        """Stop watching a connection; the kernel has already dropped a descriptor that was closed meanwhile."""
         descriptor = self._descriptor[number]
         if self._number.get(descriptor) == number:
             del self._number[descriptor]

@@ -1,7 +1,7 @@
 """A lane: one stream of measurements of one cell in a campaign.
 
-A `Lane` is what was configured; its `state` is the scheduler's, its `results` are what was measured. A cell has one lane that
-measures it, and up to two that audit it.
+A `Lane` is its configuration; its `state` belongs to the scheduler, its `results` are what was measured. A cell has one lane
+that measures it, and up to two that audit it.
 """
 
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ from bench.load.payload_sources import PayloadSource
 from bench.machine.idle_cpu import PausedServer
 
 _GIVE_UP_AFTER = 6  # errors in a row without an answer between them
-_WARM_UP_LIMIT_S = 600.0  # while all others wait: at least so much, and more where a model is slow
-_WARM_UP_SHARE = 0.2  # of an exchange's deadline, for each of the requests: some times what the model itself takes
-_TIMEOUT_WEIGHT = 3  # a time-out counts as three errors: a frozen server may not hold up the others for long
-_TIMEOUTS = 6  # also with answers between them: its row is FAILED with the first, and each costs all others its deadline
+_WARM_UP_LIMIT_S = 600.0  # at least; more for a slow model. All other lanes wait meanwhile
+_WARM_UP_SHARE = 0.2  # of an exchange's deadline, for each request: several times what the model itself takes
+_TIMEOUT_WEIGHT = 3  # a time-out counts as three errors: a frozen server must not hold up the others for long
+_TIMEOUTS = 6  # in all, even with answers between: the first makes its row FAILED, each costs all others its deadline
 
 
 class Part(StrEnum):
@@ -36,8 +36,8 @@ class Part(StrEnum):
 class Goals:
     """When a lane is done: after `measured_s` seconds in exchanges and at least `slices` slices.
 
-    `exchanges` timed exchanges are waited for as well, but no longer than three times `measured_s`. With `most` of them it
-    is done, whatever else is not reached.
+    It also waits for `exchanges` timed exchanges, but no longer than three times `measured_s`. With `most` timed exchanges it
+    is done, even if the other goals are not reached.
     """
 
     measured_s: float
@@ -48,11 +48,11 @@ class Goals:
 
 @dataclass(slots=True)
 class LaneState:
-    """What the scheduler keeps of a lane under way.
+    """What the scheduler tracks of a running lane.
 
-    `credit_s` is the time that it may still spend, `rate` the slices that it earns a round, `typical_s` the recent seconds of
-    an exchange (0: no answer yet). `failures_in_a_row` counts errors since the last answer, a time-out as several.
-    `retired` is why it takes no further part, empty while it does; `finished` whether it reached its goals.
+    `credit_s` is the time that it may still spend, `rate` the slices that it earns per round, `typical_s` the recent seconds
+    per exchange (0: no answer yet). `failures_in_a_row` counts errors since the last answer, a time-out as several.
+    `retired` is why it takes no further part, empty while it does; `finished` is whether it reached its goals.
     """
 
     credit_s: float = 0.0
@@ -67,9 +67,9 @@ class LaneState:
 class Lane:
     """How one lane measures `system`: by which load pattern, with which payloads, until which goals.
 
-    `clients` send at once. `endpoint` is the endpoint's id; lanes of the same one share their fate when it falls silent.
-    `paused_server` pauses and resumes `system` where it is stopped outside its own slices, else None. The methods record what
-    happened in `state` and `results`; none raises.
+    `clients` send at once. `endpoint` is the endpoint's id; if it stops answering, all of its lanes retire.
+    `paused_server` pauses and resumes `system` if that is stopped outside its own slices, else it is None. The methods record
+    what happened in `state` and `results`; none raises.
     """
 
     part: Part
@@ -84,7 +84,7 @@ class Lane:
     results: LaneResults = field(default_factory=LaneResults)
 
     def warm_up_limit_s(self, requests: int) -> float:
-        """For so many requests: also those of a slow model, whose exchanges have a long deadline, come to their end."""
+        """Seconds that a warm-up of `requests` requests may take; enough for a slow model, whose deadlines are long."""
         known = (each.deadline_s for each in self.system.endpoints.values() if each.id == self.endpoint)
         return max(_WARM_UP_LIMIT_S, _WARM_UP_SHARE * requests * next(known, DEADLINE_S))
 
@@ -94,7 +94,7 @@ class Lane:
         return self.state.finished or bool(self.state.retired)
 
     def settle(self, requests: Requests) -> ExchangeError | None:
-        """Send untimed requests to a server that was just resumed, while it catches up; returns the error that ended it."""
+        """Send untimed requests to a server that was just resumed, while it catches up; returns the error that ended them."""
         if self.paused_server is None:
             return None
         done = self.pattern.settle(requests, self.paused_server.wake_s)
@@ -111,7 +111,7 @@ class Lane:
         steal_s: float | None,
         energy_j: float | None,
     ) -> None:
-        """Record a slice; the server's usage is as read before and after it, steal time and energy are differences."""
+        """Record a slice: the server's usage as read before and after it; steal time and energy as differences."""
         self.record_untimed(done)
         if not done.seconds:
             return
@@ -124,7 +124,7 @@ class Lane:
         state.typical_s = pace_s if not state.typical_s else 0.8 * state.typical_s + 0.2 * pace_s
 
     def record_warm_up(self, done: Slice) -> None:
-        """Record a slice of the warm-up; its durations are no part of the cell's figures, nor are its reconnects."""
+        """Record a slice of the warm-up; neither its durations nor its reconnects are part of the cell's figures."""
         self.keep_answers(done.answers)
         if done.duration_s:
             warm_up_s = self.results.warm_up_s
@@ -157,7 +157,7 @@ class Lane:
             self._retire(f"gave up after {_TIMEOUTS} time-outs; the last: {error}")
 
     def retire_silent(self, error: ExchangeError) -> None:
-        """Retire because the endpoint answers nothing any more: one request for all of its lanes got no answer either."""
+        """Retire because the endpoint has stopped answering: one last request, for all of its lanes, got no answer either."""
         what = "gave up: its server had stopped answering, and one more look at this endpoint got no answer"
         self._retire(f"{what}; the last: {error}")
 

@@ -14,12 +14,12 @@ from bench.load.open_loop import in_time
 class SliceResult:
     """What one slice measured: its place in the campaign, and sums over its exchanges.
 
-    `round_index` counts the campaign's rounds from 0, `position` all its slices. `answered` counts the untimed exchanges too,
-    `exchanges` and `seconds` are as in `Slice`. `pace_s` is the slice's speed: the median seconds of an exchange of one
-    client, the seconds for each answer of several. `cpu_s` and `wait_s` are seconds that the server's threads ran and waited
-    for a CPU, `throttled` the periods in which its cgroup was throttled; `steal_s` and `energy_j` are the host's. None where
-    it cannot be read. `client_share`, `agents`, `clock_error_s` and `behind` are as in `Slice`.
-    `scheduled`, `timed` and `peak_per_s` are an open loop's, see `Slice`; `late`: its sends were.
+    `round_index` counts the campaign's rounds from 0, `position` its slices. `answered` counts answers, untimed ones too,
+    `exchanges` and `seconds` are as in `Slice`. `pace_s` is the slice's speed: for one client the median seconds of an
+    exchange, for several the seconds per answer. `cpu_s` and `wait_s` are seconds that the server's threads ran and waited
+    for a CPU, `throttled` counts periods in which its cgroup was throttled; `steal_s` and `energy_j` are the host's. What
+    cannot be read is None (`throttled`: 0). `client_share`, `agents`, `clock_error_s` and `behind` are as in `Slice`.
+    `scheduled` and `peak_per_s` are an open loop's, see `Slice`; `timed` counts the durations; `late`: its sends were late.
     """
 
     round_index: int
@@ -45,14 +45,14 @@ class SliceResult:
 
 @dataclass(slots=True)
 class LaneResults:
-    """What a lane measured so far, in the order measured.
+    """What a lane has measured so far, in the order measured.
 
-    `slices` has one entry a slice in which something was timed. `duration_s`, `round_index` [exchanges] are of the timed
-    exchanges, `lag_s` [scheduled] how late each request of an open loop left the client, `warm_up_s` the durations of the
+    `slices` has one entry for each slice in which something was timed. `duration_s` and `round_index` [exchanges] are those of
+    the timed exchanges, `lag_s` [scheduled] is how late each request of an open loop was sent, `warm_up_s` the durations of the
     warm-up, `measured_s` the sum of the slices' seconds. `answers` holds (payload index, body) of every exchange, untimed
-    ones too; equal answers share their bytes. `errors` are all errors, `reconnects` the connections reopened outside the
-    clock, `repeated` the windows that were late and measured again, `threads` the most that the server was seen to have,
-    None where that cannot be read.
+    ones too; equal answers share their bytes. `errors` are all errors, `reconnects` counts connections reopened outside the
+    clock, `repeated` windows that were measured again (see `Slice`), `threads` is the highest number of threads seen of the
+    server, None if that cannot be read.
     """
 
     slices: list[SliceResult] = field(default_factory=list)
@@ -113,7 +113,7 @@ class LaneResults:
         self._squares_s2 += sum(duration * duration for duration in done.duration_s)
 
     def keep_answers(self, answers: list[tuple[int, bytes]]) -> None:
-        """Keep every answer; one that equals the last one to the same payload shares its bytes, so that memory stays small."""
+        """Keep every answer; one that equals the last one to the same payload shares its bytes, to save memory."""
         for index, body in answers:
             shared = self._last_body.setdefault(index, body)
             if shared != body:
@@ -121,7 +121,7 @@ class LaneResults:
             self.answers.append((index, shared))
 
     def relative_margin(self, confidence: float) -> float:
-        """Half the interval of the mean duration over the mean, as pytest-benchmark's --benchmark-precision means it."""
+        """Half the confidence interval of the mean duration over the mean, as in --benchmark-precision; inf below 2 samples."""
         n = len(self.duration_s)
         if n < 2 or not self.measured_s:
             return inf

@@ -1,4 +1,4 @@
-"""Load patterns: how a lane asks its server in one slice. Here one client or several in a closed loop."""
+"""Load patterns: how a lane loads its server in one slice. Those here are closed loops of one client or of several."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from bench.load.closed_loop import Requests, Slice, run_slice
 from bench.load.payload_sources import PayloadSource
 from bench.load.senders import Sender
 
-_TURNS = 4  # exchanges of each client in a slice, so that its untimed beginning and end stay the smaller part
+_TURNS = 4  # exchanges of each client in a slice, so that its untimed beginning and end are the smaller part
 _WARM_UP_S = 0.1
 _LONGEST_LEAD_IN_S = 1.0
 
 
 class LoadPattern(Protocol):
-    """One way of asking a server; an `ExchangeError` never leaves it, but ends the slice and is in `Slice.error`."""
+    """One way of loading a server; never raises an `ExchangeError`: it ends the slice and is in `Slice.error`."""
 
     @property
     def done(self) -> bool | None:
-        """Whether it has its result; None where the lane's goals decide when it is done."""
+        """Whether it has its result; None if the lane's goals decide when it is done."""
         ...
 
     def length_s(self, slice_s: float, typical_s: float) -> float:
-        """Seconds that a slice will take for which `slice_s` is asked, where an exchange takes `typical_s`."""
+        """Seconds that a slice will take if `slice_s` is asked for and an exchange takes `typical_s`."""
         ...
 
     def warm_up(self, source: PayloadSource, count: int) -> Iterator[Slice]:
@@ -33,15 +33,15 @@ class LoadPattern(Protocol):
         ...
 
     def settle(self, requests: Requests, wake_s: float) -> Slice:
-        """Send untimed requests for `wake_s` seconds after a resume; no-op if `run` starts with some."""
+        """Send untimed requests for `wake_s` seconds after a resume; no-op if `run` starts with untimed requests anyway."""
         ...
 
     def ask_once(self, requests: Requests) -> Slice:
-        """As few untimed exchanges of one client as possible: whether there is an answer at all."""
+        """Send as few untimed requests of one client as possible, to see whether there is any answer."""
         ...
 
     def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:
-        """One slice of about `slice_s` seconds; `typical_s` is what an answer took so far, 0 before the first.
+        """Run one slice of about `slice_s` seconds; `typical_s` is the recent time per exchange, 0 before the first answer.
 
         `warm_up_request`: one client sends an untimed warm-up request first.
         """
@@ -54,13 +54,13 @@ class LoadPattern(Protocol):
 
 @dataclass(slots=True)
 class OneClient:
-    """One kept connection, one exchange after the other."""
+    """One client on one kept connection, one exchange after the other."""
 
     transport: Transport[Any]
     done: bool | None = None
 
     def length_s(self, slice_s: float, typical_s: float) -> float:
-        """One exchange at least."""
+        """At least one exchange."""
         return max(slice_s, typical_s)
 
     def warm_up(self, source: PayloadSource, count: int) -> Iterator[Slice]:
@@ -112,7 +112,7 @@ class Clients:
         return self.sender.clients(1, requests, slice_s=0.0)
 
     def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
-        """See `run_clients`; the lead-in is the time that the clients of the last slice took to mix, see `mixing_s`."""
+        """See `run_clients`; the lead-in is `mixing_s` of the last slice's durations, up to a limit."""
         length_s = self.length_s(slice_s, typical_s)
         done = self.sender.clients(self.clients, requests, slice_s=length_s, lead_in_s=self.lead_in_s)
         if done.duration_s:
@@ -125,10 +125,10 @@ class Clients:
 
 
 def mixing_s(duration_s: Sequence[float]) -> float:
-    """Seconds until clients that all begin at once have mixed: until as many of them wait for a slow answer as ever do.
+    """Seconds until clients that all start at once are mixed: until as many wait for a slow answer as in the steady state.
 
-    A client is more likely to be met in a long request than to send one: the length of the request met is, on average, the
-    mean of the squares over the mean. Half as much again, and the rest of the beginning is lost in the noise.
+    At a random moment a client is more likely to be in a long request than in a short one: the mean duration of the request it
+    is in is the mean of the squares over the mean. After 1.5 times that, what is left of the start is lost in the noise.
     """
     durations = np.asarray(duration_s)
     return float(1.5 * (durations**2).sum() / durations.sum())

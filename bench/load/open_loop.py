@@ -1,4 +1,4 @@
-"""An open loop: requests leave on a schedule, whatever the server does; latency counts from the scheduled send. Timed code.
+"""Open loop: requests are sent on a schedule, whatever the server does; latency counts from the scheduled send. Timed code.
 
 A client that waits for an answer before it sends again sends less while the server stalls, and so leaves out the very samples
 that the stall would have spoilt (coordinated omission). Here a stall delays every request that was due meanwhile.
@@ -18,31 +18,31 @@ from bench.load.closed_loop import Begin, Requests, Slice, Trace, without_garbag
 from bench.load.connection_pool import ConnectionPool
 
 LATE_S = 0.001
-"""A request that leaves the client later than this behind its schedule counts as a late send."""
+"""A request sent more than this many seconds after its scheduled time counts as a late send."""
 
 LATE_ABOVE = 0.01
-"""A window with a larger part of late sends did not keep its schedule."""
+"""A window with a larger part of late sends than this did not keep its schedule."""
 
-_SPIN_S = 0.003  # before a send the client does not sleep: waking takes the kernel up to a millisecond and more
+_SPIN_S = 0.003  # this close to a send the client does not sleep: waking up can take a millisecond and more
 _WAKE_EARLY_S = 0.002
 _GREET_S = 1.0
-_OPENING_S = 0.1  # before the schedule: to open one takes as long as many fast requests, and those would queue up meanwhile
-PATIENCE = 3.0  # windows after the schedule's end until missing answers are given up
+_OPENING_S = 0.1  # before the schedule: opening one takes as long as many fast requests, which would queue up meanwhile
+PATIENCE = 3.0  # window lengths after the schedule's end until missing answers are given up
 
 
 def kept_schedule(lag_s: Sequence[float]) -> bool:
-    """Whether the client sent a window's requests [n] in time; decided by its sends alone, whatever the answers took."""
+    """Whether the client sent a window's requests [n] in time; only the sends decide, not how long the answers took."""
     return sum(lag > LATE_S for lag in lag_s) <= LATE_ABOVE * len(lag_s)
 
 
 def in_time(window: Slice) -> bool:
-    """Whether its requests were sent in time, by each agent where several sent them."""
+    """Whether its requests were sent in time; with several agents, by each of them."""
     return not window.behind and kept_schedule(window.lag_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When requests are due: `due_s` [n], seconds since its start, ascending; timed are those after the lead-in."""
+    """When requests are due: `due_s` [n], seconds from the start, ascending; those after the lead-in are timed."""
 
     due_s: npt.NDArray[np.float64]
     lead_in_s: float
@@ -50,10 +50,10 @@ class Schedule:
 
 
 def schedule(arrival: Arrival, rate_per_s: float, *, lead_in_s: float, window_s: float, rng: np.random.Generator) -> Schedule:
-    """Requests at `rate_per_s` for lead-in and window: with equal gaps, or with exponential ones (a Poisson process)."""
+    """A schedule at `rate_per_s` for lead-in and window, with equal gaps or exponential ones (a Poisson process)."""
     length_s = lead_in_s + window_s
     if arrival is Arrival.POISSON:
-        # A Poisson process is a Poisson number of points, each anywhere.
+        # A Poisson process has a Poisson number of points, each uniformly distributed.
         due_s: npt.NDArray[np.float64] = np.sort(rng.random(rng.poisson(rate_per_s * length_s)) * length_s)
     else:
         due_s = (np.arange(max(1, round(rate_per_s * length_s)), dtype=np.float64) + 0.5) / rate_per_s
@@ -73,11 +73,11 @@ def run_schedule(
     """Send on schedule, each request on an idle connection, else on a new one, else as soon as one is idle.
 
     `connections` are open from the start, and as many more as can be opened in a moment, but never more than `most` (None:
-    all that there are). Latency counts from the scheduled send, so it includes any wait for a connection.
-    Waits until all answers are there, or until some time after the schedule's end: an overloaded server may never get there.
-    Requests then unanswered are in `scheduled` without a duration. An error ends it, and only its answers are kept.
+    the whole pool). Latency counts from the scheduled send, so it includes any wait for a connection.
+    Waits until all answers are in, or until some time after the schedule's end: an overloaded server may never finish.
+    Requests unanswered by then count in `scheduled` but have no duration. An error ends it, and only its answers are kept.
 
-    Among several agents, `begin` says when all of them begin, and `trace` is added to.
+    With several agents, `begin` returns their common start; exchanges are appended to `trace`.
     """
     run = _OpenLoop(pool, requests, plan, most, begin, trace)
     before = pool.reconnects
@@ -92,7 +92,7 @@ def run_schedule(
 
 
 class _OpenLoop:
-    """State of `run_schedule`; `_window` are the numbers of the requests that are timed."""
+    """State of `run_schedule`; `_window` is the range of the numbers of the timed requests."""
 
     __slots__ = (
         *("_asked", "_begin", "_clock", "_due", "_end_s", "_idle", "_most", "_plan", "_pool", "_requests", "_sent_at"),
@@ -142,7 +142,7 @@ class _OpenLoop:
             pool.take(left_s - _WAKE_EARLY_S if left_s > _SPIN_S else 0.0, self._answered)
 
     def _open(self, connections: int) -> None:
-        """So many connections, and within _OPENING_S as many more as there may be."""
+        """Open `connections` connections, then as many more as are allowed and can be opened within _OPENING_S."""
         opened = list(self._pool.gather(connections))
         for connection in sorted(self._pool.fresh):
             self._greet(connection)
@@ -153,7 +153,7 @@ class _OpenLoop:
         self._idle = opened[::-1]
 
     def _greet(self, connection: int) -> None:
-        """One untimed request on a new connection: a server may give a thread to a client that says nothing yet."""
+        """Send one untimed request on a new connection: a server may tie up a thread for a client that has sent nothing yet."""
         index, request = next(self._requests)
 
         def keep(_: int, body: bytes) -> None:
@@ -164,7 +164,7 @@ class _OpenLoop:
             self._pool.take(_GREET_S, keep)
 
     def _send_due(self, number: int) -> tuple[int, float]:
-        """Send all that is due, before any answer is read; returns the next one's number, and the time."""
+        """Send all due requests before any answer is read; returns the next request's number, and the time since the start."""
         due = self._due
         now = self._clock() - self._start
         while number < len(due) and due[number] <= now:

@@ -1,4 +1,4 @@
-"""Where a lane's payloads come from: the same ones in turn, or ones that no server has seen before."""
+"""Sources of a lane's payloads: the same ones in turn, or ones that no server has seen before."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -6,15 +6,15 @@ from typing import Any, Protocol
 from bench.contract.wire import Payload
 
 Prepare = Callable[[Payload], Any]
-"""From a payload to what the lane's transport sends."""
+"""Turns a payload into the request that the lane's transport sends."""
 
 
 class PayloadSource(Protocol):
-    """Where a lane's payloads come from; their requests are prepared before the clock."""
+    """A source of a lane's payloads; their requests are prepared before the clock starts."""
 
     @property
     def payloads(self) -> Sequence[Payload]:
-        """All payloads so far; an answer names its payload by the index here."""
+        """All payloads so far; an answer refers to its payload by the index here."""
         ...
 
     def requests(self, expected: int) -> Iterator[tuple[int, Any]]:
@@ -22,7 +22,7 @@ class PayloadSource(Protocol):
         ...
 
     def release(self, index: int) -> None:
-        """That request has been answered: a source that will not send it again lets go of it."""
+        """Note that the request was answered; a source that will not send it again frees it."""
         ...
 
 
@@ -38,7 +38,7 @@ class CyclingPayloads:
         self._at = first
 
     def requests(self, expected: int) -> Iterator[tuple[int, Any]]:  # noqa: ARG002 - see PayloadSource
-        """In turn, without end."""
+        """The payloads in turn, without end."""
         while True:
             index = self._at
             self._at = (index + 1) % len(self._requests)
@@ -58,7 +58,7 @@ class FreshPayloads:
         self._prepare = prepare
 
     def requests(self, expected: int) -> Iterator[tuple[int, Any]]:
-        """At most `expected`, built now, before the slice."""
+        """Exactly `expected` new requests, built now, before the slice."""
         first = len(self.payloads)
         for index in range(first, first + expected):
             self.payloads.append(self._grow())

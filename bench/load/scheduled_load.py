@@ -1,4 +1,4 @@
-"""Load patterns on a schedule: an open loop at a part of the server's peak, and the search for its highest load."""
+"""Load patterns on a schedule: an open loop at part of the server's peak, and the search for its highest load under a limit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from bench.load.slo_search import Search
 from bench.statistics import supported_percentile
 
 SUPPORTED = 700
-"""Requests that support a p99 although one of them is over the limit (see `bench.statistics.percentiles`)."""
+"""Requests enough to support a p99 even if one of them is over the limit (see `bench.statistics.percentiles`)."""
 
 LONGEST_PROBE_S = 8.0
 
 WINDOWS = 3
-"""Windows that the measuring time of an open loop is cut into, and how many late ones are measured again."""
+"""Number of windows in the measuring time of an open loop, and the most late ones that are measured again."""
 
 _PEAK_CLIENTS = (1, 4, 16, CONNECTIONS)
 _PEAK_S = 0.15
@@ -28,15 +28,15 @@ _LEAD_IN_S = (0.05, 0.5)
 _RELAXATIONS = 2.0
 _OVER = 0.01  # of the requests
 _CLEARLY_BELOW = 0.5  # of the requests within the limit
-_SATURATED_BELOW = 0.97  # of what was to be answered
+_SATURATED_BELOW = 0.97  # of the scheduled requests
 
 
 @dataclass(slots=True)
 class Peak:
-    """The highest throughput of a server in a closed loop, measured anew whenever a part of it is to be offered.
+    """A server's highest throughput in a closed loop, measured anew whenever a part of it is to be offered.
 
     The host's speed drifts within tenths of a second: half of the peak of a minute ago may be the whole peak now.
-    `known` says whether the best number of `clients` has been found without an error.
+    `clients` is the number of clients that reaches it, at most `most`; `known`: it was found without an error.
     """
 
     sender: Sender
@@ -45,9 +45,9 @@ class Peak:
     known: bool = False
 
     def find_clients(self, source: PayloadSource, count: int) -> Iterator[Slice]:
-        """Try several numbers of clients until a pass had no error; the one with the highest throughput is used from then on.
+        """Try several numbers of clients, up to `most`, and keep the one with the highest throughput.
 
-        None is above `most`. See `Clients.warm_up` for `count`.
+        No-op once a pass had no error. See `Clients.warm_up` for `count`.
         """
         if self.known:
             return
@@ -63,7 +63,7 @@ class Peak:
         self.known = complete
 
     def measure(self, requests: Requests) -> Slice:
-        """Requests a second in `peak_per_s`, None where nothing was measured; answers to verify, and no durations."""
+        """Measure the peak: requests/s in `peak_per_s`, None if nothing was measured; answers to verify, no durations."""
         done = self.sender.clients(self.clients, requests, slice_s=_PEAK_S)
         rate_per_s = done.exchanges / done.seconds if done.seconds else None
         return Slice(
@@ -77,11 +77,11 @@ class Peak:
 
 @dataclass(slots=True)
 class OpenLoop:
-    """Requests on a schedule, over at most so many `connections`.
+    """Requests on a schedule, over at most `connections` connections.
 
-    They come at `rate_per_s`, or at the part `load` of the peak that was measured just before.
+    Their rate is `rate_per_s`, or the part `load` of the peak that was measured just before.
 
-    A window whose sends were late is measured again, up to `repeats_left` times: the client's delays say nothing of the server.
+    A window with late sends is measured again, up to `repeats_left` times: the client's delays say nothing about the server.
     """
 
     sender: Sender
@@ -95,7 +95,7 @@ class OpenLoop:
     done: bool | None = None
 
     def length_s(self, slice_s: float, typical_s: float) -> float:  # noqa: ARG002 - see LoadPattern
-        """The window's; lead-in and measuring the peak come on top."""
+        """The length of the window; lead-in and measuring the peak come on top."""
         return slice_s
 
     def warm_up(self, source: PayloadSource, count: int) -> Iterator[Slice]:
@@ -115,7 +115,10 @@ class OpenLoop:
         return self.if_in_time(self.offer(requests, self.load, slice_s))
 
     def offer(self, requests: Requests, load: float | None, window_s: float, least: int = 0) -> Slice:
-        """Offer the part `load` of the peak, or the given rate, for `window_s` seconds and about `least` requests."""
+        """Measure the peak, then offer the part `load` of it, or `rate_per_s` if `load` is None, for `window_s` seconds.
+
+        The window is extended up to LONGEST_PROBE_S seconds so that about `least` requests fit.
+        """
         peak = self.peak.measure(requests)
         if peak.error is not None or not peak.peak_per_s:
             return peak
@@ -132,7 +135,7 @@ class OpenLoop:
         return offered
 
     def if_in_time(self, window: Slice) -> Slice:
-        """The window itself, or, where its sends were late and it may be measured again, no more than its answers."""
+        """The window itself or, if its sends were late and it may be measured again, only its answers."""
         if window.error is not None or in_time(window) or not self.repeats_left:
             return window
         self.repeats_left -= 1
@@ -145,7 +148,7 @@ class OpenLoop:
 
 @dataclass(slots=True)
 class SloSearch:
-    """Searches for the highest load with the 99th percentile of latency under `slo_s`: each slice is one probe of one load."""
+    """Searches for the highest load at which the p99 of latency stays under `slo_s`; each slice is one probe of one load."""
 
     open_loop: OpenLoop
     slo_s: float
@@ -173,7 +176,7 @@ class SloSearch:
         return self.open_loop.ask_once(requests)
 
     def run(self, requests: Requests, *, slice_s: float, typical_s: float, warm_up_request: bool) -> Slice:  # noqa: ARG002 - see LoadPattern
-        """One probe."""
+        """Run one probe."""
         load = self.search.load
         if load is None:
             return Slice()
@@ -189,14 +192,14 @@ class SloSearch:
 
 
 def saturated(scheduled: int, answered: int, exchanges: int) -> bool:
-    """Whether a server fell behind: of those `scheduled` in the window some were never answered, or too few within it."""
+    """Whether a server fell behind: some requests `scheduled` in the window were never answered, or too few within it."""
     return answered < scheduled or exchanges < _SATURATED_BELOW * scheduled - 2 * sqrt(scheduled)
 
 
 def holds(probe: Slice, slo_s: float) -> bool | None:
     """Whether the 99th percentile of a probe was under the limit and the server kept up.
 
-    None where there were too few requests to tell, and yet no more than one in a hundred over the limit.
+    None if there were too few requests to tell, of which at most one in a hundred was over the limit.
     """
     if saturated(probe.scheduled, len(probe.duration_s), probe.exchanges):
         return False
@@ -208,7 +211,7 @@ def holds(probe: Slice, slo_s: float) -> bool | None:
 
 
 def fails_clearly(probe: Slice, slo_s: float) -> bool:
-    """Whether most requests were over the limit, or never answered: no brief disturbance of the machine does that."""
+    """Whether most requests were over the limit or never answered, which no brief disturbance of the machine can cause."""
     within = sum(duration <= slo_s for duration in probe.duration_s)
     return probe.scheduled > 0 and within < _CLEARLY_BELOW * probe.scheduled
 
@@ -216,7 +219,7 @@ def fails_clearly(probe: Slice, slo_s: float) -> bool:
 def _lead_in_s(rate_per_s: float, peak_per_s: float) -> float:
     """Seconds until the queue is in its steady state: twice the relaxation time of a single server, within bounds.
 
-    1 / (mu (1 - sqrt(rho))^2) is that of M/M/1 (Morse 1958); other servers' is of that size.
+    1 / (mu (1 - sqrt(rho))^2) is that of M/M/1 (Morse 1958); for other servers it is of that order.
     """
     load = min(rate_per_s / peak_per_s, 0.99)
     return float(np.clip(_RELAXATIONS / (peak_per_s * (1 - sqrt(load)) ** 2), *_LEAD_IN_S))

@@ -1,8 +1,8 @@
-"""The campaign: decides whose turn it is. All lanes are up at once and idle; rounds of short, shuffled slices.
+"""The campaign: decides which lane measures next. All servers are up and idle; rounds of short, shuffled slices.
 
 The host's speed drifts within tenths of a second, so what is compared must be near in time. In every round each lane earns
 one slice's worth of time and spends it as soon as it has it, at least one exchange at a time: a lane of slow exchanges takes
-part in every few rounds, and all end in about the same round.
+part only every few rounds, and all end in about the same round.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from bench.machine.idle_cpu import awake
 
 _WARM_UP_BELOW = 0.25  # of a slice: an exchange faster than this is "fast", and its slice opens with an untimed warm-up request
 _PROGRESS_EVERY_S = 0.5
-_LONGEST = 3.0  # times a lane's measuring time, where it waits for a number of exchanges
+_LONGEST = 3.0  # times a lane's measuring time, the most that it waits for a number of exchanges
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long and in which order: times in seconds; `min_rounds`, `precision`, `confidence` as in pytest-benchmark."""
+    """Length and order of a campaign: times in seconds; `min_rounds`, `precision`, `confidence` as in pytest-benchmark."""
 
     max_time_s: float
     slice_s: float = 0.02
@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a campaign stands, for the line that a person sees; `step` is `warm-up` or `measure`."""
+    """How far a campaign is, for the progress line; `step` is `warm-up` or `measure`."""
 
     step: str
     round_index: int
@@ -54,7 +54,7 @@ class Progress:
 
     @property
     def done(self) -> bool:
-        """Nothing is left of the last step."""
+        """Whether the last step is complete."""
         return self.step == "measure" and self.done_fraction >= 1.0
 
 
@@ -82,7 +82,7 @@ class Campaign:
             self._close()
 
     def pass_once(self, exchanges: int | None = None) -> None:
-        """Only the warm-up's pass over each lane's payloads, or over its first `exchanges`: accuracy, and the smoke test."""
+        """Run only the warm-up's pass over each lane's payloads, or its first `exchanges`; for accuracy and the smoke test."""
         try:
             self._warm_up_all(exchanges)
             self._retire_the_dead()
@@ -94,7 +94,7 @@ class Campaign:
             lane.pattern.close()
 
     def _retire_the_dead(self) -> None:
-        """A supervisor that was killed can leave workers that answer: not a server that anybody would run."""
+        """Retire lanes whose server is dead, even if workers answer that a killed supervisor left behind."""
         for lane in self._lanes:
             if not lane.state.retired and not lane.system.is_alive():
                 lane.retire_dead()
@@ -112,11 +112,11 @@ class Campaign:
             self._tell("warm-up", (number + 1) / len(self._lanes), number + 1)
 
     def exchange_share(self) -> float:
-        """Part of the measuring's wall time that was spent inside timed exchanges."""
+        """Part of the wall time of measuring that was spent inside timed exchanges."""
         return sum(lane.results.measured_s for lane in self._lanes) / self.wall_s if self.wall_s else 0.0
 
     def _warm_up(self, lane: Lane, exchanges: int | None) -> None:
-        """Send a measuring lane's payloads once each, which answers every image of the dataset; an audit lane's first two."""
+        """Send each payload of a measuring lane once, so that every image of the dataset is answered; two of an audit lane."""
         count = exchanges or (len(lane.source.payloads) if lane.part is Part.MEASURE else 2)
         limit_s = lane.warm_up_limit_s(count)
         give_up_at = perf_counter() + limit_s
@@ -150,7 +150,7 @@ class Campaign:
             energy.close()
 
     def _done_fraction(self) -> float:
-        """Measured seconds of those that are to be; a lane that searches for something is not done before it has it."""
+        """Measured seconds over those planned, at most 1; a search is not counted as done before it has its result."""
         left = [lane for lane in self._lanes if not lane.state.retired]
         goal_s = sum(map(_goal_s, left)) or 1.0
         return min(1.0, sum(_counted_s(lane) for lane in left) / goal_s)
@@ -159,10 +159,10 @@ class Campaign:
         return self._settings.slice_s if lane.paused_server is None else lane.paused_server.slice_s
 
     def _rate(self, lane: Lane) -> float:
-        """Slices that a lane earns a round, so that all end in about the same one.
+        """Slices that a lane earns per round, so that all lanes end in about the same round.
 
-        An audit needs less time than a measurement. A server that is paused, and one that is asked by many clients, needs
-        more where its few long slices would not be enough for an interval.
+        An audit needs less time than a measurement. A paused server, or one loaded by several clients, has few long slices
+        and may need more time, so that they are enough for an interval.
         """
         length_s = lane.pattern.length_s(self._slice_s(lane), lane.state.typical_s)
         share = max(lane.goals.measured_s, lane.goals.slices * length_s) / self._settings.max_time_s
@@ -208,7 +208,7 @@ class Campaign:
         if lane.part is not Part.MEASURE:
             return measured_s >= goals.measured_s
         if goals.exchanges and measured_s >= _LONGEST * goals.measured_s:
-            return True  # of a server that is asked for far too much no request in time is ever answered
+            return True  # a badly overloaded server may never answer that many
         if count < settings.min_rounds:
             return False
         if measured_s >= goals.measured_s:
@@ -220,7 +220,7 @@ class Campaign:
         if now - self._reported_at < _PROGRESS_EVERY_S and fraction < 1.0:
             return
         self._reported_at = now
-        # Retired lanes leave the sum, so the fraction can jump; what is left is an estimate from the wall time so far.
+        # Retired lanes leave the sum, so the fraction can jump; the time left is estimated from the wall time so far.
         spent_s = self.wall_s if step == "measure" else now - self._started_at
         left_s = spent_s / fraction - spent_s if fraction > 0 else math.nan
         self._report(Progress(step, self.rounds, active, len(self._lanes), fraction, left_s))
@@ -231,20 +231,20 @@ def _difference(before: float | None, after: float | None) -> float | None:
 
 
 def _counted_s(lane: Lane) -> float:
-    """Measured seconds that count as progress: no more than the goal, and less while a search goes on."""
+    """Measured seconds that count as progress: at most the goal, and less than it while a search goes on."""
     searching = lane.pattern.done is not None and not lane.state.finished
     return min(lane.results.measured_s, (0.9 if searching else 1.0) * _goal_s(lane))
 
 
 def _goal_s(lane: Lane) -> float:
-    """Seconds that its goals ask for; where exchanges are slow, so many slices of them take longer than the measuring time."""
+    """Seconds that its goals ask for; if exchanges are slow, the required slices take longer than the measuring time."""
     return max(lane.goals.measured_s, lane.goals.slices * lane.state.typical_s)
 
 
 def _expected(lane: Lane, slice_s: float) -> int:
-    """How many payloads a slice may need, beside its warm-up request."""
+    """How many payloads a slice may need, not counting its warm-up request."""
     typical_s = lane.state.typical_s
     settles_s = lane.paused_server.wake_s if lane.paused_server is not None else 0.0
-    if not typical_s or typical_s >= slice_s:  # nothing is known of one that has never answered
+    if not typical_s or typical_s >= slice_s:  # slow, or never answered yet
         return 1 + (settles_s > 0)
     return math.ceil(1.5 * (slice_s + settles_s) / typical_s)

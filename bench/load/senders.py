@@ -1,4 +1,4 @@
-"""Who sends what a load pattern asks for: this process over its own connections, or others in its place (`bench/agents/`)."""
+"""Senders of the requests of a load pattern: this process on its own connections, or load agents (`bench/agents/`)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,14 +9,14 @@ from bench.load.open_loop import Schedule, run_schedule
 
 
 class Sender(Protocol):
-    """Sends to one endpoint; an `ExchangeError` never leaves it, but ends the slice and is in `Slice.error`."""
+    """Sends to one endpoint; never raises an `ExchangeError`: it ends the slice and is in `Slice.error`."""
 
     def clients(self, clients: int, requests: Requests, *, slice_s: float, lead_in_s: float = 0.0) -> Slice:
-        """So many clients at once, each in a closed loop; see `run_clients`."""
+        """Run `clients` at once, each in a closed loop; see `run_clients`."""
         ...
 
     def schedule(self, requests: Requests, plan: Schedule, *, connections: int, most: int | None = None) -> Slice:
-        """Requests on a schedule; see `run_schedule`."""
+        """Send requests on a schedule; see `run_schedule`."""
         ...
 
     def close(self) -> None:
@@ -26,7 +26,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OwnSender:
-    """This process itself."""
+    """Sends from this process, over the connections of `pool`."""
 
     pool: ConnectionPool
 

@@ -1,6 +1,6 @@
-"""Gives up the lanes of an endpoint that answers nothing any more, or wants fewer requests, before each finds out for itself.
+"""Retires all lanes of an endpoint that has stopped answering or wants fewer requests, before each finds out by itself.
 
-Every time-out costs all other lanes its deadline, so the lanes of one endpoint share what is known of it.
+Every time-out costs all other lanes its deadline, so the lanes of one endpoint share what is known about it.
 """
 
 from collections import Counter
@@ -11,18 +11,21 @@ from bench.load.closed_loop import Slice
 from bench.load.lane import Lane
 from bench.machine.idle_cpu import awake
 
-_SILENT_AFTER = 2  # time-outs in a row at one endpoint, whichever lanes asked
+_SILENT_AFTER = 2  # time-outs in a row at one endpoint, over all of its lanes
 
 
 class SilentEndpoints:
-    """Counts the time-outs in a row of each endpoint of a campaign's lanes."""
+    """Counts consecutive time-outs for each endpoint of a campaign's lanes."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self._lanes = lanes
         self._timeouts: Counter[tuple[str, str]] = Counter()  # in a row, by backend and endpoint
 
     def record(self, lane: Lane, done: Slice) -> None:
-        """Count what a slice of a lane got: an answer, or an error, which is recorded on the lane too."""
+        """Count what a lane's slice got, an answer or an error; an error is recorded on the lane too.
+
+        After TurnedAway all lanes of the endpoint retire.
+        """
         key = _key(lane)
         if done.answers:
             self._timeouts[key] = 0
@@ -35,7 +38,7 @@ class SilentEndpoints:
                     each.retire_turned_away(done.error)
 
     def retire_lanes(self, silent: Lane) -> None:
-        """If this lane's endpoint fell silent, send one request to each endpoint of its server, its own first.
+        """If this lane's endpoint has stopped answering, send one request to each endpoint of its server, its own first.
 
         The lanes of an endpoint that gives no answer retire. No-op while the endpoint is not silent, or answers again.
         """
@@ -58,7 +61,7 @@ def _key(lane: Lane) -> tuple[str, str]:
 
 
 def _error_of_one_request(lane: Lane) -> ExchangeError | None:
-    """Send one untimed request; what it failed with, None where it was answered or the server could not be resumed."""
+    """Send one untimed request; returns its error, None if it was answered or the server could not be paused or resumed."""
     try:
         with awake(lane.paused_server):
             done = lane.pattern.ask_once(lane.source.requests(1))

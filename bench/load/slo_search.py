@@ -1,7 +1,7 @@
-"""Searches by bisection for the highest load at which a server stays within its latency limit, with probes that may err.
+"""Bisection for the highest load at which a server stays within its latency limit, with probes that may err.
 
-A neighbour of the machine can spoil a single probe, so two of three probes decide on a load; one that fails by more than any
-neighbour can cause is enough.
+Other users of the machine can spoil a single probe, so two of three probes decide on a load; a single one that fails by more
+than such a disturbance can cause is enough.
 """
 
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from bench.load.closed_loop import Slice
 _FIRST = 0.7
 _RESOLUTION = 0.05
 _LEAST = 0.1  # of the peak: a server that holds the limit only below this does not hold it
-_HIGHEST = 4.0  # times the peak: beyond that the peak was no peak
+_HIGHEST = 4.0  # times the peak: a server that carries more was not measured at its peak
 _NEEDED = 2  # of three
 _MOST_PROBES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Where a search stands; loads are parts of the peak.
+    """The state of a search; loads are parts of the peak.
 
-    `low` is the highest load that held its limit, 0 where none did, `high` the lowest that did not, None where all held;
-    `held` are the probes of `low` that held. `undecided` is the load at which it stopped because a probe could not tell, None
-    otherwise; `ended` whether it came to an end.
+    `low` is the highest load that held the limit, 0 if none did; `high` the lowest that did not, None if all did; `held` are
+    the probes of `low` that held it. `undecided` is the load at which the search stopped because a probe could not tell, else
+    None; `ended` is whether the search is over.
     """
 
     low: float
@@ -34,7 +34,7 @@ class SearchResult:
 
 @dataclass(slots=True)
 class Search:
-    """A search under way: `load` is to be probed next, None once the search is over; the other words are `SearchResult`'s."""
+    """A search under way: `load` is to be probed next, None once it is over; for other fields see `SearchResult`."""
 
     load: float | None = _FIRST
     low: float = 0.0
@@ -47,13 +47,14 @@ class Search:
 
     @property
     def result(self) -> SearchResult:
-        """What it found so far."""
+        """What the search has found so far."""
         return SearchResult(self.low, self.high, tuple(self.held), self.undecided, ended=self.load is None)
 
     def note(self, passed: bool | None, probe: Slice, *, clearly: bool = False) -> None:
-        """Whether the probe of `load` held its limit, None where it cannot tell; `clearly`: this probe alone decides.
+        """Note whether the probe of `load` held the limit, None if it cannot tell; `clearly`: this failed probe alone decides.
 
-        A probe that cannot tell had too few requests; at lower loads there would be fewer. Raises ValueError once it is over.
+        A probe that cannot tell had too few requests, so it ends the search: lower loads would have even fewer. Raises
+        ValueError once the search is over.
         """
         if self.load is None:
             raise ValueError("the search is over: expected no further probe")
@@ -79,7 +80,7 @@ class Search:
         if self.probes >= _MOST_PROBES or (self.high is None and self.low >= _HIGHEST):
             self.load = None
         elif self.high is None:
-            # As long as nothing failed: half of what is left to the peak, then beyond it.
+            # As long as nothing failed: go half of the way to the peak, then beyond it.
             self.load = (self.low + 1) / 2 if self.low < 1 - 2 * _RESOLUTION else self.low * 1.25
         elif self.high - self.low <= _RESOLUTION * max(self.high, _FIRST) or self.high <= _LEAST:
             self.load = None

@@ -1,4 +1,4 @@
-"""Which code measures: a digest of each package that a figure depends on, and the commit, for people, where git knows it."""
+"""Identifies the measuring code: a digest of each package that results depend on, and the git commit, for people, if known."""
 
 import hashlib
 import subprocess
@@ -11,7 +11,7 @@ _GIT_TIMEOUT_S = 10.0
 
 
 def digests(checkout: Path = CHECKOUT) -> Mapping[str, str]:
-    """The sha256 of each package's files, names and content, committed or not; reports explain only, and are left out."""
+    """The sha256 of each package's files, names and content, committed or not; without `reports`, which measures nothing."""
     digest_of = {}
     for package in _MEASURING:
         digest = hashlib.sha256()
@@ -23,7 +23,7 @@ def digests(checkout: Path = CHECKOUT) -> Mapping[str, str]:
 
 
 def commit(checkout: Path = CHECKOUT) -> str | None:
-    """The commit, with `+` behind it where files differ from it; None without git or a repository."""
+    """The commit, followed by `+` if files of the packages differ from it; None without git or a repository."""
     head = _git(checkout, "rev-parse", "--short=12", "HEAD")
     if not head:
         return None
@@ -33,12 +33,12 @@ def commit(checkout: Path = CHECKOUT) -> str | None:
 def _content(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:  # no code that runs here: a backend's, which then is NOT_MEASURED
+    except OSError as error:  # not code that runs here, but a backend's, which is then NOT_MEASURED
         return f"cannot be read: {error.strerror}"
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Its files in a fixed order; nothing hidden, nothing compiled."""
+    """The files in the folder and below, in a fixed order, without hidden and compiled ones."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):

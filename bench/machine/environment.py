@@ -1,4 +1,4 @@
-"""The machine and the software that a run was measured with, and what about them makes its numbers less trustworthy."""
+"""The machine and the software that a run is measured with, and warnings if they make its numbers less trustworthy."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from bench.machine.code_digest import commit, digests
 from bench.machine.priority import Priority, may_lock_memory
 
 _PACKAGES = ("numpy", "onnxruntime", "pytest", "pytest-benchmark", "requests", "docker", "hpack", "orjson")
-_BUSY_LOAD = 0.5  # runnable tasks a CPU before we start
+_BUSY_LOAD = 0.5  # runnable tasks per CPU before we start
 
 
 def environment(client_cpu: int, client_priority: Priority, server_cpus: Sequence[int]) -> Mapping[str, Any]:
@@ -44,7 +44,7 @@ def environment(client_cpu: int, client_priority: Priority, server_cpus: Sequenc
 
 
 def warnings_about(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a reader should know before believing the numbers, each with what to do about it."""
+    """Warnings for the reader of the numbers, each with what to do about it."""
     warnings = []
     if len(facts["cpus_usable"]) < 2:
         warnings.append(

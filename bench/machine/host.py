@@ -1,4 +1,4 @@
-"""What the measuring side asks of the machine that it runs on: usable CPUs, pinning, steal time, energy."""
+"""The machine that the measuring side runs on: usable CPUs, pinning, steal time, energy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pinned(cpu: int) -> Iterator[None]:
 
 
 class StealClock:
-    """Seconds that the hypervisor gave to others, all CPUs together, since boot; None where the kernel does not show it."""
+    """Steal time: seconds that the hypervisor gave to others, summed over all CPUs, since boot; None if the kernel has none."""
 
     _FIELD = 8  # /proc/stat: cpu user nice system idle iowait irq softirq steal
 
@@ -52,7 +52,7 @@ class StealClock:
             self._fd = None
 
     def now(self) -> float | None:
-        """The counter now."""
+        """The seconds up to now."""
         if self._fd is None:
             return None
         fields = os.pread(self._fd, 256, 0).split(b"\n", 1)[0].split()
@@ -66,17 +66,17 @@ class StealClock:
 
 
 class EnergyClock:
-    """Joules that the machine's packages took since this was made, by their own meters (RAPL); None where none can be read.
+    """Joules that the machine's CPU packages used since this object was made, by their meters (RAPL); None if there are none.
 
-    What is in it: all that runs on these packages, the client and idle power included. A meter turns over at its
-    `max_energy_range_uj`, in minutes at the soonest.
+    It includes all that runs on these packages, the client and idle power too. A meter wraps around at its
+    `max_energy_range_uj`, after minutes at the soonest, and is corrected if read at least once in that time.
     """
 
     def __init__(self, folder: Path = Path("/sys/class/powercap")) -> None:
         self._meters = [meter for path in sorted(folder.glob("intel-rapl:*")) if (meter := _PackageMeter.opened(path))]
 
     def now(self) -> float | None:
-        """The sum now."""
+        """The joules up to now, summed over all packages."""
         if not self._meters:
             return None
         return sum(meter.read_uj() for meter in self._meters) / 1e6
@@ -89,7 +89,7 @@ class EnergyClock:
 
 
 class _PackageMeter:
-    """One package's meter: microjoules since it was opened."""
+    """One CPU package's meter: microjoules since it was opened."""
 
     def __init__(self, file: int, range_uj: int) -> None:
         self.file = file
@@ -99,7 +99,7 @@ class _PackageMeter:
 
     @classmethod
     def opened(cls, folder: Path) -> _PackageMeter | None:
-        """None for a part of a package, for one that covers the packages (psys), and where only root may read."""
+        """The meter in `folder`; None for a part of a package, for the whole platform (psys), or if only root may read it."""
         try:
             if not (folder / "name").read_text(encoding="ascii").startswith("package"):
                 return None

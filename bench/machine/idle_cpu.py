@@ -2,7 +2,7 @@
 
 All servers are up at once and share the server's CPUs, so an idle one must cost the others nothing. Pausing and resuming takes
 time, so the slices of a paused server are longer and accordingly rarer. A resumed server first catches up on what it could not
-do (Ray Serve's first answer then takes six times as long as the second), so untimed requests come before the clock starts.
+do (Ray Serve's first answer then takes six times as long as the second), so untimed requests are sent before the clock starts.
 
 Measured on a shared two-core machine: sixteen ordinary servers idle at 0.00 to 0.27 % of a core in every second, Ray Serve at 5
 to 10 %.
@@ -19,21 +19,21 @@ from bench.contract.backend_facts import PAUSED_ABOVE, BackendFacts
 from bench.contract.errors import BackendFailed
 from bench.contract.system import Role, SystemUnderTest
 
-LEAST_SLICES = 14  # of a paused server: so that each half of the campaign has enough for an interval
+LEAST_SLICES = 14  # for a paused server, so that each half of the campaign has enough for a confidence interval
 _SETTLE_S = 0.5
 _WINDOW_S = 1.0
-_LOOKS = 4  # a server that still finishes its start is looked at again
-_COST_SHARE = 0.1  # of a slice that pausing and waking may take
+_LOOKS = 4  # windows measured at most, since a server may still be finishing its start
+_COST_SHARE = 0.1  # fraction of a slice that pausing and waking may take
 _LEAST_SLICE_S = 0.2
 _WAKE_S = 0.1
 
 
 @dataclass(slots=True)
 class PausedServer:
-    """A server stopped outside its own slices because it uses CPU when idle; `switch_s` is what pausing and resuming take.
+    """A server stopped outside its slices because it uses CPU while idle; pausing and resuming it takes `switch_s` seconds.
 
     `paused_s` is how long it was paused and `paused_cpu_s` the CPU seconds that it used meanwhile: the proof that the pause
-    works. `problem` is why it can no longer be paused or resumed, and `runs_on` whether it therefore runs all the time.
+    works. `problem` is why it can no longer be paused or resumed, and `runs_on` whether it runs because it was not paused.
     """
 
     system: SystemUnderTest
@@ -48,7 +48,7 @@ class PausedServer:
 
     @property
     def slice_s(self) -> float:
-        """How long its slices should be at least."""
+        """Least length of its slices, in seconds."""
         return max(_LEAST_SLICE_S, self.switch_s / _COST_SHARE)
 
     @property
@@ -57,7 +57,7 @@ class PausedServer:
         return _WAKE_S
 
     def pause(self) -> None:
-        """Stop it for the first time; a failure is raised at its first slice."""
+        """Pause it for the first time; a failure is raised at its first slice."""
         start = perf_counter()
         try:
             self._pause()
@@ -67,7 +67,7 @@ class PausedServer:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """Resume it on entry, pause it on exit whatever happens; raises BackendFailed where either fails."""
+        """Resume it on entry, pause it on exit whatever happens; raises BackendFailed if either fails."""
         if self.problem:
             raise BackendFailed(self.problem)
         start = perf_counter()
@@ -76,7 +76,7 @@ class PausedServer:
         try:
             yield
         except BaseException:
-            with suppress(BackendFailed):  # it is kept in `problem`; what ended the slice matters more
+            with suppress(BackendFailed):  # it is kept in `problem`; the error that ended the slice matters more
                 self._pause()
             raise
         start = perf_counter()
@@ -106,7 +106,7 @@ class PausedServer:
 
 
 class IdleWatch:
-    """Measures each server of the session once for CPU use while idle, and pauses those that use any."""
+    """Measures each server's CPU use while idle, once in the session, and pauses those above PAUSED_ABOVE."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -114,7 +114,7 @@ class IdleWatch:
         self._paused: dict[str, PausedServer] = {}
 
     def look(self, running: Mapping[str, SystemUnderTest]) -> None:
-        """Measure the servers of ours that were not running before; no requests may be sent meanwhile."""
+        """Measure our servers that were not measured before; no requests may be sent meanwhile."""
         new = {
             name: system
             for name, system in running.items()
@@ -135,7 +135,7 @@ class IdleWatch:
         return self._paused.get(name)
 
     def facts(self, name: str) -> BackendFacts:
-        """What is known of that server's idling: nothing before the look."""
+        """The facts about that server's idling; none before it was measured."""
         if name not in self._fractions:
             return BackendFacts()
         paused_server = self._paused.get(name)
@@ -149,20 +149,20 @@ class IdleWatch:
         )
 
     def facts_of(self, running: Mapping[str, SystemUnderTest]) -> dict[str, BackendFacts]:
-        """By name, what is known of these backends by now, their idling included."""
+        """By name, all facts known of these backends by now, those about idling included."""
         return {name: system.facts.merged(self.facts(name)) for name, system in running.items()}
 
 
 def awake(paused_server: PausedServer | None) -> AbstractContextManager[None]:
-    """Within this the server runs; no-op for one that is never paused."""
+    """Let the server run inside this context; no-op if it is never paused (None)."""
     return paused_server.awake() if paused_server is not None else nullcontext()
 
 
 def idle_cpu_fractions(systems: Mapping[str, SystemUnderTest]) -> dict[str, float]:
-    """CPU seconds a second of each idle server, by name; without those that cannot be read.
+    """By name, the fraction of one core (CPU seconds per second) that each idle server uses; without unreadable ones.
 
-    All are measured in the same second, and again while one is above the limit, for it may still finish its start. The least
-    of a server's fractions decides whether it is paused; for one that is, the median says how much it uses.
+    All are measured in the same second, and again while one is above PAUSED_ABOVE, since it may still be finishing its start.
+    A server's least fraction decides whether it is above the limit, and is returned if it is not; else the median is returned.
     """
     readable = {name: system for name, system in systems.items() if system.usage() is not None}
     if not readable:

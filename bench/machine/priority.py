@@ -1,7 +1,7 @@
-"""What keeps others off the client while it measures: its niceness, and memory that stays where it is.
+"""Protects the client from other processes while it measures: by its niceness, and by memory that is not swapped out.
 
-No real-time scheduling: from a thread that never sleeps, and a client at its limit is one, the kernel takes 50 ms of every
-second in one piece for everybody else (sched_rt_runtime_us; the fair server since Linux 6.12): a gap in each window.
+No real-time scheduling: from a real-time thread that never sleeps, as a client at its limit, the kernel takes 50 ms of every
+second in one piece for all others (sched_rt_runtime_us; the fair server since Linux 6.12): a gap in each window.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOCK_ALL_WHEN_TOUCHED = 1 | 2 | 4  # mlockall: MCL_CURRENT | MCL_FUTURE | MCL_O
 class Priority:
     """The niceness at which the client measures.
 
-    `alone`: only where no server shares the client's CPU. There it would take the server's time while it waits for its turn.
+    `alone`: only if no server shares the client's CPU; else the client would take CPU time from the server that it waits for.
     """
 
     niceness: int
@@ -42,12 +42,12 @@ class Priority:
         return f"niceness {self.niceness}"
 
     def beside(self, client_cpu: int, server_cpus: Sequence[int]) -> Priority:
-        """The one that is taken on that CPU."""
+        """The priority to use on `client_cpu`: the usual one if this one is `alone` and a server has that CPU too."""
         return Priority(_usual()) if self.alone and client_cpu in server_cpus else self
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """The calling thread has it; raises OSError where the user may not."""
+        """Give it to the calling thread inside this context; raises OSError if the user may not have it."""
         usual, usual_of_group = _usual(), _niceness_of_group()
         if self.niceness != usual:
             _be_nice(self.niceness, self.niceness)
@@ -55,14 +55,14 @@ class Priority:
             yield
         finally:
             if self.niceness != usual:
-                with contextlib.suppress(OSError):  # what was given away is not had again without privilege
+                with contextlib.suppress(OSError):  # a lowered priority cannot be raised again without privilege
                     _be_nice(usual, usual_of_group)
 
 
 def priority_of(wanted: str | None) -> Priority:
-    """`auto` is the best that this user may have, `normal` changes nothing; raises BadInput.
+    """The priority for `--client-priority`: `auto` or None is the best that this user may have, `normal` changes nothing.
 
-    That is where it is none of the words, nor a number that this user may have.
+    Raises BadInput if it is neither one of these words nor a niceness that this user may have.
     """
     usual = Priority(_usual())
     if wanted == "normal":
@@ -81,13 +81,13 @@ def priority_of(wanted: str | None) -> Priority:
 
 @contextlib.contextmanager
 def undisturbed(cpu: int, priority: Priority) -> Iterator[None]:
-    """Run the calling thread on one CPU with that priority, and all memory of this process locked where it may be."""
+    """Run the calling thread on one CPU with that priority, and with this process's memory locked if that is allowed."""
     with pinned(cpu), priority.taken(), _memory_locked():
         yield
 
 
 def may_lock_memory() -> bool:
-    """Whether this process may lock all that it will ever use: with a limit it would run out of memory there."""
+    """Whether this process may lock all memory it will ever use; with a limit, allocations beyond it would fail."""
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         return True
     with contextlib.suppress(OSError):
@@ -98,7 +98,7 @@ def may_lock_memory() -> bool:
 
 @contextlib.contextmanager
 def _memory_locked() -> Iterator[None]:
-    """Nothing that was touched leaves the memory; where it may not be locked, as ever."""
+    """Keep all pages that were touched in memory inside this context; no-op if memory may not be locked."""
     if not may_lock_memory():
         yield
         return
@@ -115,7 +115,7 @@ def _usual() -> int:
 
 
 def _niceness_of_group() -> int:
-    """0 where the kernel makes no groups (no such file), and where it put this session into none (an empty file)."""
+    """Niceness of this session's autogroup; 0 if the kernel has no groups (no such file), or the session none (empty file)."""
     with contextlib.suppress(OSError):
         if stated := _GROUPS_NICENESS.search(_AUTOGROUP.read_text()):
             return int(stated[1])
@@ -123,14 +123,14 @@ def _niceness_of_group() -> int:
 
 
 def _be_nice(niceness: int, of_group: int) -> None:
-    """This thread, and its session: where the kernel groups by sessions, a niceness counts within its session alone."""
-    os.setpriority(os.PRIO_PROCESS, 0, niceness)  # of this thread alone, on Linux
+    """Set the niceness of this thread, and `of_group` for its session: in an autogroup, a niceness counts only within it."""
+    os.setpriority(os.PRIO_PROCESS, 0, niceness)  # on Linux, of this thread only
     with contextlib.suppress(OSError):
         _AUTOGROUP.write_text(str(of_group))
 
 
 def may_have(niceness: int) -> bool:
-    """Whether this user may have that niceness; tried in a thread of its own, which takes it along when it ends."""
+    """Whether this user may have that niceness; tried in a separate thread, so that the caller's does not change."""
     outcome: list[bool] = []
 
     def attempt() -> None:

@@ -1,4 +1,4 @@
-"""What two runs were measured on, held against each other: machine, code, model, dataset, engine, options."""
+"""The differences between two runs: machine, code, model, dataset, engine, options."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,12 +10,12 @@ _MACHINE = (
     *("client_cpu", "client_priority", "server_cpus", "python", "packages"),
 )
 _MEMORY = "memory_bytes"
-_MEMORY_PERCENT = 1  # kernels keep some for themselves, not at every start the same
+_MEMORY_PERCENT = 1  # kernels reserve some memory, and not the same amount at every boot
 _SHOWN = 60
 
 
 def differences(then: Run, now: Run, free: Collection[str] = ()) -> list[str]:
-    """What keeps the cells of two runs from standing in one table, a line each; `free` are options that may differ."""
+    """The differences because of which two runs' cells may not be in one table, one line each; options in `free` may differ."""
     before, after = then.environment, now.environment
     lines = [difference(name, before.get(name), after[name]) for name in _MACHINE if name in after]
     lines += [_memory_difference(before.get(_MEMORY), after[_MEMORY])] if _MEMORY in after else []
@@ -38,13 +38,13 @@ def _sources(run: Run) -> Mapping[str, str]:
 
 
 def difference(what: str, then: object, now: object) -> str:
-    """Empty where both are the same, as JSON: what was read back from a file has lists where there were tuples."""
+    """`<what>: <value> then, <value> now`; empty if both are the same as JSON: a run read from a file has lists for tuples."""
     before, after = (json.dumps(value, sort_keys=True, default=str) for value in (then, now))
     return "" if before == after else f"{what}: {_cut(before)} then, {_cut(after)} now"
 
 
 def _memory_difference(then: object, now: object) -> str:
-    """Memory of about the same size is the same machine's; another size is not: caches, limits and swapping depend on it."""
+    """The difference of the memory sizes, empty if within 1 %; caches, limits and swapping depend on the size."""
     if isinstance(then, int) and isinstance(now, int) and 100 * abs(then - now) <= _MEMORY_PERCENT * max(then, now):
         return ""
     return difference(_MEMORY, then, now)

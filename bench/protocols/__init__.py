@@ -16,15 +16,15 @@ def protocol_names() -> tuple[str, ...]:
 
 
 def codec(name: str, signature: Signature, model: str = SERVED_AS) -> Codec:
-    """The codec of the protocol `name` for that model, which the server calls `model`.
+    """The codec of the protocol `name` for the model with that `signature`, which the server calls `model`.
 
-    Raises BadInput where there is no such protocol, NotCarried where it has no way to say what the model takes or gives.
+    Raises BadInput if there is no such protocol, NotCarried if it cannot carry the model's inputs or outputs.
     """
     return _kind(name)(signature, model)
 
 
 def transport_of(name: str) -> str:
-    """Which transport carries the protocol `name`: `http`, `grpc` or `in-process`."""
+    """The transport that carries the protocol `name`: `http`, `grpc` or `in-process`."""
     return _kind(name).transport
 
 

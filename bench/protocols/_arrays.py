@@ -1,4 +1,4 @@
-"""What every codec does: check what may be encoded and what was answered by the signature, and quote foreign words in short."""
+"""Shared by all codecs: check arrays to encode and decoded outputs against the signature, and shorten quotes for messages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -13,35 +13,35 @@ _QUOTED_CHARACTERS = 300
 
 
 def quoted(words: object) -> str:
-    """What a server said, as it may stand in an error: it could be of any length."""
+    """What a server sent, as text for an error message: cut to 300 characters."""
     text = str(words)
     return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}..."
 
 
 def wire_type(dtype: str) -> np.dtype[np.generic]:
-    """The dtype as it goes over every binary wire: little-endian."""
+    """The dtype in little-endian, as all binary protocols send it."""
     return np.dtype(dtype).newbyteorder("<")
 
 
 def wire_arrays(tensors: Tensors, specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, Array]]:
-    """The arrays in the order of their specs, little-endian and in C order; ValueError where they are not as these say."""
+    """The arrays in the order of `specs`, little-endian and in C order; raises ValueError if they do not fit `specs`."""
     if set(tensors) != {spec.name for spec in specs}:
         raise ValueError(f"a message holds {', '.join(spec.name for spec in specs)}, not {', '.join(tensors) or 'nothing'}")
     for spec in specs:
         array = tensors[spec.name]
         if array.dtype != np.dtype(spec.dtype) or not _fits(array.shape, spec):
             raise ValueError(f"a message holds {spec} of at least one value, not {array.dtype} {list(array.shape)}")
-    # asarray: ascontiguousarray makes a scalar an array of one
+    # asarray, since ascontiguousarray turns a scalar into an array of one value
     return [(spec, np.asarray(tensors[spec.name], dtype=wire_type(spec.dtype), order="C")) for spec in specs]
 
 
 def checked_outputs(specs: Sequence[TensorSpec], output: Callable[[TensorSpec], Array]) -> Tensors:
-    """Every output by its spec, as it has to be; raises MalformedAnswer for another shape or dtype, NaN or infinity."""
+    """All outputs, each checked, from `output(spec)`; raises MalformedAnswer for a wrong shape or dtype, NaN or infinity."""
     return {spec.name: checked_output(spec, output(spec)) for spec in specs}
 
 
 def checked_output(spec: TensorSpec, values: Array) -> Array:
-    """`values` as that output, wider floats narrowed; raises MalformedAnswer."""
+    """`values` in the dtype of the output `spec`; raises MalformedAnswer for a wrong shape or dtype, NaN or infinity."""
     if not _fits(values.shape, spec):
         raise MalformedAnswer(f"expected the output {spec}, seen shape {quoted(list(values.shape))}")
     accepted(values.dtype.name, spec)
@@ -51,11 +51,11 @@ def checked_output(spec: TensorSpec, values: Array) -> Array:
     if dtype.kind == "f" and not np.isfinite(narrow).all():
         bad = ~np.isfinite(narrow.reshape(len(narrow) if spec.batched else 1, -1)).all(axis=1)
         raise MalformedAnswer(f"expected finite {spec.name}, seen NaN or infinity in row {int(np.argmax(bad))} of {len(bad)}")
-    return narrow.reshape(values.shape)  # ascontiguousarray makes a scalar an array of one
+    return narrow.reshape(values.shape)  # ascontiguousarray turns a scalar into an array of one value
 
 
 def accepted(dtype: str, spec: TensorSpec) -> str:
-    """`dtype` where that output may come in it: its own, or wider floats; else raises MalformedAnswer."""
+    """`dtype` if the output `spec` may have it: its own, or a wider float for a float; else raises MalformedAnswer."""
     seen, own = np.dtype(dtype), np.dtype(spec.dtype)
     if seen != own and not (seen.kind == own.kind == "f" and seen.itemsize > own.itemsize):
         raise MalformedAnswer(f"expected the output {spec}, seen {dtype}")
@@ -63,7 +63,7 @@ def accepted(dtype: str, spec: TensorSpec) -> str:
 
 
 def raw_values(data: bytes | memoryview, spec: TensorSpec, dtype: str) -> Array:
-    """The values, without a shape yet, of an output that was sent as little-endian bytes of `dtype`."""
+    """The flat values of an output sent as little-endian bytes of `dtype`; raises MalformedAnswer for an incomplete value."""
     kind = wire_type(dtype)
     if len(data) % kind.itemsize:
         raise MalformedAnswer(f"expected the output {spec} in values of {kind.itemsize} bytes, seen {len(data)} bytes")
@@ -71,14 +71,17 @@ def raw_values(data: bytes | memoryview, spec: TensorSpec, dtype: str) -> Array:
 
 
 def shaped(values: Array, shape: Sequence[int], spec: TensorSpec) -> Array:
-    """`values` in the shape that an answer states for them."""
+    """`values` in the shape that the answer states; raises MalformedAnswer if they do not fit it."""
     if min(shape, default=0) < 0 or prod(shape) != values.size:
         raise MalformedAnswer(f"expected the output {spec}, seen shape {quoted(list(shape))} with {values.size} values")
     return values.reshape(tuple(shape))
 
 
 def listed(data: object, spec: TensorSpec, dimensions: int) -> Array:
-    """Lists of numbers nested `dimensions` deep, out of JSON, as an array: numpy alone would also take strings."""
+    """JSON lists nested `dimensions` deep as an array; raises MalformedAnswer for other values than the output's.
+
+    numpy alone would accept strings too.
+    """
     shape: list[int] = []
     level: list[object] = [data]
     for _ in range(dimensions):

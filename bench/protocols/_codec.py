@@ -1,4 +1,4 @@
-"""What a protocol's file says of itself, and has at hand: the base of all codecs."""
+"""The base class of all codecs: what a protocol's file declares, and what it inherits."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -9,10 +9,10 @@ from bench.contract.wire import SERVED_AS
 
 
 class SignatureCodec(ABC):
-    """A `Codec` of one model's `signature`, which the server calls `model`; raises NotCarried.
+    """A `Codec` for the model with this `signature`, which the server calls `model`; raises NotCarried.
 
-    A protocol says its `name` as it stands in backend.toml, the `transport` that carries it, and which `dtypes` it has no way
-    to carry; of any other limit its `refusal` tells.
+    A protocol declares its `name`, as in backend.toml, the `transport` that carries it, and in `uncarried` the dtypes that it
+    cannot carry; any other limit goes into `refusal`.
     """
 
     name: ClassVar[str]
@@ -27,7 +27,7 @@ class SignatureCodec(ABC):
             raise NotCarried(f"{self.name} cannot carry this model: {refusal}")
 
     def refusal(self) -> str:
-        """Why the signature cannot be carried; empty where it can."""
+        """Why the protocol cannot carry the signature; empty if it can."""
         for spec in (*self.signature.inputs, *self.signature.outputs):
             if spec.dtype in self.uncarried:
                 return f"it has no {spec.dtype}, which {spec.name} is"

@@ -1,4 +1,4 @@
-"""What the three forms of the Open Inference Protocol (V2) share: its names of dtypes, and which output is which."""
+"""Shared by the three forms of the Open Inference Protocol (V2): its names of dtypes, and how outputs are found by name."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,27 +7,27 @@ from bench.contract.tensors import TensorSpec
 from bench.protocols._arrays import accepted, quoted
 
 REQUEST_ID = "1"
-"""Always sent: optional by the protocol, but there are servers that fail without it."""
+"""The id of every request: optional in the protocol, but some servers fail without it."""
 
 DATATYPES: Mapping[str, str] = {
     "bool": "BOOL",
     **{f"{kind}int{bits}": f"{kind.upper()}INT{bits}" for kind in ("", "u") for bits in (8, 16, 32, 64)},
     **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
 }
-"""The protocol's names by numpy's."""
+"""numpy's name of a dtype -> the protocol's name."""
 
 _DTYPES = {name: dtype for dtype, name in DATATYPES.items()}
 
 
 def place_of(spec: TensorSpec, names: Sequence[object]) -> int:
-    """Where that output is among an answer's; raises MalformedAnswer."""
+    """The place of the output `spec` in `names`, an answer's outputs; raises MalformedAnswer if it is missing."""
     if spec.name not in names:
         raise MalformedAnswer(f"expected the output {spec.name!r}, seen {quoted(list(map(str, names)))}")
     return list(names).index(spec.name)
 
 
 def dtype_of(datatype: object, spec: TensorSpec) -> str:
-    """The dtype that an answer says the output has; raises MalformedAnswer where it cannot come in it."""
+    """The dtype that an answer states for the output `spec`; raises MalformedAnswer if it may not have that one."""
     dtype = _DTYPES.get(datatype) if isinstance(datatype, str) else None
     if dtype is None:
         expected = f"{spec.name} of datatype {DATATYPES[spec.dtype]}"
@@ -36,7 +36,7 @@ def dtype_of(datatype: object, spec: TensorSpec) -> str:
 
 
 def shape_of(shape: object, spec: TensorSpec) -> list[int]:
-    """The shape that an answer states, out of JSON; raises MalformedAnswer where it is none."""
+    """The shape that an answer states, as parsed from JSON; raises MalformedAnswer if it is no list of integers."""
     if not isinstance(shape, list) or not all(type(length) is int for length in shape):
         raise MalformedAnswer(f"expected the output {spec}, seen the shape {quoted(repr(shape))}")
     return shape

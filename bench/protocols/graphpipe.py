@@ -1,7 +1,7 @@
-"""Protocol `graphpipe`: Oracle's GraphPipe, flatbuffers over HTTP; written on the flatbuffers library alone.
+"""Protocol `graphpipe`: Oracle's GraphPipe, flatbuffers over HTTP; uses only the flatbuffers library.
 
 POST <path>, Content-Type: application/octet-stream
-request   Request{InferRequest}, answer   InferResponse; of graphpipe.fbs, the slots that count here:
+request   Request{InferRequest}, answer   InferResponse; the slots of graphpipe.fbs that are used here:
 
 table Tensor        { 0 type: Type (uint8); 1 shape: [int64]; 2 data: [uint8]; 3 string_val: [string]; }
 table InferRequest  { 0 config: string; 1 input_names: [string]; 2 input_tensors: [Tensor]; 3 output_names: [string]; }
@@ -9,7 +9,7 @@ table Request       { 0 req_type: uint8 (InferRequest = 1); 1 req: union; }
 table Error         { 0 code: int64; 1 message: string; }
 table InferResponse { 0 output_tensors: [Tensor]; 1 errors: [Error]; }
 
-Tensors of an answer have no names: they come in the order in which a request names them.
+The tensors of an answer have no names: they have the order of the request's output_names.
 """
 
 import struct
@@ -39,11 +39,11 @@ _TYPES: Mapping[str, int] = {
 }
 _DTYPES = {number: dtype for dtype, number in _TYPES.items()}
 _INFER_REQUEST = 1
-_OVERHEAD_BYTES = 512  # a guess that saves the builder from growing; nothing depends on it
+_OVERHEAD_BYTES = 512  # an estimate, so that the builder need not grow; nothing depends on it
 
 
 class GraphPipe(SignatureCodec):
-    """Codec of typed tensors; of one input and one output no names are sent, as the stock client does it."""
+    """Codec of typed tensors; for one input and one output it sends no names, like the stock client."""
 
     name = "graphpipe"
     transport = "http"
@@ -72,7 +72,7 @@ class GraphPipe(SignatureCodec):
         """See `Codec.decode`."""
         try:
             return _read_answer(body, self.signature.outputs)
-        # The library does not verify: foreign bytes end in whatever the first impossible offset or length leads to.
+        # The library does not verify: on other bytes, the first impossible offset or length raises any of these.
         except (struct.error, ValueError, TypeError, IndexError, OverflowError) as error:
             raise MalformedAnswer(
                 f"expected a flatbuffer InferResponse, seen {len(body)} bytes {body[:40]!r}: {error}"
@@ -90,7 +90,7 @@ class GraphPipe(SignatureCodec):
 
     @property
     def _alone(self) -> bool:
-        """Whether no name is needed: the server takes its defaults."""
+        """Whether there is one input and one output: the server then needs no names."""
         return len(self.signature.inputs) == len(self.signature.outputs) == 1
 
 
@@ -123,7 +123,7 @@ def _write_tensor(builder: flatbuffers.Builder, spec: TensorSpec, array: Array) 
 
 
 def _read_answer(body: bytes, specs: Sequence[TensorSpec]) -> Tensors:
-    """The output tensors of an InferResponse; raises MalformedAnswer, or what flatbuffers raises on foreign bytes."""
+    """The output tensors of an InferResponse; raises MalformedAnswer, or what flatbuffers raises on other bytes."""
     response = Table(body, struct.unpack_from("<I", body)[0])
     errors, error = _at(response, slot=1)
     if errors:
@@ -151,14 +151,14 @@ def _read_tensor(tensor: Table, spec: TensorSpec) -> Array:
 
 
 def _at(table: Table, slot: int, place: int = 0) -> tuple[int, Table]:
-    """How many tables a vector has, and the one at `place`; where there is none, the table itself."""
+    """The number of tables in the vector at `slot`, and the one at `place`; if that is missing, `table` itself."""
     offset = _offset(table, slot)
     count = int(table.VectorLen(offset)) if offset else 0
     return count, Table(table.Bytes, table.Indirect(table.Vector(offset) + 4 * place)) if place < count else table
 
 
 def _offset(table: Table, slot: int) -> int:
-    """Where a field lies, relative to its table; 0 where it is absent."""
+    """Offset of the field `slot` in its table; 0 if it is absent."""
     return int(table.Offset(4 + 2 * slot))
 
 

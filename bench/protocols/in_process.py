@@ -1,6 +1,6 @@
-"""Protocol `in-process`: no wire at all; arrays pass as bytes so that one campaign can carry them like any other.
+"""Protocol `in-process`: nothing is sent over a wire; arrays pass as bytes, so that a campaign treats it like any protocol.
 
-Of each array in the signature's order: uint8 its number of axes, uint32 the length of each, then its values; little-endian.
+Each array, in the signature's order: uint8 number of axes, uint32 length of each axis, then the values; little-endian.
 """
 
 import struct
@@ -16,7 +16,7 @@ from bench.protocols._codec import SignatureCodec
 
 
 class InProcess(SignatureCodec):
-    """Codec of what is handed on in this process."""
+    """Codec of arrays that stay in this process."""
 
     name = "in-process"
     transport = "in-process"
@@ -35,7 +35,7 @@ class InProcess(SignatureCodec):
         return _written(outputs, self.signature.outputs)
 
     def decode_request(self, body: bytes) -> Tensors:
-        """The inputs of a body that `encode` made."""
+        """The inputs in a body made by `encode`; raises MalformedAnswer."""
         return _read(body, self.signature.inputs)
 
 

@@ -1,10 +1,10 @@
-"""Protocol `raw`: the values of the only input and the only output over HTTP, with nothing but the number of items before them.
+"""Protocol `raw`: the values of the only input and the only output over HTTP, preceded only by the number of items.
 
 POST <path>, Content-Type: application/octet-stream
 request   uint32 n, the input's values        answer   uint32 n, the output's values
 
-All little-endian, values in C order and in the model's own dtype. Shapes do not stand in it: one length of an item may be
-free, since it follows from the number of bytes.
+All little-endian, values in C order and in the model's own dtype. Shapes are not sent: at most one length of an item may be
+free, which follows from the number of bytes.
 """
 
 import struct
@@ -20,13 +20,13 @@ _ITEMS = struct.Struct("<I")
 
 
 class Raw(SignatureCodec):
-    """Codec of one array in and one out."""
+    """Codec of one input array and one output array."""
 
     name = "raw"
     transport = "http"
 
     def refusal(self) -> str:
-        """It has room for one array of items, and none for its shape."""
+        """Why the signature cannot be carried: there is room for one array of items, and none for its shape."""
         for what, specs in (("input", self.signature.inputs), ("output", self.signature.outputs)):
             if len(specs) != 1:
                 return f"it has one {what}, the model {len(specs)}"

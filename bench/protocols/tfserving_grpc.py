@@ -2,9 +2,9 @@
 
 unary call /tensorflow.serving.PredictionService/Predict
 request   PredictRequest    model, signature "serving_default", inputs by name, each [n, ...] in tensor_content
-answer    PredictResponse   outputs by name, each in its dtype's own field, or in tensor_content where the server was told so
+answer    PredictResponse   outputs by name, each in its dtype's own field, or in tensor_content if the server is set so
 
-An error is a gRPC status and never gets here. The messages are a part of the official ones: see _tfserving.proto.
+An error is a gRPC status and never gets here. The messages are a subset of the official ones: see _tfserving.proto.
 """
 
 from collections.abc import Mapping
@@ -32,14 +32,14 @@ SIGNATURE = "serving_default"
 TYPES: Mapping[str, tuple[str, str]] = {
     "float32": ("DT_FLOAT", "float_val"),
     "float64": ("DT_DOUBLE", "double_val"),
-    "float16": ("DT_HALF", "half_val"),  # the bits of each, as a whole number
+    "float16": ("DT_HALF", "half_val"),  # the 16 bits of each value, as an integer
     **{name: (f"DT_{name.upper()}", "int_val") for name in ("int8", "int16", "int32", "uint8", "uint16")},
     "int64": ("DT_INT64", "int64_val"),
     "uint32": ("DT_UINT32", "uint32_val"),
     "uint64": ("DT_UINT64", "uint64_val"),
     "bool": ("DT_BOOL", "bool_val"),
 }
-"""TensorFlow's name of a dtype, and the field for its values."""
+"""numpy's name of a dtype -> TensorFlow's name, and the field for its values."""
 
 _DTYPES = {DataType.Value(name): dtype for dtype, (name, _) in TYPES.items()}
 
@@ -55,7 +55,7 @@ class TfServingGrpc(SignatureCodec):
         arrays = wire_arrays(inputs, self.signature.inputs)
         tensors = {spec.name: _tensor(spec, array, {"tensor_content": array.tobytes()}) for spec, array in arrays}
         spec = ModelSpec(name=self.model, signature_name=SIGNATURE)
-        # deterministic: of several inputs, the order would be another one in each process
+        # deterministic: otherwise the order of several inputs would differ between processes
         body = PredictRequest(model_spec=spec, inputs=tensors).SerializeToString(deterministic=True)
         return body, "application/grpc", ()
 
@@ -89,12 +89,12 @@ def _tensor(spec: TensorSpec, array: Array, values: dict[str, Any]) -> TensorPro
 
 
 def _bits(values: Array) -> Array:
-    """What stands in a tensor's field for these values."""
+    """The values as a tensor's field holds them: float16 as its bits, others unchanged."""
     return values.view(np.uint16) if values.dtype == np.float16 else values
 
 
 def _values(tensor: TensorProto, spec: TensorSpec) -> Array:
-    """A tensor's values in its shape; `tensor_content` counts where it is not empty, as in TensorFlow."""
+    """A tensor's values in its shape, from `tensor_content` if that is not empty, as in TensorFlow; raises MalformedAnswer."""
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         expected = TYPES[spec.dtype][0]

@@ -1,10 +1,10 @@
 """Protocol `v1-json`: TensorFlow Serving's REST API version 1 over HTTP.
 
-POST <path>, Content-Type: application/json; by row, an entry an item:
+POST <path>, Content-Type: application/json; by row, one entry per item:
 request   {"instances": [[...], ...n]}            answer   {"predictions": [[...], ...n]}
-of several inputs {"instances": [{"<input>": ..., ...}, ...n]}, of several outputs {"predictions": [{"<output>": ...}, ...n]}
-by column, where an input or output counts no items:
-request   {"inputs": {"<input>": ..., ...}}       answer   {"outputs": {"<output>": ..., ...}}, of one output {"outputs": ...}
+several inputs {"instances": [{"<input>": ..., ...}, ...n]}, several outputs {"predictions": [{"<output>": ...}, ...n]}
+by column, if an input or output is not batched:
+request   {"inputs": {"<input>": ..., ...}}       answer   {"outputs": {"<output>": ..., ...}}, one output {"outputs": ...}
 error     {"error": "..."}
 """
 
@@ -18,14 +18,14 @@ from bench.protocols._codec import SignatureCodec
 
 
 class V1Json(SignatureCodec):
-    """Codec of the JSON protocol; floats are written with as few digits as tell them apart."""
+    """Codec of the JSON protocol; floats are written with the fewest digits that identify them."""
 
     name = "v1-json"
     transport = "http"
 
     @property
     def by_column(self) -> bool:
-        """Whether a row cannot hold what belongs to no item."""
+        """Whether the columnar form is needed: some input or output is not batched, so it fits in no row."""
         return not all(spec.batched for spec in (*self.signature.inputs, *self.signature.outputs))
 
     def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
@@ -75,7 +75,7 @@ class V1Json(SignatureCodec):
 
 
 def _answer(body: bytes, key: str) -> object:
-    """What stands under `key` in an answer's JSON object."""
+    """The value of `key` in an answer's JSON object; raises MalformedAnswer."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -90,7 +90,7 @@ def _answer(body: bytes, key: str) -> object:
 
 
 def _rows(arrays: dict[str, Array]) -> object:
-    """An entry an item: its value where there is one array, else its values by name."""
+    """One entry per item: its value if there is one array, else its values by name."""
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     items = len(next(iter(arrays.values())))
@@ -98,7 +98,7 @@ def _rows(arrays: dict[str, Array]) -> object:
 
 
 def _plain(values: Array | np.generic) -> object:
-    """As orjson takes it: an array with at least one axis, or a number."""
+    """The values as orjson accepts them: an array with at least one axis, or a number."""
     return values if isinstance(values, np.ndarray) and values.ndim else values.item()
 
 

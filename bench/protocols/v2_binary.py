@@ -5,7 +5,7 @@ request   JSON {"id": "1", "inputs": [{..., "parameters": {"binary_data_size": <
                 "outputs": [{"name": "<output>", "parameters": {"binary_data": true}}, ...]}, then the values, little-endian
 answer    JSON {"outputs": [{..., "parameters": {"binary_data_size": ...}}]}, then the values of the outputs in their order
 
-The length of an answer's JSON stands in a header, which a codec does not see: the JSON's own end tells it as well.
+The length of an answer's JSON is in an HTTP header, which a codec does not see; it follows from where the JSON ends, too.
 """
 
 import json
@@ -21,7 +21,7 @@ from bench.protocols.v2_json import outputs_of
 
 
 class V2Binary(SignatureCodec):
-    """Codec of the binary form."""
+    """Codec of the binary form of V2."""
 
     name = "v2-binary"
     transport = "http"
@@ -78,8 +78,8 @@ def _size_of(output: dict[str, object]) -> int:
 
 
 def _head(body: bytes) -> tuple[object, int]:
-    """The JSON that a body starts with, and where it ends."""
-    text = body.decode("latin-1")  # a character a byte, so that an end in one is an end in the other
+    """The JSON that a body starts with, and the offset of its end; raises MalformedAnswer."""
+    text = body.decode("latin-1")  # one character per byte, so that offsets are the same in both
     try:
         document, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:

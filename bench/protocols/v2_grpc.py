@@ -4,7 +4,7 @@ unary call /inference.GRPCInferenceService/ModelInfer
 request   ModelInferRequest    the model's inputs by name, datatype and shape, values in raw_input_contents
 answer    ModelInferResponse   its outputs, values in raw_output_contents or in each output's contents
 
-An error is a gRPC status and never gets here. The messages are a part of the official ones: see _inference.proto.
+An error is a gRPC status and never gets here. The messages are a subset of the official ones: see _inference.proto.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ _CONTENTS: Mapping[str, str] = {
     "float32": "fp32_contents",
     "float64": "fp64_contents",
 }
-"""Where the values of a dtype stand that are not raw; float16 is always raw."""
+"""dtype -> the field of its values if they are not raw; float16 is always raw."""
 
 
 class V2Grpc(SignatureCodec):
-    """Codec of the gRPC form."""
+    """Codec of the gRPC form of V2."""
 
     name = "v2-grpc"
     transport = "grpc"
@@ -86,7 +86,7 @@ class V2Grpc(SignatureCodec):
 
 
 def _of_contents(output: _Output, dtype: str) -> Array:
-    """The values in an output's own contents."""
+    """The flat values in an output's own `contents`; raises MalformedAnswer."""
     field = _CONTENTS.get(dtype)
     if field is None:
         raise MalformedAnswer(f"expected {dtype} in raw contents, the protocol's only form; seen none for {output.name!r}")

@@ -19,12 +19,12 @@ from bench.protocols._open_inference import DATATYPES, REQUEST_ID, dtype_of, pla
 
 
 class V2Json(SignatureCodec):
-    """Codec of the JSON form; floats are written with as few digits as tell them apart."""
+    """Codec of the JSON form of V2; floats are written with the fewest digits that identify them."""
 
     name = "v2-json"
     transport = "http"
     uncarried = frozenset({"float16"})
-    """FP16 has no form in the protocol's JSON: it goes over the binary one alone."""
+    """FP16 has no JSON form in the protocol: HTTP can carry it only in binary."""
 
     def encode(self, inputs: Tensors) -> tuple[bytes, str, tuple[tuple[str, str], ...]]:
         """See `Codec.encode`."""
@@ -53,7 +53,7 @@ class V2Json(SignatureCodec):
 
 
 def outputs_of(document: object) -> list[dict[str, object]]:
-    """The output tensors of a V2 answer, still as JSON; raises MalformedAnswer."""
+    """The output tensors of a V2 answer, as parsed JSON objects; raises MalformedAnswer."""
     if not isinstance(document, dict):
         raise MalformedAnswer(f"expected a JSON object with 'outputs', seen a {type(document).__name__}")
     if "error" in document:
@@ -69,7 +69,7 @@ def _tensor(spec: TensorSpec, array: Array) -> dict[str, object]:
 
 
 def _values(output: dict[str, object], spec: TensorSpec) -> Array:
-    """An output's `data`, flat or nested, in the shape and of the type that it states."""
+    """An output's `data`, flat or nested, as an array of the shape that it states; raises MalformedAnswer."""
     dtype_of(output.get("datatype"), spec)
     shape, data = shape_of(output.get("shape"), spec), output.get("data")
     nested = isinstance(data, list) and len(data) > 0 and isinstance(data[0], list)

@@ -1,1 +1,1 @@
-"""Options in, cells out, and the bridge to pytest-benchmark."""
+"""The pytest session: its options, the cells they select, the fixtures that measure, the bridge to pytest-benchmark."""

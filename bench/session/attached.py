@@ -1,4 +1,4 @@
-"""A look at the servers that run already, before anything is measured: what cannot work ends the session here."""
+"""Checks the servers that run already before anything is measured: what cannot work ends the session here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +18,10 @@ from bench.verification.told_signature import disagreement, told_outputs
 
 
 def look_at_attached(backends: Sequence[Backend], model: Model) -> dict[str, BackendFacts]:
-    """What is known of each by name, without those that do not answer: their rows will say so.
+    """The facts about each attached backend, by name, without those that do not answer: their rows will say so.
 
-    Raises BadInput for a certificate that is not trusted, for a signature that is not the model's, and where nobody answers and
-    nothing else would be measured.
+    Raises BadInput for a certificate that is not trusted, for a signature that is not the model's, and if no server answers and
+    there is no other to measure.
     """
     facts: dict[str, BackendFacts] = {}
     silent: list[ExchangeError] = []
@@ -45,9 +45,10 @@ def look_at_attached(backends: Sequence[Backend], model: Model) -> dict[str, Bac
 
 
 def as_answered(model: Model, dataset: Dataset, backends: Sequence[Backend], facts: Mapping[str, BackendFacts]) -> Model:
-    """The model of which nobody knows what is right, with the answers that the others are held against: the first server's.
+    """The model, whose right answers are unknown, with the first server's answers as those that the others are compared with.
 
-    Its outputs are those that a server tells of where nobody else does. Raises BadInput where no server gives answers.
+    If its outputs are not given, they are those that a server declares. Raises BadInput if they are neither given nor declared,
+    or if no server gives answers.
     """
     signature = model.signature
     known = [each for backend in backends if backend.name in facts for each in backend.endpoints]
@@ -76,7 +77,7 @@ def as_answered(model: Model, dataset: Dataset, backends: Sequence[Backend], fac
 
 
 def _all_answers(endpoint: Endpoint, dataset: Dataset, signature: Signature) -> Tensors:
-    """What it answers about every item, asked in order on one connection."""
+    """The endpoint's answers for all items of the dataset, requested in order on one connection, by output name."""
     speaker, transport = codec(endpoint.protocol, signature, endpoint.model), open_connection(endpoint)
     size = accuracy_batch(signature.item_bytes)
     answered = []
@@ -96,7 +97,7 @@ def _all_answers(endpoint: Endpoint, dataset: Dataset, signature: Signature) -> 
 
 
 def _with_lengths(signature: Signature, answers: Tensors) -> Signature:
-    """The outputs' lengths as they are, where what tells of them leaves them free."""
+    """The signature with the batched outputs' lengths as in `answers`, since a declaration may leave them free."""
 
     def sized(spec: TensorSpec) -> TensorSpec:
         return replace(spec, shape=(*spec.shape[:1], *answers[spec.name].shape[1:])) if spec.batched else spec

@@ -11,30 +11,30 @@ _TITLE = "the mission: seconds an exchange of one image or one batch (all cells:
 
 
 class Measured(Protocol):
-    """What came of one test's measuring, for the test to say so."""
+    """The result of one test's measurement, as `Replay` needs it."""
 
     @property
     def duration_s(self) -> Sequence[float]:
-        """What is replayed."""
+        """The durations to replay."""
         ...
 
     def extra_info(self) -> dict[str, object]:
-        """What pytest-benchmark's JSON carries beside the durations."""
+        """What pytest-benchmark's JSON holds besides the durations."""
         ...
 
     def require_measured(self) -> None:
-        """End the running test where there is nothing to replay."""
+        """End the running test if there is nothing to replay."""
         ...
 
     def require_right(self) -> None:
-        """Fail the running test for what was measured and was not right."""
+        """Fail the running test if what was measured was not right."""
         ...
 
 
 class ReplayClock:
-    """A clock that shows a given duration between two looks: 0 before `advance`, that duration after it.
+    """A clock between two readings of which a given duration passes: 0 before `advance`, that duration after it.
 
-    Starting each time at 0 keeps the difference equal to the duration to the last bit; a running sum would not.
+    Starting at 0 each time keeps the difference equal to the duration to the last bit; a running sum would not.
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class ReplayClock:
         self._shows = 0.0
 
     def load(self, duration_s: Sequence[float]) -> None:
-        """What is to be replayed, in order."""
+        """Set the durations to replay, in order."""
         self._left = list(reversed(duration_s))
 
     def now(self) -> float:
-        """The time; looking at it after an `advance` sets it back to 0."""
+        """The time; reading it after an `advance` sets it back to 0."""
         shown, self._shows = self._shows, 0.0
         return shown
 
@@ -56,7 +56,10 @@ class ReplayClock:
 
 
 def one_table(config: pytest.Config, benchmarks: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]] | None:
-    """The cells of the mission in one table, for ours says the rest; None where the run has none, or all were asked for."""
+    """One table of the mission's cells, as the suite's report shows the rest; None (pytest-benchmark's own tables) otherwise.
+
+    That is if the run has no such cells, or --benchmark-group-by or --benchmark-compare is given.
+    """
     typed = any(str(argument).startswith("--benchmark-group-by") for argument in config.invocation_params.args)
     if typed or config.getoption("benchmark_group_by") != "group" or config.getoption("benchmark_compare"):
         return None
@@ -72,13 +75,13 @@ class Replay:
         self._clock = clock
 
     def of(self, result: Measured) -> None:
-        """All that was measured, if there is something; the running test ends as the result says."""
+        """Replay all durations of the result; the running test is skipped or fails as the result requires."""
         result.require_measured()
         self(result.duration_s, result.extra_info())
         result.require_right()
 
     def __call__(self, duration_s: Sequence[float], extra_info: dict[str, object]) -> None:
-        """Give all durations (at least one) and what else is known of the cell."""
+        """Replay all durations (at least one), and add `extra_info` to the benchmark's."""
         self._benchmark.extra_info.update(extra_info)
         self._clock.load(duration_s)
         self._benchmark.pedantic(self._clock.advance, rounds=len(duration_s))  # type: ignore[no-untyped-call]

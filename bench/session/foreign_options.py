@@ -1,6 +1,6 @@
-"""Options of pytest and pytest-benchmark, held against what can be done before anything starts: else they fail after hours.
+"""Checks the options of pytest and pytest-benchmark before anything starts: else they would fail after hours.
 
-What such an option asks for is done by that plugin, at the end; only whether it can be is looked at here.
+The plugin that an option belongs to carries it out at the end; only whether it can is checked here.
 """
 
 import importlib.util
@@ -23,14 +23,14 @@ _REPLAYED = "what is handed to pytest-benchmark are durations that were measured
 
 
 def check_foreign_options(config: pytest.Config) -> None:
-    """Raise BadInput for what cannot be honoured."""
+    """Raise BadInput for an option that cannot be carried out."""
     for check in _CHECKS:
         check(config.getoption)
     _check_storage(config)
 
 
 def check_groups(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Raise BadInput where --benchmark-group-by names a parameter that a collected benchmark has not."""
+    """Raise BadInput if --benchmark-group-by names a parameter that a collected benchmark does not have."""
     given = config.getoption("benchmark_group_by")
     for name in (part.removeprefix("param:") for part in given.split(",") if part.startswith("param:")):
         lacks = next((item for item in items if name not in getattr(getattr(item, "callspec", None), "params", {})), None)
@@ -42,7 +42,7 @@ def check_groups(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
 
 
 Given = Callable[[str], Any]
-"""From an option's name to its value."""
+"""Returns the value of an option by its name."""
 
 
 def _json(given: Given) -> None:
@@ -83,7 +83,7 @@ def _group_by(given: Given) -> None:
 
 
 def _check_storage(config: pytest.Config) -> None:
-    """Where runs are saved, and what is compared with."""
+    """Raise BadInput if runs cannot be saved where the options say, or the run to compare with cannot be used."""
     given = config.getoption
     flag = "--benchmark-save" if given("benchmark_save") else "--benchmark-autosave" if given("benchmark_autosave") else ""
     storage = _storage(given)
@@ -104,7 +104,7 @@ def _storage(given: Given) -> Any:
         return _UTILS.load_storage(
             uri, logger=_quiet(), default_machine_id=_UTILS.get_machine_id(), netrc=given("benchmark_netrc")
         )
-    except Exception as error:  # of a package that is not there, of an address that is none
+    except Exception as error:  # such as a missing package, or an invalid address
         raise BadInput(
             f"--benchmark-storage {uri[:200]}: expected a folder, file://PATH or elasticsearch+http://..., seen one that "
             f"pytest-benchmark cannot use: {error}"
@@ -132,7 +132,7 @@ def _check_compared(config: pytest.Config, storage: Any) -> None:
         return
     here = config.hook.pytest_benchmark_generate_machine_info(config=config)
     if any(_UTILS.consistent_dumps(run.get("machine_info")) != _UTILS.consistent_dumps(here) for run in runs):
-        # it says so of each, with the storage's name relative to this folder, which it then does not have
+        # it warns about each with the storage's path relative to this folder, which fails if it is not below
         raise BadInput(
             f"{flag}: expected a run of this very machine, or a --benchmark-storage below the folder that pytest is called "
             f"in, seen another machine's in {storage}; copy it here"
@@ -170,7 +170,7 @@ def _only_one(flag: str, values: Sequence[str]) -> str | None:
 
 
 def _check_folder_can_be(flag: str, shown: object, folder: Path) -> None:
-    """Raise BadInput unless the folder is there and can be written, or can be made."""
+    """Raise BadInput unless the folder exists and is writable, or can be created."""
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
     if not there.is_dir():
         raise _cannot(flag, shown, f"a folder, seen something else at {there}", "name another")

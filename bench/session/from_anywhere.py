@@ -1,4 +1,4 @@
-"""`pytest -c CHECKOUT/tox.ini` from another folder means this checkout: without a path pytest would not find its options."""
+"""Lets `pytest -c CHECKOUT/tox.ini` in another folder run this checkout: without a path pytest would not find its options."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ _CHECKOUT = Path(__file__).parents[2]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Add the path that was left out, before pytest looks for a conftest.py there."""
+    """Add this checkout's path if none is given, before pytest looks for a conftest.py there."""
     known, here = early_config.known_args_namespace, early_config.invocation_params.dir
-    # A word that is no path is the value of an option that is not known yet.
+    # An argument that is no path is the value of an option that is not known yet.
     if here.is_relative_to(_CHECKOUT) or any((here / word.partition("::")[0]).exists() for word in known.file_or_dir):
         return
     path = str(_CHECKOUT / ("bench" if known.benchmark_only or known.benchmark_disable else "tests"))

@@ -1,4 +1,4 @@
-"""Who hears of this session's campaigns: the terminal, and through the hooks the reports."""
+"""Passes on what this session's campaigns report: to the terminal, and through the hooks to the reports."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,7 +19,7 @@ from bench.verification.payloads import PayloadFactory
 
 
 class ReportsListener(Listener):
-    """Shows lines and progress, hands finished cells on at once, and keeps in the session what stands beside them."""
+    """Shows lines and progress, passes finished cells on at once, and stores all else in the session."""
 
     def __init__(self, config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> None:
         self._config = config
@@ -29,29 +29,29 @@ class ReportsListener(Listener):
         self._session = config.stash[SESSION]
 
     def say(self, text: str) -> None:
-        """On the terminal."""
+        """Show the line on the terminal."""
         self._console.line(text)
 
     def progress(self, name: str) -> Callable[[Progress], None]:
-        """One live line, or a line now and then."""
+        """A progress display: one live line, or a line now and then."""
         return ProgressLine(name, self._console)
 
     def facts(self, of_backends: Mapping[str, BackendFacts]) -> None:
-        """More is known of the run."""
+        """Send the run to the reports again, with these facts."""
         emit_run(self._config, self._fleet, self._factory, of_backends)
 
     def record(self, record: Record, samples: Samples | None) -> None:
-        """To the reports."""
+        """Send the record to the reports."""
         emit_record(self._config, record, samples)
 
     def disagreements(self, found: Sequence[Disagreement]) -> None:
-        """They are part of the run."""
+        """Store them in the session, as part of the run."""
         self._session.disagreements.extend(found)
 
     def gate_rows(self, rows: Sequence[GateRow]) -> None:
-        """They are part of the run, and stand on the terminal at the end."""
+        """Store them in the session, as part of the run; the terminal shows them at the end."""
         self._session.gate_rows = tuple(rows)
 
     def underway(self, cells: Cells) -> None:
-        """To the reports, which keep them on the disk."""
+        """Send them to the reports, which keep them on disk."""
         self._config.hook.pytest_servebench_underway(config=self._config, cells=cells)

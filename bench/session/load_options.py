@@ -1,4 +1,4 @@
-"""What the options of the traffic say, --clients to --replicas, --agents and --soak; refused by name if they say nothing."""
+"""Parses the options of the load: --clients to --replicas, --agents, --may-load and --soak; an error names the option."""
 
 import re
 
@@ -12,7 +12,7 @@ from bench.machine.host import usable_cpus
 
 ARRIVALS = {"poisson": (Arrival.POISSON,), "constant": (Arrival.CONSTANT,), "both": (Arrival.POISSON, Arrival.CONSTANT)}
 AUTO = "auto"
-"""Of --agents: as many as null needs."""
+"""Value of --agents: as many as it takes to load null fully."""
 
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _LONGEST_S = 3600.0
@@ -32,13 +32,13 @@ def clients_of(text: str | None) -> list[int]:
 
 
 def loads_of(text: str | None) -> tuple[Offer, ...]:
-    """`30%,200/s` -> what is offered, each once; raises BadInput."""
+    """`30%,200/s` -> the offered loads, each once; raises BadInput."""
     words = _words("--loads", text, "parts of a server's peak or rates, like 30%,70%,200/s")
     return tuple(_offer(word, text) for word in dict.fromkeys(words))
 
 
 def arrivals_of(text: str | None) -> tuple[Arrival, ...]:
-    """`poisson`, `constant` or `both`; raises BadInput."""
+    """`poisson`, `constant` or `both` -> the arrival processes; raises BadInput."""
     arrivals = ARRIVALS.get(text or "")
     if arrivals is None:
         raise BadInput(f"--arrivals {text}: expected one of {', '.join(ARRIVALS)}")
@@ -57,13 +57,13 @@ def limit_of(text: str | None) -> float | None:
 
 
 def cpus_of(text: str | None, config: pytest.Config) -> list[int]:
-    """`1,2` -> numbers of CPUs, ascending, each once; if not given 1, 2, 4, ..., as many as there are. Raises BadInput."""
+    """`1,2` -> numbers of CPUs, ascending, each once; if not given, 1, 2, 4, ... as many as there are. Raises BadInput."""
     most = len(config.hook.pytest_servebench_server_cpus(config=config) or usable_cpus())
     return _numbers_of("--cpus", text, "numbers of CPUs", most, "as many as a server may have (--server-cpus)")
 
 
 def replicas_of(text: str | None, config: pytest.Config) -> list[int]:
-    """`1,2` -> numbers of instances, ascending, each once; if not given as `cpus_of`. Raises BadInput."""
+    """`1,2` -> numbers of instances, ascending, each once; if not given, 1, 2, 4, ... as many as fit. Raises BadInput."""
     room = config.hook.pytest_servebench_room(config=config) or Room(len(usable_cpus()), "on this machine")
     why = f"for each has one of the CPUs that servers may have {room.where}"
     return _numbers_of("--replicas", text, "numbers of replicas", room.most, why)
@@ -82,7 +82,7 @@ def _numbers_of(flag: str, text: str | None, what: str, most: int, why: str) -> 
 
 
 def agents_of(text: str | None) -> int | str:
-    """`2` -> 2 load agents, 0 where it is not given: this process sends by itself; `auto` is AUTO. Raises BadInput."""
+    """`2` -> 2 load agents; `auto` -> AUTO; 0 if not given, so that this process itself sends. Raises BadInput."""
     if text is None:
         return 0
     number = whole_number(text, 1, CONNECTIONS)
@@ -92,7 +92,7 @@ def agents_of(text: str | None) -> int | str:
 
 
 def checked_host(text: str) -> str:
-    """`models.example` as it stands in a URL, without scheme and port; raises BadInput."""
+    """A host as in a URL, without scheme and port, like `models.example`, in lower case; raises BadInput."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", text):
         raise BadInput(f"--may-load {text}: expected a host alone, as it stands in the URL, like models.example")
     return text.lower()

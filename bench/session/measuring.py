@@ -1,4 +1,4 @@
-"""The fixtures through which a session's benchmarks measure; `bench/plugin.py` hands them to pytest."""
+"""The fixtures with which a session's benchmarks measure; `bench/plugin.py` exports them to pytest."""
 
 from collections.abc import Iterator, Sequence
 
@@ -36,7 +36,7 @@ from bench.verification.payloads import PayloadFactory
 
 @pytest.fixture(scope="session")
 def factory(pytestconfig: pytest.Config, dataset: Dataset, model: Model) -> PayloadFactory:
-    """What all servers are asked, and what is right; servers that run already are looked at before anything else is."""
+    """The payloads for all servers and the expected answers; servers that run already are checked before anything else."""
     options, session = MeasuringOptions.of(pytestconfig), pytestconfig.stash[SESSION]
     try:
         session.facts.update(look_at_attached(session.backends, model))
@@ -49,7 +49,7 @@ def factory(pytestconfig: pytest.Config, dataset: Dataset, model: Model) -> Payl
 
 @pytest.fixture(scope="session")
 def idle(pytestconfig: pytest.Config) -> IdleWatch:
-    """Who of this session's servers burns CPU while idle: those are paused, whatever measures."""
+    """Finds the servers of this session that burn CPU while idle, and pauses them; shared by all kinds of measuring."""
     return IdleWatch(Console(pytestconfig).line)
 
 
@@ -57,7 +57,7 @@ def idle(pytestconfig: pytest.Config) -> IdleWatch:
 def crew(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, fleet: Fleet, factory: PayloadFactory
 ) -> Iterator[Crew | None]:
-    """The load agents of --agents and --ray, which start when something under load is measured; None without."""
+    """The load agents of --agents and --ray, which start when a cell under load is measured; None without these options."""
     options, session = MeasuringOptions.of(pytestconfig), pytestconfig.stash[SESSION]
     cluster = session.cluster = cluster_of(pytestconfig)
     if not options.agents and cluster is None:
@@ -87,14 +87,14 @@ def crew(
 
 
 def _loaded(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
-    """The cells under load that this session measures; of the soak, which has none of its own, those of all its backends."""
+    """The cells under load that this session measures; for the soak, whose test has no cells, those of all its backends."""
     scenarios = [scenario for of_kind in config.stash[SESSION].scenarios.values() for scenario in of_kind]
     cells = selected_cells(items, config) or [cell for scenario in scenarios for cell in cells_of(config, scenario)]
     return [cell for cell in cells if experiment_of(cell.scenario).loads]
 
 
 def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, loaded: Sequence[Cell], niceness: int) -> RayPlace:
-    """The nodes that agents run on; says so if only this machine's can reach all servers. Raises BadInput."""
+    """The nodes that agents run on; says on the terminal if only this machine's can reach all servers. Raises BadInput."""
     at_home = any(cell.endpoint.is_near for cell in loaded if cell.backend.attached or fleet.engine != "ray")
     if at_home:
         cluster.serving[cluster.own.id] = (*cluster.serving.get(cluster.own.id, ()), *fleet.server_cpus)
@@ -109,7 +109,7 @@ def _on_nodes(cluster: Cluster, config: pytest.Config, fleet: Fleet, loaded: Seq
 
 @pytest.fixture(scope="session")
 def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory) -> Resume:
-    """What is taken over from the run to be resumed; its records are this run's before anything is measured."""
+    """What is taken over from the run to be resumed; its records go to the reports before anything is measured."""
     config, session = request.config, request.config.stash[SESSION]
     resume, say = session.resume, Console(config).line
     if resume.is_empty:
@@ -133,7 +133,7 @@ def resume(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory
 def campaign(
     request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume, crew: Crew | None
 ) -> Campaigns:
-    """All measuring of this session; measures a scenario when its first cell is asked for."""
+    """The campaigns of this session; measures a scenario when the result of its first cell is requested."""
     config, session = request.config, request.config.stash[SESSION]
     return Campaigns(
         Plan(
@@ -162,7 +162,7 @@ def campaign(
 def study(
     request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume
 ) -> StudyReplay:
-    """The replay of 2018; measures a scenario when its first cell is asked for."""
+    """The replay of 2018; measures a scenario when the result of its first cell is requested."""
     config, session = request.config, request.config.stash[SESSION]
 
     def emit(rows: Sequence[StudyRow]) -> None:
@@ -185,7 +185,7 @@ def study(
 
 @pytest.fixture(scope="session")
 def startup(request: pytest.FixtureRequest, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch, resume: Resume) -> StartUps:
-    """The start-up of all collected backends; measured when the first is asked for."""
+    """The start-up of all collected backends; measured when the result of the first one is requested."""
     config, session = request.config, request.config.stash[SESSION]
 
     def emit(rows: Sequence[StartRow]) -> None:

@@ -1,4 +1,4 @@
-"""The options that say how to measure: each declared here, once."""
+"""The options of how to measure; each is declared here, once."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ def seed_of(text: str | None) -> int:
 
 
 def accuracy_batch_of(text: str | None) -> int:
-    """`16` -> 16, 0 where it is not given; raises BadInput."""
+    """`16` -> 16, 0 if not given; raises BadInput."""
     size = whole_number(text, 1, MOST_ITEMS) if text is not None else 0
     if size is None:
         raise BadInput(f"--accuracy-batch {str(text)[:200]}: expected a whole number of items a request, 1 to {MOST_ITEMS}")
@@ -47,7 +47,7 @@ def accuracy_batch_of(text: str | None) -> int:
 
 
 def tolerance_of(text: str | None) -> float | None:
-    """`1e-3` -> 0.001, None where it is not given; raises BadInput."""
+    """`1e-3` -> 0.001, None if not given; raises BadInput."""
     try:
         part = None if text is None else float(text)
     except ValueError:
@@ -59,7 +59,7 @@ def tolerance_of(text: str | None) -> float | None:
 
 def _max_time(given: float) -> float:
     seconds = float(given)
-    if not 0 < seconds <= _MOST_S:  # also where it is no number
+    if not 0 < seconds <= _MOST_S:  # also if it is NaN
         raise BadInput(f"--benchmark-max-time {seconds:g}: expected seconds a cell, above 0 and at most {_MOST_S:,}")
     return seconds
 
@@ -76,9 +76,9 @@ def _fraction(given: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class MeasuringOptions(OptionGroup):
-    """How to measure, parsed and checked.
+    """The options of how to measure, parsed and checked.
 
-    Not repeated where a cell is measured again: what says which cells there are, and what only compares a cell with others.
+    The command that measures a cell again leaves out those with `repeated=False`: they select cells, or only compare cells.
     """
 
     client_cpu: int = option(client_cpu, metavar="N", help="CPU that the client is pinned to; the last usable one if not given")
@@ -89,7 +89,7 @@ class MeasuringOptions(OptionGroup):
         help="niceness of the client while it measures; auto: the best that this user may have, where no server shares its CPU",
     )
     ratio_to: str | None = option(
-        as_given,  # until the backends are known
+        as_given,  # checked when the backends are known
         metavar="NAME",
         help="backend or endpoint that speeds are compared with; the first of the 2018 study that is measured if not given",
         repeated=False,
@@ -204,9 +204,9 @@ class MeasuringOptions(OptionGroup):
         help="a backend that cannot be measured fails instead of being skipped",
         repeated=False,
         written_as="strict",
-        may_differ=True,  # it says what fails, not what is measured
+        may_differ=True,  # it decides what fails, not what is measured
     )
-    # pytest-benchmark's own, with a meaning of their own here: a cell has its whole time.
+    # pytest-benchmark's options, but here they hold for a whole cell: it gets all of --benchmark-max-time.
     max_time_s: float = borrowed("--benchmark-max-time", _max_time, default="1.0", written_as="max_time_s")
     min_rounds: int = borrowed("--benchmark-min-rounds", _min_rounds, default="5", written_as="min_rounds")
     precision: float | None = borrowed("--benchmark-precision", _fraction, written_as="precision")
@@ -214,7 +214,7 @@ class MeasuringOptions(OptionGroup):
 
     @property
     def settings(self) -> Settings:
-        """What they say to a campaign."""
+        """The campaign settings that these options give."""
         return Settings(
             max_time_s=self.max_time_s,
             min_rounds=self.min_rounds,

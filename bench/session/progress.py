@@ -1,4 +1,4 @@
-"""The progress of a campaign: step, round, cells, time left; on a terminal one live line, elsewhere a line now and then."""
+"""Shows a campaign's progress (step, round, cells, time left): one live line on a terminal, elsewhere a line now and then."""
 
 import math
 from time import perf_counter
@@ -7,11 +7,11 @@ from bench.contract.console import Console
 from bench.load.scheduler import Progress
 
 _QUIET_EVERY_S = 20.0
-_LIVE_EVERY_S = 0.2  # no oftener than somebody reads: it is written between slices
+_LIVE_EVERY_S = 0.2  # no more often than anyone reads it, as writing it takes time between slices
 
 
 class ProgressLine:
-    """Shows the `Progress` of one scenario."""
+    """Shows the `Progress` of one campaign."""
 
     def __init__(self, scenario: str, console: Console) -> None:
         self._scenario = scenario
@@ -19,7 +19,7 @@ class ProgressLine:
         self._shown_at = -math.inf
 
     def __call__(self, progress: Progress) -> None:
-        """Show where it stands."""
+        """Show the progress, if that is due again."""
         now = perf_counter()
         if self._console.live:
             if progress.done or now - self._shown_at >= _LIVE_EVERY_S:

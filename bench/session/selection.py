@@ -1,4 +1,4 @@
-"""Which cells a session has: what its options and selected backends come to, and what each collected test measures."""
+"""Selects a session's cells: from its options and selected backends, and by what each collected test measures."""
 
 import re
 import shlex
@@ -21,12 +21,15 @@ from bench.session.state import SESSION
 
 
 def scenarios_of_session(options: MeasuringOptions) -> Mapping[str, Sequence[Scenario]]:
-    """What the session has of each experiment, by its kind."""
+    """The session's scenarios of each experiment, by the experiment's kind."""
     return {kind: experiment.scenarios(options) for kind, experiment in experiments().items()}
 
 
 def scenarios_for(config: pytest.Config, asked: Scenario | Experiment) -> Sequence[Scenario]:
-    """What a benchmark's marker stands for: a scenario itself, or those that the session has of an experiment."""
+    """The scenarios that a benchmark's marker stands for: a scenario itself, or the session's scenarios of an experiment.
+
+    None of an experiment that a session with --gate leaves out.
+    """
     if isinstance(asked, Scenario):
         return (asked,)
     session = config.stash[SESSION]
@@ -34,7 +37,7 @@ def scenarios_for(config: pytest.Config, asked: Scenario | Experiment) -> Sequen
 
 
 def started_backends(config: pytest.Config) -> list[Backend]:
-    """The servers that are ours to start, whose start-up is measured; who gates wants to know about the speed alone."""
+    """The servers whose start-up is measured: those that the suite starts; none with --gate, which is about speed alone."""
     session = config.stash[SESSION]
     if session.gate is not None or MeasuringOptions.of(config).starts == 0:
         return []
@@ -42,7 +45,7 @@ def started_backends(config: pytest.Config) -> list[Backend]:
 
 
 def check_protocols(backends: Sequence[Backend]) -> None:
-    """Raise BadInput for a backend that speaks what this side does not."""
+    """Raise BadInput for a backend whose protocol the measuring side does not support."""
     for endpoint in (endpoint for backend in backends for endpoint in backend.endpoints):
         if endpoint.protocol not in (*protocol_names(), UNKNOWN):
             known = ", ".join(protocol_names())
@@ -52,7 +55,7 @@ def check_protocols(backends: Sequence[Backend]) -> None:
 
 
 def cells_of(config: pytest.Config, scenario: Scenario) -> list[Cell]:
-    """The scenario's cells: the selected servers, and what they are held against."""
+    """The scenario's cells: those of the selected servers, and those that they are compared with."""
     session = config.stash[SESSION]
     roles = experiment_of(scenario).roles
     cells = [
@@ -63,17 +66,17 @@ def cells_of(config: pytest.Config, scenario: Scenario) -> list[Cell]:
     ]
     servers = [cell for cell in cells if cell.backend.role is Role.SERVER]
     near = {cell.endpoint.protocol for cell in servers if not cell.is_far}
-    # A ceiling is measured if a server is compared with it, which none elsewhere is, or if it was selected alone.
+    # A ceiling is measured if a server is compared with it, which a far one is not, or if no server is selected.
     return [cell for cell in cells if cell.backend.role is not Role.CEILING or cell.endpoint.protocol in near or not servers]
 
 
 def param_id(cell: Cell) -> str:
-    """What stands in brackets behind the test's name."""
+    """The cell's id in the brackets after the test's name."""
     return experiment_of(cell.scenario).label(cell)
 
 
 def param_of(item: pytest.Item) -> Cell | StudyCell | Backend | None:
-    """What a benchmark of this suite measures; None for any other item, and for one that nothing was selected for."""
+    """What a benchmark of this suite measures; None for any other item, and for one whose selection is empty."""
     if not isinstance(item, pytest.Function) or "replay" not in item.fixturenames:
         return None
     params = item.callspec.params
@@ -82,7 +85,7 @@ def param_of(item: pytest.Item) -> Cell | StudyCell | Backend | None:
 
 
 def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[Cell]:
-    """The cells of the collected tests, and the ceilings and the reference that they are held against."""
+    """The cells of the collected tests, and the ceilings, reference and twins that they are compared with."""
     chosen = [param for param in map(param_of, items) if isinstance(param, Cell)]
     ids = {cell.id for cell in chosen}
     wires = {(cell.endpoint.protocol, cell.scenario) for cell in chosen if cell.backend.role is Role.SERVER and not cell.is_far}
@@ -98,7 +101,7 @@ def selected_cells(items: Sequence[pytest.Item], config: pytest.Config) -> list[
 
 
 def unasked_of(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """What takes long, load, scaling and replicas, unless -m speaks of it or nothing else was selected."""
+    """The long benchmarks (load, scaling, replicas) to deselect: those that -m does not name; none if all selected are such."""
     asked = set(re.findall(r"\w+", config.option.markexpr))
     measuring = [item for item in items if param_of(item) is not None]
     unasked = [item for item in measuring if any(mark in item.keywords for mark in LOADING_MARKS - asked)]
@@ -106,7 +109,7 @@ def unasked_of(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pyte
 
 
 def idle_agents(items: Sequence[pytest.Item], config: pytest.Config) -> str:
-    """What the session measures without its load agents, in a sentence; empty where there are none, or nothing of it."""
+    """A sentence on what the session measures without its load agents; empty if there are no agents, or nothing is."""
     params = [param for param in map(param_of, items) if param is not None]
     alone = [param for param in params if not (isinstance(param, Cell) and experiment_of(param.scenario).loads)]
     options = MeasuringOptions.of(config)
@@ -120,7 +123,7 @@ def idle_agents(items: Sequence[pytest.Item], config: pytest.Config) -> str:
 
 
 def turn_of(item: pytest.Item) -> int:
-    """The experiments in their order, then the replay and the starts; items that measure nothing keep their places before."""
+    """A test's sort key: the experiments in their order, then replay and start-up; items that measure nothing come first."""
     param = param_of(item)
     kinds = list(experiments())
     if isinstance(param, Cell):
@@ -129,7 +132,7 @@ def turn_of(item: pytest.Item) -> int:
 
 
 def group_of(param: Cell | StudyCell | Backend) -> str:
-    """Under which head it stands in pytest-benchmark's table."""
+    """Its heading in pytest-benchmark's table."""
     if isinstance(param, Backend):
         return "start-up: seconds from the order to the first right answer, one fresh start each"
     if isinstance(param, StudyCell):
@@ -138,8 +141,8 @@ def group_of(param: Cell | StudyCell | Backend) -> str:
 
 
 def again(config: pytest.Config, cell: Cell) -> str:
-    """The command that measures this cell again, as this session did."""
+    """The command that measures this cell again in the same way."""
     scene = repeated_arguments(config, experiment_of(cell.scenario).rerun_options(cell.scenario))
-    # With brackets the name of one cell is no part of another's: single is part of single-as-in-2018.
+    # The brackets select this cell alone: without them, single would also select single-as-in-2018.
     name = cell.backend.given_as or cell.backend.name
     return shlex.join(["pytest", "--benchmark-only", f"--backend={name}", "-k", f"[{param_id(cell)}]", *scene])

@@ -1,4 +1,4 @@
-"""What one pytest session knows of itself from its start on, and how it tells the reports."""
+"""The state of one pytest session, and how it is passed to the reports."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from bench.verification.payloads import PayloadFactory
 
 @dataclass(slots=True)
 class Session:
-    """What this plugin knows of the session from its start on."""
+    """The measuring side's state of a session, kept from its start on."""
 
     smoke: bool
     client_cpu: int
     run_id: str
     started_utc: str
     backends: Sequence[Backend] = ()
-    interrupted: ExitStack = field(default_factory=ExitStack)  # holds signals back, once one has come
+    interrupted: ExitStack = field(default_factory=ExitStack)  # holds signals back after the first one
     ratio_to: RatioTo = field(default_factory=lambda: RatioTo(None))
     study: tuple[StudyRow, ...] = ()
     startup: tuple[StartRow, ...] = ()
@@ -47,31 +47,31 @@ class Session:
     facts: dict[str, BackendFacts] = field(default_factory=dict)
     confusion: Confusion | None = None
     disagreements: list[Disagreement] = field(default_factory=list)
-    # read once, at the start: later this process is pinned, and loads the machine
+    # read once, at the start: later this process is pinned, and itself loads the machine
     machine: Mapping[str, Any] | None = None
     gate: float | None = None
     gate_rows: Sequence[GateRow] = ()
-    scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the kind of experiment
+    scenarios: Mapping[str, Sequence[Scenario]] = field(default_factory=dict)  # by the experiment's kind
     resume: Resume = field(default_factory=Resume)
     crew: Crew | None = None  # the load agents, once something is measured
-    null_by_agents: dict[int, float] = field(default_factory=dict)  # requests a second, if --agents is auto
-    cluster: Cluster | None = None  # that they run on, if any
-    others_failed: pytest.ExitCode | None = None  # another plugin did, at the end
+    null_by_agents: dict[int, float] = field(default_factory=dict)  # null's requests/s, by agents, of --agents auto
+    cluster: Cluster | None = None  # the Ray cluster that they run on, if any
+    others_failed: pytest.ExitCode | None = None  # the exit code if another plugin failed at the end
 
 
 SESSION = pytest.StashKey[Session]()
 
 
 def emit_beside(config: pytest.Config, fleet: Fleet, factory: PayloadFactory, idle: IdleWatch) -> None:
-    """Tell the reports what was measured beside the cells; nothing in the smoke run."""
+    """Send the run to the reports, with what was measured besides the cells; no-op in a smoke run."""
     if not config.stash[SESSION].smoke:
         emit_run(config, fleet, factory, idle.facts_of(fleet.running))
 
 
 def emit_run(config: pytest.Config, fleet: Fleet, factory: PayloadFactory, facts: Mapping[str, BackendFacts]) -> None:
-    """Tell the reports what this run is; called again when more is known of the backends."""
+    """Send the run to the reports; called again when more is known about the backends, with the new `facts`."""
     session = config.stash[SESSION]
-    for backend in session.backends:  # also those that could not be had
+    for backend in session.backends:  # also those that are unavailable
         session.facts[backend.name] = declared_facts(backend).merged(session.facts.get(backend.name, BackendFacts()))
     for name, newer in facts.items():
         session.facts[name] = session.facts.get(name, BackendFacts()).merged(newer)
@@ -79,7 +79,7 @@ def emit_run(config: pytest.Config, fleet: Fleet, factory: PayloadFactory, facts
 
 
 def declared_facts(backend: Backend) -> BackendFacts:
-    """What its backend.toml says of it."""
+    """The facts from its backend.toml."""
     return BackendFacts(
         summary=backend.summary,
         sets=tuple(sorted(backend.sets)),
@@ -89,7 +89,7 @@ def declared_facts(backend: Backend) -> BackendFacts:
 
 
 def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
-    """All that is known of the run so far."""
+    """The run, with all that is known about it so far."""
     session, dataset, model = config.stash[SESSION], factory.dataset, factory.model
     if session.confusion is None and dataset.labels is not None and model.truth is Truth.MODEL:
         session.confusion = confusion_of(dataset, factory.scores())
@@ -146,10 +146,10 @@ def run_of(config: pytest.Config, fleet: Fleet, factory: PayloadFactory) -> Run:
 
 
 def _described(spec: TensorSpec) -> dict[str, object]:
-    """An input or output as results.json has it: a free length, and that of the items, is -1."""
+    """An input or output as in results.json: a free length, and the number of items, is -1."""
     return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape), "batched": spec.batched}
 
 
 def emit_record(config: pytest.Config, record: Record, samples: Samples | None) -> None:
-    """Hand a finished cell to the reports."""
+    """Send a finished cell to the reports."""
     config.hook.pytest_servebench_record(config=config, record=record, samples=samples)

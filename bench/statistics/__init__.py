@@ -1,13 +1,13 @@
 """What numbers may be said of the samples, and how sure they are; knows no cell's name, no clock and no file.
 
 percentiles   latencies that n supports, outliers counted
-histogram     latencies as texts that are kept and drawn; imported by itself
+histogram     latencies as texts that are stored and drawn; import it directly
 bootstrap     blocks of rounds, their length, and the calibration that makes 95 % mean 95 %
-throughput    images a second with its interval
+throughput    images per second with its confidence interval
 neighbours    the slices of a campaign that are near enough in time to be compared
-additive      latency of a slice = cell + drift of the host
-comparison    ratios, ranks with ties, halves that disagree
-magnitude     what differences of outputs are measured in, and how far they may go by type
+additive      log latency of a slice = effect of its cell + drift of the host
+comparison    ratios, ranks with ties, changes between the halves of a campaign
+magnitude     the unit in which differences of outputs are measured, and the tolerance of each type
 """
 
 from bench.statistics.additive import Effects, bootstrap_effects, fit_effects

@@ -1,13 +1,13 @@
-"""The additive model of a campaign: log latency of a slice = what its cell costs + what the host adds at that moment.
+"""The additive model of a campaign: log latency of a slice = effect of its cell + drift of the host at that moment.
 
-Neighbouring slices see the same host, so the difference of two is a difference of cells plus noise. One number a cell
-is fitted to all those differences with least absolute deviations, so that every cell helps to cancel the drift for all
-others and stolen time counts as one more outlier instead of as a mean. Uncertainty: the fit is repeated on bootstrap
-campaigns, drawn in blocks of rounds.
+Neighbouring slices see the same host, so the difference of two is a difference of cells plus noise. One number per cell
+is fitted to all those differences by least absolute deviations, so that every cell helps to cancel the drift for all
+others, and stolen time is one more outlier instead of a shift of a mean. Uncertainty: the fit is repeated on bootstrap
+campaigns, whose rounds are drawn in blocks.
 
-Solved by iteratively reweighted least squares on |r| smoothed to sqrt(r^2 + s^2): each step is one small weighted
-Laplacian (Holland and Welsch 1977), taken one and a half times: that is still a descent, since the function that a step
-minimises lies above the smoothed one and is quadratic, and halves the steps.
+Solved by iteratively reweighted least squares on |r| smoothed to sqrt(r^2 + s^2): each step solves one small weighted
+Laplacian system (Holland and Welsch 1977), and is made 1.5 times as long: the objective still decreases, since the function
+that a step minimises is quadratic and lies above the smoothed one, and only half as many steps are needed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from bench.statistics.bootstrap import MIN_ROUNDS, Floats, block_counts, block_l
 from bench.statistics.neighbours import Pairs, Slices, neighbours
 
 SMOOTHING = 0.1
-"""s in units of the median |r|: residuals below it count as squares."""
+"""s in units of the median |r|: residuals below s count about as their squares."""
 
 _STEP = 1.5
 _MOST_STEPS = 500
 _CONVERGED = 1e-9
-_REPLICATE_STEPS = 12  # from the point estimate, about one standard error away: leaves a thousandth of that, at the median
-_LEAST_SMOOTHING = 1e-7  # a ten-millionth of a latency: below what any clock tells
-_BATCH_ELEMENTS = 250_000  # replicates x pairs worked on at once: stays in the processor's cache
+_REPLICATE_STEPS = 12  # start at the point estimate, about one standard error away; a thousandth of that is left, at the median
+_LEAST_SMOOTHING = 1e-7  # a ten-millionth of a latency: below the resolution of any clock
+_BATCH_ELEMENTS = 250_000  # replicates x pairs computed at once: fits in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What each cell costs, in log latency, and how sure that is.
+    """The effect of each cell, in log latency, and its uncertainty.
 
     `value` [cells] sums to 0 over the cells that can be compared; NaN for those that no chain of neighbours connects to
     the rest. `replicates` [replicates, cells] are the same of bootstrap campaigns, their deviations from `value`
@@ -52,9 +52,9 @@ class Effects:
 
 
 def fit_effects(slices: Slices, cells: int, *, smoothing: float = SMOOTHING) -> Floats:
-    """What each cell costs: [cells] in log latency, sum 0; NaN for cells that no chain of neighbours connects to the rest.
+    """Each cell's effect: [cells] in log latency, sum 0; NaN for cells that no chain of neighbours connects to the rest.
 
-    exp(difference of two) is the ratio of the cells' typical latencies, freed from the host's drift. Deterministic.
+    exp(difference of two) is the ratio of the cells' typical latencies, without the host's drift. Deterministic.
     """
     pairs = neighbours(slices, round_places(slices.round_index)[0], cells)
     effects, _ = _fit(pairs, slices, smoothing)
@@ -62,10 +62,10 @@ def fit_effects(slices: Slices, cells: int, *, smoothing: float = SMOOTHING) -> 
 
 
 def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int = 400) -> Effects:
-    """The fit, and the fit of `replicates` campaigns whose rounds are drawn in blocks (circular block bootstrap).
+    """The fit, and the fits of `replicates` campaigns whose rounds are drawn in blocks (circular block bootstrap).
 
-    A pair belongs to the round of its earlier slice. The length of the blocks is the median of what the cells' scores
-    ask for; each cell's deviations are stretched by what the bootstrap lacks for its own series (see `bootstrap`).
+    A pair belongs to the round of its earlier slice. The block length is the median of the best lengths for each cell's
+    scores; each cell's deviations are stretched by the calibration factor of its own series (see `bootstrap`).
     """
     place, places = round_places(slices.round_index)
     pairs = neighbours(slices, place, cells)
@@ -90,7 +90,7 @@ def bootstrap_effects(slices: Slices, cells: int, *, seed: int, replicates: int 
 
 
 def _fit(pairs: Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float]:
-    """The effects [cells] of all pairs, and the s that they were smoothed with: it shrinks until it fits the residuals."""
+    """The effects [cells] fitted to all pairs, and the final s of the smoothing, which shrinks with the residuals."""
     effects = np.zeros(pairs.cells)
     for cell in np.unique(slices.cell):
         effects[cell] = np.median(slices.log_latency[slices.cell == cell])
@@ -106,7 +106,7 @@ def _fit(pairs: Pairs, slices: Slices, smoothing: float) -> tuple[Floats, float]
 
 
 def _refit(pairs: Pairs, counts: Floats, start: Floats, smoothing: float) -> Floats:
-    """The effects [replicates, cells] of campaigns in which each place counts so often [replicates, places]."""
+    """The effects [replicates, cells] of campaigns in which each place occurs `counts` times [replicates, places]."""
     weight = counts[:, pairs.place]
     effects = np.repeat(start[None], len(counts), axis=0)
     for _ in range(_REPLICATE_STEPS):
@@ -120,7 +120,7 @@ def _batches(counts: Floats, pairs: int) -> Iterator[Floats]:
 
 
 def _residuals(pairs: Pairs, effects: Floats) -> Floats:
-    """Fitted - seen: [replicates, pairs]."""
+    """Fitted minus measured difference: [replicates, pairs]."""
     fitted = effects[:, pairs.second] - effects[:, pairs.first]
     return np.repeat(fitted, pairs.size, axis=1) - pairs.difference
 
@@ -135,7 +135,7 @@ def _step(pairs: Pairs, weight: Floats, effects: Floats, smoothing: float) -> Fl
 
 
 def _laplacian(pairs: Pairs, pull: Floats) -> Floats:
-    """[replicates, cells, cells] of the graph whose edges pull so hard [replicates, kinds]."""
+    """The Laplacian [replicates, cells, cells] of the graph whose edges have the weights `pull` [replicates, kinds]."""
     laplacian = np.zeros((len(pull), pairs.cells, pairs.cells))
     laplacian[:, pairs.first, pairs.second] = laplacian[:, pairs.second, pairs.first] = -pull
     diagonal = np.arange(pairs.cells)
@@ -144,14 +144,14 @@ def _laplacian(pairs: Pairs, pull: Floats) -> Floats:
 
 
 def _grounded(laplacian: Floats) -> Floats:
-    """The Laplacian made invertible: a shift common to connected cells is left as it is."""
+    """The Laplacian made invertible; a shift common to connected cells is left unchanged."""
     size = laplacian.shape[-1]
     trace = np.trace(laplacian, axis1=1, axis2=2)[:, None, None]
     return np.asarray(laplacian + np.eye(size) * (1e-9 * trace / size + np.finfo(np.float64).tiny))
 
 
 def _divergence(pairs: Pairs, flow: Floats) -> Floats:
-    """[rows, cells]: what flows out of each cell, of `flow` [rows, kinds] from first to second."""
+    """[rows, cells]: the net flow into each cell, if `flow` [rows, kinds] goes from each kind's first cell to its second."""
     ends = np.zeros((len(pairs.first), pairs.cells))
     kind = np.arange(len(pairs.first))
     ends[kind, pairs.second], ends[kind, pairs.first] = 1.0, -1.0
@@ -159,7 +159,7 @@ def _divergence(pairs: Pairs, flow: Floats) -> Floats:
 
 
 def _connected(pairs: Pairs, weight: Floats) -> npt.NDArray[np.bool_]:
-    """[replicates, cells] whether a cell belongs to the largest set that chains of pairs of some weight connect."""
+    """[replicates, cells]: whether a cell is in the largest set connected by chains of pairs with non-zero weight."""
     pull = np.add.reduceat(weight, pairs.start, axis=1) if len(pairs.difference) else np.zeros((len(weight), 0))
     reach = (_laplacian(pairs, pull) != 0) | np.eye(pairs.cells, dtype=np.bool_)
     for _ in range(int(np.ceil(np.log2(max(pairs.cells, 2))))):
@@ -177,7 +177,7 @@ def _centred(effects: Floats, connected: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _scores(pairs: Pairs, effects: Floats, smoothing: float, places: int) -> Floats:
-    """How much each place pulls at each cell's effect, up to scale: [places, cells], the fit's influence function."""
+    """The influence of each place on each cell's effect, up to scale: [places, cells], the fit's influence function."""
     residual = _residuals(pairs, effects[None])[0]
     pull = 1 / np.sqrt(residual**2 + smoothing**2)
     slope = np.zeros((places, pairs.cells))

@@ -1,8 +1,8 @@
-"""The circular block bootstrap over rounds: how long a block is, and how far its spread falls short of the truth.
+"""The circular block bootstrap over rounds: the length of a block, and the calibration of intervals that are too narrow.
 
-Neighbouring rounds share the weather of the host, so rounds are drawn in blocks. Blocks alone are not enough: with 60
-to 300 rounds and a drift that lasts 15 of them, a 95 % interval from the plain block bootstrap holds the truth in 50
-to 80 % of simulated campaigns. `stretch` measures that shortfall on surrogate campaigns and says how much wider.
+Neighbouring rounds share the state of the host, so rounds are drawn in blocks. Blocks alone are not enough: with 60
+to 300 rounds and a drift that lasts 15 of them, a 95 % interval from the plain block bootstrap contains the truth in 50
+to 80 % of simulated campaigns. `stretch` measures that shortfall on surrogate campaigns and returns the factor to widen by.
 
 Sources: Politis and Romano 1992 (circular blocks); Politis and White 2004 with the correction of Patton, Politis and
 White 2009 (block length); Loh 1987, Beran 1987 (calibration); Hall 1988 (symmetric intervals); Whittle 1953
@@ -21,18 +21,18 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MIN_ROUNDS = 6
-"""With fewer rounds no interval is given: n = 6 is the least at which even [min, max] covers the median in 95 %."""
+"""Fewest rounds for an interval: n = 6 is the least at which even [min, max] covers the median in 95 % of cases."""
 
 _MOST_PLACES = 1000
 _SURROGATES = 600
 _DRIFT_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 _DRIFT_TIMES = 14
-_SHORT_IS_LIKELIER = 0.6  # prior density of the logarithm of a drift's time falls with this power of it: 0 covers too often
+_SHORT_IS_LIKELIER = 0.6  # prior density of log(drift's time) falls with this power of the time: 0 covers too often
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and where the truth is with the stated confidence; `low` and `high` are None where too little is known."""
+    """An estimate and its confidence interval; `low` and `high` are None if there are too few data. Raises ValueError."""
 
     value: float
     low: float | None = None
@@ -45,20 +45,20 @@ class Interval:
             raise ValueError(f"an interval holds its value, seen {self.low} <= {self.value} <= {self.high}")
 
     def times(self, factor: float) -> Interval:
-        """That many times as much, with its ends."""
+        """The interval of the estimate multiplied by `factor`."""
         ends = (None if end is None else factor * end for end in (self.low, self.high))
         return Interval(factor * self.value, *ends)
 
     def excludes(self, value: float) -> bool:
-        """Whether the data speak against `value`; without an interval they never do."""
+        """Whether `value` lies outside the interval; never without ends."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
 
 def round_places(round_index: Ints) -> tuple[Ints, int]:
     """The place in time of each slice [slices], 0 to places - 1, and the number of places.
 
-    A place is a round; where there are more than 1000 rounds it is a few neighbouring ones: that bounds memory and
-    time, and 1000 places still say all that an interval can use.
+    A place is a round; with more than 1000 rounds it is a few neighbouring ones: that bounds memory and time, and 1000
+    places are enough for an interval.
     """
     rounds, place = np.unique(round_index, return_inverse=True)
     together = max(1, -(-len(rounds) // _MOST_PLACES))
@@ -66,9 +66,9 @@ def round_places(round_index: Ints) -> tuple[Ints, int]:
 
 
 def symmetric_interval(value: float, log_deviations: Floats, level: float, *, besides: float = 0.0) -> Interval:
-    """value x or / exp(the `level` quantile of |log deviation|) [replicates]; no ends where fewer than half are finite.
+    """value / f to value x f, f = exp(`level` quantile of |log deviation| [replicates]); no ends if under half are finite.
 
-    Symmetric, because with few rounds or few replicates its coverage errs less than that of two percentiles (Hall 1988).
+    Symmetric, because with few rounds or few replicates its coverage is more accurate than that of two percentiles (Hall 1988).
     `besides` is a second, independent source of error: its own half-width at this level, as a logarithm.
     """
     distances = np.abs(log_deviations[np.isfinite(log_deviations)])
@@ -79,7 +79,7 @@ def symmetric_interval(value: float, log_deviations: Floats, level: float, *, be
 
 
 def block_length(series: Floats) -> int:
-    """Rounds in a block for a series [rounds] of one number a round: Politis and White's automatic choice, 1 to n / 3."""
+    """Rounds per block for `series` [rounds], one number per round: Politis and White's automatic choice, 1 to n / 3."""
     n = len(series)
     longest = int(np.ceil(min(3 * np.sqrt(n), n / 3)))
     centred = series - series.mean()
@@ -99,7 +99,7 @@ def block_length(series: Floats) -> int:
 
 
 def _last_lag(strong: npt.NDArray[np.bool_], run: int) -> int:
-    """The lag after which `run` autocorrelations in a row are not `strong`; else the last strong one."""
+    """The first lag after which `run` autocorrelations in a row are not `strong`; if there is none, the last strong lag."""
     for lag in range(len(strong) - run + 1):
         if not strong[lag : lag + run].any():
             return lag
@@ -115,12 +115,12 @@ def block_counts(rng: np.random.Generator, rounds: int, block: int, replicates: 
 
 
 def stretch(series: Floats, block: int, rng: np.random.Generator, level: float = 0.95) -> float:
-    """By how much the deviations of a block bootstrap of this series [rounds] must be stretched to cover at `level`.
+    """The factor by which the block bootstrap's deviations for `series` [rounds] must be multiplied to cover at `level`.
 
-    What the series tells of its own memory (how much of its variance is drift, how long that lasts) is kept with its
-    uncertainty, as a posterior over drift + white noise. Surrogate series are drawn from it, each is bootstrapped in
-    blocks of `block` (its variance has a closed form), and the quantile of |mean| / bootstrap error that `level` asks
-    for is set against that of the normal distribution. Also corrects for few blocks (Student's t) on the way.
+    The series' autocorrelation (how much of its variance is drift, how long that lasts) is estimated with its uncertainty, as
+    a posterior over models of drift + white noise. Surrogate series are drawn from it, each is bootstrapped in blocks of
+    `block` (the variance has a closed form), and the `level` quantile of |mean| / bootstrap error is divided by that of the
+    normal distribution. This also corrects for few blocks (as Student's t does).
     """
     n = len(series)
     if not np.any(series != series[0]):
@@ -151,7 +151,7 @@ def _memory(series: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
 def _fences(series: Floats) -> tuple[float, float]:
     """Three standard deviations about the median, as the middle half of the series estimates them: low, high.
 
-    A few stalls beyond them would hide the drift from its own periodogram.
+    The series is clipped there: a few stalls beyond would hide the drift in the periodogram.
     """
     first, middle, third = np.quantile(series, [0.25, 0.5, 0.75])
     reach = 3 * (third - first) / 1.349
@@ -159,9 +159,9 @@ def _fences(series: Floats) -> tuple[float, float]:
 
 
 def _spectra(n: int) -> tuple[Floats, Floats, Floats]:
-    """The grid of models: times [models], shares [models], and the periodogram that each expects [models, n // 2 or so].
+    """The grid of models: times [models], shares [models], and each one's expected periodogram [models, (n - 1) // 2].
 
-    Drift is a first-order autoregression of 0.3 to n rounds; the expectation is the exact one of n rounds.
+    Drift is a first-order autoregression with a correlation time of 0.3 to n rounds; the expectation is exact for n rounds.
     """
     lag = np.arange(n)
     times = np.geomspace(0.3, n, _DRIFT_TIMES)

@@ -1,4 +1,4 @@
-"""What effects say about cells: ratios with intervals, who is faster, ranks with ties, and halves that disagree."""
+"""Comparisons of cells by their effects: ratios with intervals, which is faster, ranks with ties, changes between halves."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ from bench.statistics.neighbours import Slices
 Flags = npt.NDArray[np.bool_]
 
 BETWEEN_STARTS = 0.02
-"""Two starts of one server were seen to differ by up to 1 %, as long as they live; a ratio must not claim to know more."""
+"""Allowance for differences between starts of one server, which were up to 1 % and last as long as the processes."""
 
 
 def ratios(effects: Effects, to: int, *, level: float = 0.95, between_starts: float = 0.0) -> list[Interval | None]:
-    """Each cell's speed over that of the cell `to`: exp(latency of `to` - latency of the cell), one a cell.
+    """Each cell's speed over that of the cell `to`, one per cell: exp(effect of `to` - effect of the cell).
 
-    1 exactly for `to` itself; without ends for a cell that has too few rounds; None for one that cannot be compared.
-    The interval speaks of the processes that were measured, and is often narrower than two starts of the same server
-    differ (memory layout: a percent was seen, lasting as long as the processes). `between_starts` adds that: the
-    fraction that two starts differ by at most at this level, 0.02 for 2 %; it is combined as independent.
+    Exactly 1 for `to` itself; without ends for a cell with too few rounds; None for one that cannot be compared.
+    The interval is about the processes that were measured, and is often narrower than the difference between two starts of
+    the same server (memory layout: one percent was seen, as long as the processes lived). `between_starts` adds that: the
+    fraction by which two starts differ at most at this level, 0.02 for 2 %; it is combined as independent.
     """
     return [
         Interval(1.0, 1.0, 1.0)
@@ -34,9 +34,9 @@ def ratios(effects: Effects, to: int, *, level: float = 0.95, between_starts: fl
 def group_ratio(
     effects: Effects, cells: Sequence[int], to: Sequence[int], *, level: float = 0.95, between_starts: float = 0.0
 ) -> Interval | None:
-    """The speed of `cells` over that of `to`, each side several starts of one server: the ratio of geometric means.
+    """The speed of `cells` over that of `to`, each several starts of one server: the ratio of geometric means.
 
-    The mean of n starts differs from that of m others by sqrt((1/n + 1/m) / 2) of what two single starts differ by.
+    The mean of n starts differs from that of m others by sqrt((1/n + 1/m) / 2) times the difference of two single starts.
     None if a start cannot be compared; see `ratios`.
     """
     difference = float(np.mean(effects.value[list(to)]) - np.mean(effects.value[list(cells)]))
@@ -48,7 +48,7 @@ def group_ratio(
 
 
 def pairwise_faster(effects: Effects, *, level: float = 0.95, between_starts: float = 0.0) -> Flags:
-    """[cells, cells]: whether the row's cell is faster than the column's, beyond the interval of their ratio (`ratios`)."""
+    """[cells, cells]: whether the row's cell is significantly faster than the column's: their ratio's interval excludes 1."""
     cells = len(effects.value)
     faster = np.zeros((cells, cells), dtype=np.bool_)
     for one in range(cells):
@@ -60,10 +60,10 @@ def pairwise_faster(effects: Effects, *, level: float = 0.95, between_starts: fl
 
 
 def ranks(effects: Effects, eligible: Sequence[bool], *, level: float = 0.95, between_starts: float = 0.0) -> list[int | None]:
-    """1 + how many eligible cells are significantly faster; ties share a rank. None for cells not eligible or unknown.
+    """1 + the number of eligible cells that are significantly faster; ties share a rank. None if not eligible or unknown.
 
-    "Not significantly different" is no equivalence: of three cells the middle one may share a rank with both others, which
-    still differ. That is what such data say, and each rank can be read alone: so many are known to be faster.
+    "Not significantly different" is no equivalence: of three cells the middle one may not differ from either of the others,
+    which still differ from each other. Each rank can be read alone: so many cells are known to be faster.
     """
     ranked = np.asarray(eligible, dtype=np.bool_) & effects.known
     faster = pairwise_faster(effects, level=level, between_starts=between_starts)[ranked].sum(axis=0)
@@ -76,9 +76,9 @@ def effect_halves(
     """Each cell's speed in the second half of the rounds over that in the first, relative to the median of all cells.
 
     The drift that all share cancels: 0.9 says that this cell lost a tenth while the others did not. With two cells
-    nobody can tell which of them changed, and half of the change is laid to each. None for a cell that is not in both
-    halves, and for a campaign of one cell (see `throughput_halves`). Of twenty healthy cells one is outside at 95 %:
-    ask for a higher level where twenty are judged.
+    it is unknown which of them changed, and half of the change is assigned to each. None for a cell that is not in both
+    halves, and for a campaign of one cell (see `throughput_halves`). Of twenty stable cells, one is outside at 95 % by
+    chance: use a higher level if many are judged.
     """
     middle = np.median(np.unique(slices.round_index)) if len(slices.round_index) else 0.0
     halves = slices.round_index < middle, slices.round_index >= middle

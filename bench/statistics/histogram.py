@@ -1,8 +1,8 @@
 """Latencies as HdrHistograms: texts that can be stored and read back without keeping every duration.
 
-A text is HdrHistogram's V2 format (base64 of compressed counts), so that its tools in any language read and merge it. Values
-are whole microseconds from 1 us to 120 s with three significant digits: a latency comes back within 0.1 %, or within half a
-microsecond where that is more (below 0.5 ms). Durations outside of the range count at its ends.
+A text is in HdrHistogram's V2 format (base64 of compressed counts), so that its tools in any language can read and merge it.
+Values are whole microseconds from 1 us to 120 s with three significant digits: a latency is read back within 0.1 %, or within
+half a microsecond if that is more (below 0.5 ms). Durations outside the range count at its ends.
 """
 
 import zlib
@@ -23,9 +23,9 @@ _DAMAGED = (HdrCookieException, HdrHistogramSettingsException, HdrLengthExceptio
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """What a text holds: `counts` [k] durations of about `upper_s` [k] seconds each, in ascending order.
+    """The content of a text: `counts` [k] durations of about `upper_s` [k] seconds each, in ascending order.
 
-    `upper_s` is the highest duration that counts alike, as HdrHistogram's own percentiles are: never better than measured.
+    `upper_s` is the upper end of a bucket, as in HdrHistogram's own percentiles: a latency is never shown better than measured.
     """
 
     upper_s: Floats
@@ -33,11 +33,11 @@ class Latencies:
 
     @property
     def n(self) -> int:
-        """Durations in all."""
+        """The number of durations in all."""
         return int(self.counts.sum())
 
     def percentile_s(self, percentile: float) -> float | None:
-        """The percentile (0 to 1) as tables show it (see `latency_percentile`), in seconds; None where n is too small."""
+        """The percentile (0 to 1) as tables show it (see `latency_percentile`), in seconds; None if n is too small."""
         above = samples_above(self.n, percentile)
         if above is None:
             return None
@@ -46,7 +46,7 @@ class Latencies:
 
 
 def encode_latencies(durations_s: Floats) -> str:
-    """The text of `durations_s` [n] in seconds, any order. Raises ValueError for what is no duration (negative, NaN)."""
+    """The text of `durations_s` [n] in seconds, any order. Raises ValueError for one that is negative, NaN or infinite."""
     microseconds = _microseconds(durations_s)
     histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
     for value, count in zip(*np.unique(np.clip(microseconds, LOWEST_US, HIGHEST_US), return_counts=True), strict=True):
@@ -55,7 +55,7 @@ def encode_latencies(durations_s: Floats) -> str:
 
 
 def decode(text: str) -> Latencies:
-    """What `encode_latencies` or any HdrHistogram of microseconds wrote; raises ValueError for anything else."""
+    """Read a text of `encode_latencies` or of any HdrHistogram in microseconds; raises ValueError for anything else."""
     histogram = _decoded(text)
     counts = np.ctypeslib.as_array(histogram.counts).astype(np.int64)
     places = np.flatnonzero(counts)
@@ -66,8 +66,8 @@ def decode(text: str) -> Latencies:
 def percentile_curve(text: str) -> tuple[Floats, Floats]:
     """Percentiles from the median up to the highest one that n supports, and the latency at each in seconds.
 
-    The points are as dense at each nine (90 %, 99 %, ...) as at the one before it. Both arrays are empty where n supports
-    none of them. Raises ValueError for a text that is no histogram.
+    The points are equally dense from each nine to the next (90 %, 99 %, ...). Both arrays are empty if n supports no percentile
+    from the median up. Raises ValueError for a text that is no histogram.
     """
     latencies = decode(text)
     highest = highest_percentile(latencies.n)
@@ -75,7 +75,7 @@ def percentile_curve(text: str) -> tuple[Floats, Floats]:
         return np.empty(0), np.empty(0)
     first, last = -np.log10(0.5), -np.log10(1 - highest)
     nines = np.linspace(first, last, max(2, int(_PER_DECADE * (last - first)) + 1))
-    # The ends are given, not computed: rounding must not ask for a percentile beyond what n supports.
+    # The ends are given, not computed: rounding must not lead to a percentile beyond what n supports.
     percentiles = np.array([0.5, *(1 - 10.0 ** -nines[1:-1]), highest])
     return percentiles, np.array([latencies.percentile_s(float(percentile)) for percentile in percentiles], dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Does something grow? Judges series of readings of one holder of memory, files, processes or threads, lap after lap."""
+"""Detect leaks: whether the memory, files, processes or threads of one holder grow from lap to lap."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ LEAST_LAPS = 8
 _MIB = 2**20
 ALLOWED_FRACTION = 0.05
 ALLOWED: Mapping[str, int] = {"memory_bytes": 8 * _MIB, "files": 4, "processes": 2, "threads": 4, "belongings": 2}
-"""By quantity, how much may come and go (a thread pool, a kept connection, an allocator's arena), or 5 % if that is more."""
+"""By quantity, how much it may rise (a thread pool, a kept connection, an allocator's arena), or 5 % if that is more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """One quantity of one holder: medians of the second and of the last quarter of its laps, `span_s` from one to the other.
+    """One quantity of one holder: medians of the second and of the last quarter of its laps, `span_s` seconds apart.
 
     The first quarter is left out: caches fill and allocators settle in it.
     """
@@ -30,16 +30,16 @@ class Growth:
 
     @property
     def is_flat(self) -> bool:
-        """Whether it did not rise by more than what comes and goes."""
+        """Whether it rose by no more than `allowed`."""
         return self.late - self.early <= self.allowed
 
 
 def growths(at_s: Sequence[float], series: Mapping[str, Sequence[float | None]]) -> dict[str, Growth]:
-    """By quantity, whether one holder's readings grew.
+    """By quantity, the growth of one holder's readings.
 
-    `series[quantity]` [laps] was read `at_s` [laps] seconds after the start. Quantities are those of `ALLOWED`, others raise
-    KeyError. Leaves out a quantity with a reading that is None in the second or last quarter; empty with fewer than
-    `LEAST_LAPS` laps.
+    `series[quantity]` [laps] was read `at_s` [laps] seconds after the start. Quantities are those of `ALLOWED`; for others
+    `Growth.allowed` raises KeyError. Leaves out a quantity with a reading that is None in the second or last quarter; empty
+    with fewer than `LEAST_LAPS` laps.
     """
     if len(at_s) < LEAST_LAPS:
         return {}

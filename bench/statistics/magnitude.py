@@ -1,4 +1,4 @@
-"""How large a model's outputs are, and so how far an answer may be off before it is another answer."""
+"""How large a model's outputs are, and so how far an answer may be off before it counts as wrong."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Array = npt.NDArray[Any]
 FloatArray64 = npt.NDArray[np.float64]
 
 _TOLERANCES = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-4}
-_SUM_SLACK = {"float16": 1e-2}  # how far from 1 the sum of probabilities may be; 1e-3 of other types
+_SUM_SLACK = {"float16": 1e-2}  # how far from 1 the sum of probabilities may be; 1e-3 for other types
 
 
 def tolerance_of(dtype: npt.DTypeLike) -> float:
-    """How far a value of that type may be from the reference's, in `Magnitude.units`: 0 for whole numbers and truth values."""
+    """How far a value of that dtype may be from the reference's, in `Magnitude.units`: 0 for integers and booleans."""
     return _TOLERANCES.get(np.dtype(dtype).name, 0.0)
 
 
 def differences(seen: Array, expected: Array) -> FloatArray64:
-    """For each item [n] of two arrays of one shape [n, ...] its largest |difference|.
+    """For each item [n] of two arrays of the same shape [n, ...] its largest |difference|.
 
-    inf beside NaN, never 0 where they differ; 0 for items that hold nothing.
+    inf if a value is NaN or infinite; never 0 if values differ; 0 for items without values.
     """
     ours, theirs = _rows(seen), _rows(expected)
     with np.errstate(invalid="ignore"):
         apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
     apart = np.nan_to_num(apart, nan=np.inf, posinf=np.inf)
-    if expected.dtype.kind != "f":  # large whole numbers are not told apart as float64
+    if expected.dtype.kind != "f":  # different large integers may be equal as float64
         apart = np.where(ours != theirs, np.maximum(apart, 1.0), 0.0)
     worst: FloatArray64 = apart.max(axis=1, initial=0.0)
     return worst
@@ -38,17 +38,17 @@ def differences(seen: Array, expected: Array) -> FloatArray64:
 
 @dataclass(frozen=True, slots=True)
 class Magnitude:
-    """What differences of an output are measured in; `typical` is None for probabilities, which are measured in 1.
+    """The unit in which differences of an output are measured; `typical` is None for probabilities, whose unit is 1.
 
-    Any other output is measured, an item at a time, in its own largest |value|, but in no less than `typical`, the median of
-    that over all items: a value near 0 is a difference of larger terms, and as far off as they are.
+    For any other output the unit is each item's own largest |value|, but at least `typical`, the median of these over all
+    items: a value near 0 is a difference of larger terms, and has their error.
     """
 
     typical: float | None = None
 
     @classmethod
     def of(cls, values: Array) -> Magnitude:
-        """Of the reference's values [n, ...]: probabilities are rows of two or more numbers in 0..1 that sum to 1."""
+        """From the reference's values [n, ...]; probabilities are rows of two or more numbers in 0..1 that sum to 1."""
         if values.dtype.kind != "f" or not values.size:
             return cls()
         slack = _SUM_SLACK.get(values.dtype.name, 1e-3)
@@ -59,7 +59,7 @@ class Magnitude:
         return cls(float(np.median(largest)) or float(largest.max()) or 1.0)
 
     def units(self, expected: Array) -> FloatArray64:
-        """For each item of the reference's values [n, ...], what its differences are measured in."""
+        """For each item of the reference's values [n, ...], the unit of its differences: [n]."""
         if self.typical is None:
             return np.ones(len(expected))
         units: FloatArray64 = np.maximum(_largest(expected), self.typical)
@@ -73,7 +73,7 @@ def _largest(values: Array) -> FloatArray64:
 
 
 def _rows(values: Array) -> Array:
-    """Each item's values in a row, however many they are."""
+    """Each item's values as a row: [n, values], also if there are no values."""
     return values.reshape(len(values), prod(values.shape[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The slices of a campaign, and which of them are near enough in time to be compared: those see the same host."""
+"""The slices of a campaign, and the pairs of them that are near enough in time to be compared: they see the same host."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import numpy.typing as npt
 from bench.statistics.bootstrap import Floats, Ints
 
 REACH = 4
-"""Slices at most so many positions apart are compared."""
+"""Slices at most this many positions apart are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
     """The slices of all cells of a campaign, each array [slices], in any order.
 
-    `cell` 0 to cells - 1, `position` in the order of the campaign (no two alike), `round_index`, and `log_latency`:
-    the natural logarithm of the slice's median seconds an exchange. Raises ValueError where they do not fit together.
+    `cell` is 0 to cells - 1, `position` the place in the campaign's order (no two alike), `round_index` the round, and
+    `log_latency` the natural logarithm of the slice's median seconds per exchange. Raises ValueError if they do not fit
+    together.
     """
 
     cell: Ints
@@ -36,16 +37,16 @@ class Slices:
             raise ValueError("log_latency must be finite: leave out slices without an answered exchange")
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> Slices:
-        """Those slices that are `chosen` [slices]."""
+        """The slices that are `chosen` [slices]."""
         return Slices(self.cell[chosen], self.position[chosen], self.round_index[chosen], self.log_latency[chosen])
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Neighbouring slices of different cells, sorted by which two cells; `first` < `second` [kinds] name the cells.
+    """Pairs of neighbouring slices of different cells, sorted by kind, which is the two cells: `first` < `second` [kinds].
 
-    Pairs of kind k are the `size[k]` from `start[k]` on; `difference` [pairs] is log latency second - first; `place`
-    [pairs] that of the earlier slice.
+    The pairs of kind k are the `size[k]` ones from `start[k]` on; `difference` [pairs] is log latency of second - first;
+    `place` [pairs] is the place of the earlier slice (see `round_places`).
     """
 
     cells: int
@@ -58,7 +59,7 @@ class Pairs:
 
 
 def neighbours(slices: Slices, place: Ints, cells: int) -> Pairs:
-    """All pairs of slices of different cells at most REACH positions apart."""
+    """All pairs of slices of different cells at most REACH positions apart; raises ValueError for a cell outside `cells`."""
     if len(slices.cell) and not (slices.cell.min() >= 0 and slices.cell.max() < cells):
         seen = f"{slices.cell.min()} to {slices.cell.max()}"
         raise ValueError(f"slices name cells outside the campaign: expected 0 to {cells - 1}, seen {seen}")

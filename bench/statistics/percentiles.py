@@ -14,10 +14,11 @@ CONFIDENCE = 0.99
 
 
 def min_samples(percentile: float, over_limit: int = 0) -> int:
-    """Samples that certify `percentile` (0 to 1) when `over_limit` of them are above the limit: 459 for 0.99 and none.
+    """Fewest samples that certify `percentile` (0 to 1) if `over_limit` of them are above the limit: 459 for 0.99 and 0.
 
-    The least n with P(Binomial(n, 1 - percentile) <= over_limit) <= 1 - CONFIDENCE: had the true percentile been above
-    the limit, so few would be seen in fewer than 1 of 100 runs. Raises ValueError for a percentile outside (0, 1).
+    The least n with P(Binomial(n, 1 - percentile) <= over_limit) <= 1 - CONFIDENCE: if the true percentile were above
+    the limit, so few would be above it in at most 1 of 100 runs. Raises ValueError for a percentile outside (0, 1), or a
+    negative `over_limit`.
     """
     _check(percentile)
     if over_limit < 0:
@@ -33,7 +34,7 @@ def min_samples(percentile: float, over_limit: int = 0) -> int:
 
 @lru_cache(maxsize=8192)
 def samples_above(n: int, percentile: float) -> int | None:
-    """The most of `n` samples that may lie above the limit that certifies `percentile`; None where n is too small."""
+    """How many of `n` samples may lie above the limit if they are to certify `percentile`, at most; None if n is too small."""
     if n < min_samples(percentile):
         return None
     low, high = 0, n
@@ -44,19 +45,19 @@ def samples_above(n: int, percentile: float) -> int | None:
 
 
 def highest_percentile(n: int) -> float | None:
-    """The highest percentile (0 to 1) that `n` samples can certify; None where they certify nothing."""
+    """The highest percentile (0 to 1) that `n` samples can certify; None without samples."""
     if n < 1:
         return None
-    return float((1 - CONFIDENCE) ** (1 / n)) * (1 - 1e-12)  # a hair less: rounding must not ask for more than n certifies
+    return float((1 - CONFIDENCE) ** (1 / n)) * (1 - 1e-12)  # slightly less: rounding must not exceed what n certifies
 
 
 def supported_percentile(durations: Floats, percentile: float) -> float | None:
-    """The least latency seen, in seconds, that the true percentile does not exceed with confidence 0.99.
+    """The least measured latency, in seconds, that the true percentile does not exceed with confidence 0.99.
 
     `durations` [n] in seconds, any order. With t the most samples that may be above the limit (min_samples(percentile,
     t) <= n) it is the (t + 1)-th highest: of 459 samples the highest is the defensible p99, of 662 the second, of 1000
-    the third (LoadGen counts the estimate itself as over the limit, and so reports the one above). None where n is too small.
-    The samples are taken as independent; stalls come in clusters, so see it as a bound under MLPerf's own assumption.
+    the third (LoadGen counts the estimate itself as over the limit, and so reports the one above). None if n is too small.
+    It assumes independent samples, as MLPerf does; stalls come in clusters, so the bound holds only under that assumption.
     """
     n = len(durations)
     above = samples_above(n, percentile)
@@ -68,8 +69,8 @@ def supported_percentile(durations: Floats, percentile: float) -> float | None:
 def latency_percentile(durations: Floats, percentile: float) -> float | None:
     """The percentile as tables show it, in seconds: p50 and below as the empirical quantile, tails as the supported one.
 
-    A reader takes a median for the middle of what was seen, and a p99 for a promise: so the middle is the plain
-    quantile (linear between neighbours, as numpy's default), the tail `supported_percentile`. None where
+    Readers take a median for the middle of the samples, and a p99 for a promise: so the middle is the plain
+    quantile (linear between neighbours, as numpy's default), the tail `supported_percentile`. None if
     n < min_samples(percentile).
     """
     if len(durations) < min_samples(percentile):

@@ -1,4 +1,4 @@
-"""Images a second of one cell, with the interval that its rounds support."""
+"""Images per second of one cell, with the confidence interval that its rounds support."""
 
 import numpy as np
 
@@ -18,15 +18,15 @@ _REPLICATES = 1000
 
 
 def throughput(images: Floats | Ints, seconds: Floats, round_index: Ints, *, seed: int, level: float = 0.95) -> Interval:
-    """Images a second = all images / all seconds, and where the long-run rate lies with confidence `level`.
+    """Images per second = all images / all seconds, with the interval of the long-run rate at confidence `level`.
 
-    Each argument is [slices], one or more slices a round, in any order: `images` answered, `seconds` inside exchanges,
+    Each argument is [slices], one or more slices per round, in any order: `images` answered, `seconds` inside exchanges,
     `round_index`. The interval is a calibrated circular block bootstrap over rounds (see `bootstrap`); fewer than
     MIN_ROUNDS rounds give none. In simulated campaigns of 60 to 300 rounds, with stalls and a drift whose correlation
-    time is up to a tenth of the rounds, it holds the truth in 93 to 97 % (at a quarter of them in 85 to 94 %): a
-    campaign that saw one mood of its host cannot know the others.
+    time is up to a tenth of the rounds, it contains the truth in 93 to 97 % (at a quarter of them in 85 to 94 %): a
+    campaign that saw one state of its host cannot know the others.
 
-    Raises ValueError where the arrays differ in length, or a slice has no images or no seconds.
+    Raises ValueError if the arrays differ in length, or a slice has no images or no seconds.
     """
     per_round = _rounds(images, seconds, round_index)
     answered, spent = per_round.sum(axis=1)
@@ -38,10 +38,10 @@ def throughput(images: Floats | Ints, seconds: Floats, round_index: Ints, *, see
 
 
 def throughput_halves(images: Floats | Ints, seconds: Floats, round_index: Ints, *, seed: int, level: float = 0.95) -> Interval:
-    """Throughput of the second half of the rounds over that of the first, for a campaign with nothing to compare with.
+    """Throughput of the second half of the rounds over that of the first, for a campaign of only one cell.
 
-    Arguments as in `throughput`. The host's drift is in it, and therefore also in its interval; each half needs
-    MIN_ROUNDS rounds for one. Raises ValueError as `throughput`, and where there are fewer than two rounds.
+    Arguments as in `throughput`. It includes the host's drift, and so does its interval; each half needs MIN_ROUNDS rounds
+    for one. Raises ValueError as `throughput` does, and for fewer than two rounds.
     """
     per_round = _rounds(images, seconds, round_index)
     middle = per_round.shape[1] // 2

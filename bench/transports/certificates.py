@@ -1,4 +1,4 @@
-"""Whose a certificate is, for an error message: subject, issuer and last day out of its DER (RFC 5280).
+"""Describe a certificate for an error message: subject, issuer and last valid day, read from its DER (RFC 5280).
 
 Nothing is verified here.
 """
@@ -10,7 +10,7 @@ _CONTEXT_0 = 0xA0
 
 
 def described(der: bytes) -> str:
-    """`subject CN=models.example, issued by O=Some Authority, valid until 2026-12-31`; what cannot be read is left out."""
+    """`subject CN=models.example, issued by O=Some Authority, valid until 2026-12-31`, or that the subject cannot be read."""
     try:
         (_, certificate), *_ = _parts(der)
         (_, content), *_ = _parts(certificate)
@@ -23,7 +23,7 @@ def described(der: bytes) -> str:
 
 
 def _day(time: str) -> str:
-    """`301231235959Z`, or with the whole year, as `2030-12-31`: two digits are of 1950 to 2049."""
+    """The time `301231235959Z`, or with a four-digit year, as `2030-12-31`; a two-digit year is in 1950 to 2049."""
     digits = time if len(time) == len("20301231235959Z") else f"{'19' if time >= '50' else '20'}{time}"
     return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}"
 
@@ -39,7 +39,7 @@ def _name(content: bytes) -> str:
 
 
 def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element; raises IndexError or ValueError where the bytes are no DER."""
+    """Tag and content of each element; raises IndexError or ValueError if the bytes are no DER."""
     at = 0
     while at < len(content):
         tag, size, at = content[at], content[at + 1], at + 2

@@ -1,4 +1,4 @@
-"""The clients of the 2018 study: `requests`, and encoding and decoding inside the clock."""
+"""The clients of the 2018 study: they use `requests`, and encode and decode inside the clock."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from bench.contract.tensors import FloatArray, Signature
 from bench.contract.wire import Codec, Endpoint, Payload
 from bench.protocols import codec
 
-_NO_PROXIES = {"http": "", "all": ""}  # of the environment: one has no business between us and the server
-_SCORES = "in-process"  # how the scores of a client that hands out an array are kept until they are verified
+_NO_PROXIES = {"http": "", "all": ""}  # ignore the environment's proxies: none belongs between us and the server
+_SCORES = "in-process"  # protocol that keeps the scores until they are verified, if a client returns an array
 
 
 def fits_2018(signature: Signature) -> bool:
-    """Whether the study's clients can ask such a model: one float32 array of items in, scores of classes out."""
+    """Whether the study's clients can send requests to such a model: one float32 array of items in, scores of classes out."""
     kinds = [(spec.dtype, spec.batched) for spec in (*signature.inputs, *signature.outputs)]
     return kinds == [("float32", True)] * 2 and bool(signature.scores) and signature.batch == 0
 
 
 def client_of_2018(endpoint: Endpoint, model: Model, images: FloatArray, *, kept: bool) -> JsonClient | GraphPipeClient:
-    """The study's client for this endpoint, a `Transport[FloatArray]`; `kept`: one connection instead of one a request."""
+    """The study's client for this endpoint, a `Transport[FloatArray]`; `kept`: one connection instead of one per request."""
     if endpoint.protocol == "graphpipe":
         return GraphPipeClient(endpoint, model, images, kept=kept)
     return JsonClient(endpoint, images, kept=kept)
 
 
 class _RequestsClient:
-    """What both clients share: a `Transport[FloatArray]` on `requests` that encodes and decodes inside `exchange`."""
+    """Base of both clients: a `Transport[FloatArray]` on `requests` that encodes and decodes inside `exchange`."""
 
     def __init__(self, endpoint: Endpoint, images: FloatArray, *, kept: bool) -> None:
         self._endpoint = endpoint
@@ -45,17 +45,17 @@ class _RequestsClient:
         self.spent = False
 
     def prepare(self, payload: Payload) -> FloatArray:
-        """The images themselves: in 2018 all else happened inside the clock."""
+        """The images themselves: in 2018 everything else was timed."""
         return self._images[list(payload.indices)]
 
     def connect(self) -> None:
-        """A session where the connection is kept; it connects with the first request."""
+        """Make a session if the connection is kept; it connects with the first request."""
         if self._kept:
             self._session = requests.Session()
             self._session.trust_env = False
 
     def ensure_connected(self) -> bool:
-        """A session reconnects by itself, inside the clock; only a missing one is made here."""
+        """Make a session if one is needed and missing; an existing one reconnects by itself, inside the clock."""
         if self._kept and self._session is None:
             self.connect()
         return False
@@ -86,20 +86,20 @@ class _RequestsClient:
 
 
 class JsonClient(_RequestsClient):
-    """Lists of floats, `json.dumps`, `requests.post`, `.json()`."""
+    """The study's JSON client: lists of floats, `json.dumps`, `requests.post`, `.json()`."""
 
     name = "requests, json"
 
     def exchange(self, request: FloatArray) -> bytes:
-        """All that the study's clock saw; the answer's bytes are kept for verification."""
+        """Do all that the study timed; returns the answer's bytes for verification."""
         reply = self._post(json.dumps({"instances": request.tolist()}), "application/json")
-        with contextlib.suppress(ValueError):  # verification names what is wrong with it
+        with contextlib.suppress(ValueError):  # verification says what is wrong with it
             reply.json()
         return reply.content
 
 
 class GraphPipeClient(_RequestsClient):
-    """The stock client `graphpipe.remote.execute`, which opens a connection a call; on a kept one, the same steps by hand."""
+    """The stock client `graphpipe.remote.execute`, which connects for each call; if `kept`, the same steps by hand."""
 
     name = "graphpipe.remote"
 
@@ -114,11 +114,11 @@ class GraphPipeClient(_RequestsClient):
 
     @property
     def decoder(self) -> Codec:
-        """What reads the bytes that `exchange` returns."""
+        """The codec that reads the bytes that `exchange` returns."""
         return self._scores
 
     def exchange(self, request: FloatArray) -> bytes:
-        """All that the study's clock saw; the scores are kept for verification."""
+        """Do all that the study timed; returns the scores, encoded for verification."""
         if self._execute is None:
             body, content_type, _ = self._codec.encode({self._input: request})
             return self._scores.encode_answer(self._codec.decode(self._post(body, content_type).content))
@@ -131,7 +131,7 @@ class GraphPipeClient(_RequestsClient):
 
 
 def _stock_client() -> Callable[[str, FloatArray], Any] | None:
-    """`graphpipe.remote.execute` where that package is installed; its pins keep it out of any dependency group."""
+    """`graphpipe.remote.execute` if that package is installed, else None; its pins keep it out of all dependency groups."""
     try:
         from graphpipe import remote
     except ImportError:

@@ -20,16 +20,16 @@ def open_transport(system: SystemUnderTest, endpoint: Endpoint, model: Model) ->
 
 
 def open_connections(endpoint: Endpoint, count: int, first: int = 0) -> list[MultiplexedTransport[Any]]:
-    """So many, not yet connected; each goes to the next instance, the first of them to the one whose turn `first` is.
+    """`count` connections, not yet connected, to the instances in turn: the first goes to instance `first` modulo their number.
 
-    What one of them prepares, any of them sends: a request names the host of the first, whichever it reaches.
+    A request prepared by one of them can be sent by any of them; it names the host of the one that prepared it.
     """
     instances = endpoint.instances
     return [open_connection(instances[(first + number) % len(instances)]) for number in range(count)]
 
 
 def open_connection(endpoint: Endpoint) -> MultiplexedTransport[Any]:
-    """The transport of an endpoint that is on a wire, which can be driven beside others; not yet connected."""
+    """The transport of an HTTP or gRPC endpoint, which an event loop can drive beside others; not yet connected."""
     kind = transport_of(endpoint.protocol)
     if kind == "http":
         return HttpTransport(endpoint)

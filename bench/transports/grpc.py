@@ -1,8 +1,8 @@
-"""gRPC on one kept socket: frames of HTTP/2 built beforehand, the answer read to its trailers; one call at a time.
+"""gRPC on one kept-alive socket: HTTP/2 frames built beforehand, the answer read to its trailers; one call at a time.
 
-What `exchange` does is all that the clock sees: one write for a message that fits the peer's windows, as few reads as the
-answer needs, and a look at each frame. As for HTTP/1.1 the socket stays blocking and the kernel holds the deadline;
-`start` and `advance` never wait, so that an event loop can keep many connections going. See http2 for the frames.
+Only `exchange` is timed: one write for a message that fits the peer's flow-control windows, as few reads as the answer
+needs, and parsing each frame. As for HTTP/1.1 the socket stays blocking and the kernel enforces the deadline;
+`start` and `advance` never wait, so that an event loop can drive many connections. See http2 for the frames.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ class GrpcTransport(KeptSocket):
         self._peer = Conversation(self._who(), self._endpoint.most_answer_bytes)
 
     def prepare(self, payload: Payload) -> GrpcRequest:
-        """The header block of the call, and its message with its prefix."""
+        """Build the header block of the call, and its message with its prefix."""
         path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
         return self.prepare_call(path, payload.body, payload.headers)
 
     def prepare_call(self, method: str, message: bytes, headers: Sequence[tuple[str, str]] = ()) -> GrpcRequest:
-        """A call of any method of the same server."""
+        """Prepare a call of any method of the same server."""
         fields = [
             (b":method", b"POST"),
             (b":scheme", b"https" if self._endpoint.access.tls else b"http"),
@@ -51,7 +51,7 @@ class GrpcTransport(KeptSocket):
         return GrpcRequest(header_block(fields), PREFIX.pack(0, len(message)) + message)
 
     def connect(self) -> None:
-        """Open a new connection and exchange settings, so that a call finds the peer's; raises ConnectionLost."""
+        """Open a new connection and exchange HTTP/2 settings, before the first call; raises ConnectionLost."""
         sock = self._open_socket()
         self._peer = Conversation(self._who(), self._endpoint.most_answer_bytes)
         give_up_at = time.perf_counter() + self._deadline_s
@@ -66,7 +66,7 @@ class GrpcTransport(KeptSocket):
             raise ConnectionLost(f"{self._who()}: cannot connect: it spoke no HTTP/2: {lost}") from error
 
     def ensure_connected(self) -> bool:
-        """Look at what came since the last call (pings, windows, a goodbye); reconnect where that ended it, True if it did."""
+        """Handle frames since the last call (PING, WINDOW_UPDATE, GOAWAY); reconnect if they ended it, True if they did."""
         if self._sock is not None and not self.spent and self._quiet(self._sock):
             return False
         self.connect()
@@ -89,11 +89,11 @@ class GrpcTransport(KeptSocket):
 
     @property
     def unsent(self) -> bool:
-        """Whether bytes wait for room on the way to the server."""
+        """Whether bytes wait until the socket can be written."""
         return bool(self._peer.out)
 
     def start(self, request: GrpcRequest) -> None:
-        """Send what the socket and the peer's windows take at once; `advance` does the rest. Raises ExchangeError."""
+        """Send what the socket and the peer's windows accept at once; `advance` does the rest. Raises ExchangeError."""
         sock = self._connected()
         try:
             self._peer.open(request)
@@ -102,7 +102,7 @@ class GrpcTransport(KeptSocket):
             raise self._spent_by(error) from error.__cause__
 
     def advance(self) -> bytes | None:
-        """Go on without waiting; the answer's message once it is whole, else None. Raises as `exchange` does."""
+        """Go on without waiting; returns the answer's message once it is complete, else None. Raises as `exchange` does."""
         sock, peer = self._sock, self._peer
         if sock is None:
             raise ConnectionLost(f"{self._who()}: not connected")
@@ -118,19 +118,19 @@ class GrpcTransport(KeptSocket):
             raise self._spent_by(error) from error.__cause__
 
     def _spent_by(self, error: ExchangeError | OSError) -> ExchangeError:
-        """What went wrong, in our words; but for a status of gRPC's the connection carries no further call."""
+        """The error as an ExchangeError; except after a gRPC status, the connection carries no further call."""
         if isinstance(error, CallFailed):
             self.spent = self._peer.over or bool(self._peer.rest)  # it answered before it had read the whole message
             return error_status(error.status, self._endpoint.access.redacted(str(error)))
         return super()._spent_by(error)
 
     def _taken(self) -> bytes:
-        """The answer; a connection that takes no further call is spent, and so is one whose request was not read to its end."""
+        """The answer; the connection is spent if it takes no further call, or if the request was not sent to its end."""
         self.spent = self._peer.over or bool(self._peer.rest)
         return self._peer.taken()
 
     def _send(self, sock: Connection) -> None:
-        """Send all that the peer's windows take."""
+        """Send all that the peer's windows accept."""
         peer = self._peer
         while peer.out:
             out, peer.out = peer.out, b""
@@ -141,7 +141,7 @@ class GrpcTransport(KeptSocket):
                 peer.frame_more()
 
     def _send_now(self, sock: Connection) -> None:
-        """Hand the kernel as much as it takes at once."""
+        """Send as much as the kernel and the peer's windows accept, without waiting."""
         peer = self._peer
         while peer.out or (peer.rest and peer.frame_more()):
             try:
@@ -158,7 +158,7 @@ class GrpcTransport(KeptSocket):
         self._peer.read(sock.recv_into(self._peer.room()))
 
     def _quiet(self, sock: Connection) -> bool:
-        """Read what an idle connection has to say; False where it has ended."""
+        """Handle the frames that came while the connection was idle; False if it has ended."""
         peer = self._peer
         try:
             with contextlib.suppress(BlockingIOError):

@@ -1,7 +1,7 @@
-"""One connection of gRPC's as a conversation: frames in, frames out, one call at a time; it has no socket and no clock.
+"""The protocol state of one gRPC connection: frames in, frames out, one call at a time; it has no socket and no clock.
 
-Whoever drives it sends what is in `out`, receives into `room()` and tells `read` how much came. It is one class, and so one
-module: its frames share windows, header table and the state of the call.
+Its user sends what is in `out`, receives into `room()` and passes `read` the number of bytes received. It is one class, and
+so one module: its frames share windows, header table and the state of the call.
 """
 
 import struct
@@ -28,10 +28,10 @@ from bench.transports.http2 import (
 from bench.transports.refusals import credentials_wanted, error_status, turned_away
 
 _BUFFER_BYTES = 256 * 1024
-_RETURNED_BYTES = 2**26  # so much of the connection's window is given back at once
+_RETURNED_BYTES = 2**26  # received before a WINDOW_UPDATE gives them back to the connection's window
 _DATA, _HEADERS = int(Kind.DATA), int(Kind.HEADERS)
 _UNUSUAL = END_HEADERS | PADDED | PRIORITISED
-PREFIX = struct.Struct(">BI")  # of a message: compressed or not, length
+PREFIX = struct.Struct(">BI")  # before each message: compressed or not, length
 GREETING = (
     http2.PREFACE
     + http2.settings_frame(
@@ -53,14 +53,14 @@ _STATUS = (  # by code
 
 @dataclass(frozen=True, slots=True)
 class GrpcRequest:
-    """One call, prepared: its header block, and the message behind its prefix of five bytes."""
+    """One prepared call: its header block, and the message with its prefix of five bytes."""
 
-    block: bytes = field(repr=False)  # it may have secrets in it
+    block: bytes = field(repr=False)  # it may contain secrets
     message: bytes = field(repr=False)
 
 
 class CallFailed(ErrorStatus):
-    """A status of gRPC's, or a reset: it ends the call, and the connection carries on; `status` is its name, if it has one."""
+    """A gRPC status or a stream reset: ends the call, not the connection; `status` is the gRPC name, empty for a reset."""
 
     def __init__(self, text: str, status: str = "") -> None:
         super().__init__(text)
@@ -68,10 +68,11 @@ class CallFailed(ErrorStatus):
 
 
 class Conversation:
-    """A new connection's: `greeted` once the peer's settings and its word on ours have come, `over` once no call may follow.
+    """The state of a new connection: `greeted` once settings are exchanged and ours acknowledged, `over` if no call may follow.
 
-    `out` are bytes to send; `rest` is what of the message waits for the peer's windows; `answer` is the call's message, once
-    it is whole. `who` names the endpoint in errors; an answer has at most `most_bytes`.
+    `out` are bytes to send; `rest` is the part of the request's message that waits for the peer's flow-control windows;
+    `answer` is the answer's message, once it is complete. `who` names the endpoint in errors; an answer has at most
+    `most_bytes` bytes.
     """
 
     def __init__(self, who: str, most_bytes: int = MOST_ANSWER_BYTES) -> None:
@@ -83,30 +84,30 @@ class Conversation:
         self.answer: bytes | None = None
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        self._start = self._end = 0  # what is received and not yet looked at
+        self._start = self._end = 0  # the part of the buffer that is received and not yet parsed
         self._blocks = http2.HeaderBlocks()
-        self._acknowledged = False  # our settings, by the peer
-        self._has_settings = False  # the peer's own
-        self._stream = -1  # of the call under way, or of the last one
+        self._acknowledged = False  # whether the peer has acknowledged our settings
+        self._has_settings = False  # whether the peer's own settings have come
+        self._stream = -1  # number of the current or last call's stream
         self._window = self._first_window = http2.FIRST_WINDOW
         self._stream_window = 0
         self._frame_bytes = http2.LEAST_FRAME_BYTES
         self._unreturned = 0
-        self._parts: list[bytes] = []  # of the answer's message
-        self._block = b""  # a header block that goes on in further frames
+        self._parts: list[bytes] = []  # the answer's message so far
+        self._block = b""  # a header block that continues in further frames
         self._block_ends_stream = False
-        self._status = ""  # of HTTP, once the answer's first block is there
+        self._status = ""  # the HTTP status, once the answer's first header block is there
 
     @property
     def greeted(self) -> bool:
-        """Whether both sides know the other's settings."""
+        """Whether each side has the other's settings."""
         return self._has_settings and self._acknowledged
 
     def open(self, request: GrpcRequest) -> None:
-        """Begin a call on the next stream: its frames, as far as the windows reach, are in `_out`."""
+        """Begin a call on the next stream: put its frames into `out`, as far as the peer's windows allow."""
         self._stream += 2
         if self._stream >= LARGEST_WINDOW - 2:
-            self.over = True  # numbers run out: the next call has a new connection
+            self.over = True  # stream numbers run out: the next call needs a new connection
         self._stream_window = self._first_window
         self.answer, self._status, self._parts, self._block = None, "", [], b""
         block, message = request.block, request.message
@@ -122,7 +123,7 @@ class Conversation:
         self.frame_more()
 
     def frame_more(self) -> bool:
-        """Frames of what the windows take of the rest of the message; False where they take nothing."""
+        """Put as much of `rest` into `out`, in frames, as the peer's windows allow; False if they allow nothing."""
         frames = [self.out]
         while self.rest and (size := min(len(self.rest), self._frame_bytes, self._window, self._stream_window)) > 0:
             flags = END_STREAM if size == len(self.rest) else 0
@@ -134,7 +135,7 @@ class Conversation:
         return len(frames) > 1
 
     def room(self) -> memoryview:
-        """Where the next bytes go: behind what is not yet looked at, at least half of the buffer being free."""
+        """The free part of the buffer, where the next received bytes go: at least half of the buffer."""
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end > len(self._buffer) // 2:
@@ -144,7 +145,10 @@ class Conversation:
         return self._view[self._end :]
 
     def read(self, count: int) -> None:
-        """Take over `count` bytes that came, and look at each frame that is whole."""
+        """Handle each complete frame, after `count` bytes were received into `room()`.
+
+        Raises ConnectionLost if `count` is 0, and the ExchangeError of a frame that ends the call or the connection.
+        """
         if count == 0:
             raise ConnectionLost(f"{self._who}: connection closed before the end of an answer")
         self._end += count
@@ -166,7 +170,7 @@ class Conversation:
                 self._take_other(kind, flags, stream & LARGEST_WINDOW, bytes(self._view[begin : self._start]))
 
     def _make_room(self, size: int) -> None:
-        """A frame larger than the buffer: the buffer grows, with what is in it."""
+        """Grow the buffer, keeping its content, if a frame of `size` bytes is too large for it."""
         if size > http2.LARGEST_FRAME_BYTES or size + http2.FRAME_HEAD.size <= len(self._buffer) // 2:
             return
         grown = bytearray(2 * size + _BUFFER_BYTES)
@@ -205,7 +209,7 @@ class Conversation:
             self._finish(fields)
 
     def _finish(self, trailers: dict[str, str]) -> None:
-        """The call's end: its message, or what its status says."""
+        """End the call: keep its message as `answer`, or raise the error that its gRPC status means."""
         code = trailers.get("grpc-status", "")
         if code != "0":
             self._fail(code, unquote(trailers.get("grpc-message", ""), errors="replace"), trailers)
@@ -232,13 +236,13 @@ class Conversation:
         raise CallFailed(text, name) if known else MalformedAnswer(text)
 
     def taken(self) -> bytes:
-        """The answer's message, handed over once it is whole."""
+        """Return the answer's message, which must be complete, and forget it."""
         answer, self.answer = self.answer, None
         assert answer is not None  # noqa: S101
         return answer
 
     def _take_other(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        """All but the usual frames of an answer."""
+        """Handle a frame that is not one of an answer's usual DATA and HEADERS frames."""
         if kind == Kind.SETTINGS and not stream:
             self._take_settings(flags, payload)
         elif kind == Kind.PING and not flags & ACK:
@@ -250,7 +254,7 @@ class Conversation:
         elif kind == Kind.PUSH_PROMISE:
             raise MalformedAnswer(f"{self._who}: a promise to push, which our settings forbid")
         elif stream != self._stream:
-            return  # of a call that is over; PRIORITY and unknown types say nothing
+            return  # belongs to an earlier call; PRIORITY and unknown types are ignored
         elif kind == Kind.RST_STREAM:
             self._take_reset(payload)
         elif kind == Kind.DATA:
@@ -282,7 +286,7 @@ class Conversation:
             self.frame_more()
 
     def _take_goodbye(self, payload: bytes) -> None:
-        """The server takes no further calls; one that it has begun with it still answers."""
+        """Handle GOAWAY: no further calls; raises ConnectionLost if the current call will not be answered either."""
         self.over = True
         last, code = (NUMBER.unpack_from(payload, at)[0] for at in (0, 4)) if len(payload) >= 8 else (0, 0)
         if (last & LARGEST_WINDOW) < self._stream or code:

@@ -1,11 +1,11 @@
-"""HTTP/1.1 on one kept socket: request bytes built beforehand, the answer read into one reused buffer.
+"""HTTP/1.1 on one kept-alive socket: request bytes built beforehand, the answer read into one reused buffer.
 
-Nothing here knows what the bytes mean. What `exchange` does is all that the clock sees: one `sendall`, as few `recv` as the
-answer needs, and finding where the answer ends.
+The content of bodies does not matter here. Only `exchange` is timed: one `sendall`, as few `recv` as the answer needs, and
+finding where the answer ends.
 
-One reading of answers serves both ways of driving it: `exchange` waits in the kernel, `start` and `advance` never wait, so
-that an event loop can keep many connections going. What is left to read is told by a generator that asks for bytes. All of
-that reading is one module: its fast paths and the full parser must find the same end of an answer.
+The same parser is driven in two ways: `exchange` waits in the kernel, `start` and `advance` never wait, so that an event loop
+can drive many connections. The parser is a generator that asks for bytes. All of it is one module: its fast paths and the
+full parser must find the same end of an answer.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ _FIRST_BUFFER_BYTES = 256 * 1024
 _EXCERPT_BYTES = 300
 _LENGTH = b"\r\ncontent-length:"
 _RETRY_AFTER = b"\r\nretry-after:"
-_LENGTH_DIGITS = 18  # of more, int() makes a ValueError some day, and no answer is so long
+_LENGTH_DIGITS = 18  # no answer is longer; for very many digits int() raises ValueError
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 Want = tuple[int, int, int]
-"""Bytes received so far, how many more are asked for at the most, and flags for `recv`."""
+"""Bytes received so far, how many more are wanted at most, and flags for `recv`."""
 
 Steps = Generator[Want, int, bytes]
-"""Reading one answer: asks for bytes behind those in the buffer, is sent how many came (0: closed), returns the body."""
+"""Reading one answer: yields what it wants behind the bytes received, is sent how many came (0: closed), returns the body."""
 
 MoreBytes = Generator[Want, int, int]
-"""The same, in the course of it: returns how many bytes there are now."""
+"""A part of reading an answer: like Steps, but returns how many bytes are received now."""
 
 
 class HttpTransport(KeptSocket):
@@ -46,28 +46,28 @@ class HttpTransport(KeptSocket):
         super().__init__(endpoint, deadline_s=deadline_s)
         self._buffer = bytearray(_FIRST_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        # The last good head and what came in one piece with it, and it split around its Content-Length: see _read_answer.
+        # The last good answer's head and whole length, and that head split around its Content-Length's digits: see _read_first.
         self._last_head = b"\0"
         self._last_received = -1
         self._before_length = b"\0"
         self._after_length = b"\0"
-        # An exchange under way: what of the request is not yet sent, and where reading the answer stands.
+        # The current exchange: the part of the request not yet sent, and the state of reading the answer.
         self._unsent: memoryview | None = None
         self._steps: Steps | None = None
         self._want: Want = (0, 0, 0)
 
     def prepare(self, payload: Payload) -> bytes:
-        """Head and body in one bytes object, so that they leave in one write."""
+        """Build head and body as one bytes object, so that they are sent in one write."""
         path = self._endpoint.path.replace("{batch_size}", str(payload.batch_size))
         own = {"Content-Type": payload.content_type, "Content-Length": str(len(payload.body))}
         return self._request("POST", path, {**own, **dict(payload.headers)}, payload.body)
 
     def prepare_get(self, path: str) -> bytes:
-        """What asks for a page of the same server, to be exchanged as any request."""
+        """Build a GET request for `path` on the same server, to be exchanged like any request."""
         return self._request("GET", path, {}, b"")
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        """The secrets that go with each request are in it."""
+        """The bytes of a request, with the endpoint's secret headers; its repr hides them."""
         sent = {"Host": self._endpoint.authority, **headers, **dict(self._endpoint.access.headers)}
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
         request = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
@@ -86,7 +86,7 @@ class HttpTransport(KeptSocket):
         return True
 
     def exchange(self, request: bytes) -> bytes:
-        """Send the request, read one whole answer, return its body; after an error the connection is spent."""
+        """Send the request, read one whole answer, return its body. Raises ExchangeError, then the connection is spent."""
         sock = self._connected()
         try:
             # A server may refuse a large body before reading all of it; its answer says why.
@@ -99,11 +99,11 @@ class HttpTransport(KeptSocket):
 
     @property
     def unsent(self) -> bool:
-        """Whether part of the request still waits for room on the way to the server."""
+        """Whether part of the request still waits until the socket can be written."""
         return self._unsent is not None
 
     def start(self, request: bytes) -> None:
-        """Send what the socket takes at once; `advance` does the rest. Raises ExchangeError, after which it is spent."""
+        """Send what the socket accepts at once; `advance` does the rest. Raises ExchangeError, then the connection is spent."""
         sock = self._connected()
         self._steps = None
         try:
@@ -112,7 +112,10 @@ class HttpTransport(KeptSocket):
             raise self._spent_by(error) from error.__cause__
 
     def advance(self) -> bytes | None:
-        """Go on without waiting; the answer's body once it is whole, else None. Raises ExchangeError, then it is spent."""
+        """Go on without waiting; returns the answer's body once complete, else None.
+
+        Raises ExchangeError, after which the connection is spent.
+        """
         sock = self._sock
         if sock is None:
             raise ConnectionLost(f"{self._who()}: not connected")
@@ -139,7 +142,7 @@ class HttpTransport(KeptSocket):
 
     @staticmethod
     def _send(sock: Connection, unsent: memoryview) -> memoryview | None:
-        """Hand the kernel as much as it takes at once; the rest, or None. What the server refuses to read counts as sent."""
+        """Send what the kernel accepts at once; returns the rest, or None. What the server refuses to read counts as sent."""
         try:
             while unsent:
                 unsent = unsent[sock.send(unsent, socket.MSG_DONTWAIT) :]
@@ -163,10 +166,10 @@ class HttpTransport(KeptSocket):
             return body
 
     def _read_first(self, received: int) -> bytes | Steps:
-        """The whole body where it came in one piece and as before, else the steps that are left to read it."""
+        """The whole body if it came in one piece with the same head as before, else the steps left to read it."""
         buffer = self._buffer
-        # A head that equals the last good one, to the letter or but for its Content-Length's digits, says nothing new. These
-        # two paths cost 1 and 3 us, parsing in full 12 (caches cold from the system calls): a tenth of a fast exchange.
+        # A head that equals the last good one, exactly or except for its Content-Length's digits, need not be parsed. These
+        # two paths cost 1 and 3 us, a full parse 12 (caches cold from the system calls): a tenth of a fast exchange.
         if received == self._last_received and buffer.startswith(self._last_head):
             return bytes(self._view[len(self._last_head) : received])
         if buffer.startswith(self._before_length):
@@ -188,7 +191,7 @@ class HttpTransport(KeptSocket):
 
     def _parse_answer(self, received: int) -> Steps:
         if received == 0:
-            # recv returned 0 at once: closed without a word
+            # recv returned 0 at once: closed without an answer
             raise ConnectionLost(f"{self._who()}: connection closed before an answer")
         while True:
             head_end = self._buffer.find(b"\r\n\r\n", 0, received)
@@ -216,7 +219,7 @@ class HttpTransport(KeptSocket):
         if not head.startswith(b"http/1.") or not head[9:12].isdigit():
             line = bytes(head[:40])
             raise MalformedAnswer(f"{self._who()}: expected an HTTP/1.1 status line, got {line!r}")
-        # Keep-alive is HTTP/1.1's default; a server that wants to close says so, and one of 1.0 closes unless it says not.
+        # Keep-alive is HTTP/1.1's default: a server that will close says so; one of HTTP/1.0 closes unless it says otherwise.
         if head.find(b"\r\nconnection: close") >= 0 or (
             head.startswith(b"http/1.0") and head.find(b"\r\nconnection: keep-alive") < 0
         ):
@@ -263,9 +266,9 @@ class HttpTransport(KeptSocket):
 
     def _more(self, received: int, wanted: int, flags: int = 0) -> MoreBytes:
         """Ask for up to `wanted` more bytes behind the first `received`; returns the new count."""
-        # Room grows with what has come, not with what is announced: a few bytes of head must not cost a quarter of a gigabyte.
+        # The buffer grows with the bytes received, not those announced: a short head must not cost a quarter of a gigabyte.
         wanted = min(wanted, max(received, _FIRST_BUFFER_BYTES))
-        self._bounded(received - 2 * _MAX_HEAD_BYTES)  # of all that came, chunk lines and trailers too
+        self._bounded(received - 2 * _MAX_HEAD_BYTES)  # all bytes received count, chunk lines and trailers too
         self._grow(received + wanted)
         count = yield received, wanted, flags
         if count == 0:
@@ -298,7 +301,7 @@ class HttpTransport(KeptSocket):
         while True:
             line_end, received = yield from self._find_crlf(start, received)
             digits = bytes(self._view[start:line_end]).split(b";")[0].strip()
-            if not digits or digits.strip(_HEX_DIGITS):  # int() would also take signs, and a negative size leads back for ever
+            if not digits or digits.strip(_HEX_DIGITS):  # int() also accepts signs, and a negative size would loop for ever
                 raise MalformedAnswer(f"{self._who()}: chunk size {digits[:20]!r}, expected hexadecimal digits")
             size = int(digits, 16)
             start = line_end + 2
@@ -332,5 +335,5 @@ def _ended_by_peer(sock: Connection) -> bool:
         return False  # open and silent, as it should be
     except OSError:
         return True
-    # Nothing read: closed. Something read: bytes that nobody asked for, and only a fresh connection is safe.
+    # Nothing read: closed. Something read: bytes that belong to no request, so only a new connection is safe.
     return True

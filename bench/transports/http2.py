@@ -1,8 +1,8 @@
-"""HTTP/2's frames (RFC 9113) and header blocks (RFC 7541) as far as one gRPC call at a time needs them; opens no socket.
+"""HTTP/2's frames (RFC 9113) and header blocks (RFC 7541), the part that one gRPC call at a time needs; opens no socket.
 
-A request's header block is constant: indexed fields and literals outside of any table, so it means the same on every
-stream. Of the peer's blocks each is decoded once and then known by its bytes: our settings leave it no dynamic table, so
-equal bytes say the same.
+A request's header block is constant: indexed fields and literals outside any dynamic table, so it means the same on every
+stream. Each distinct block of the peer is decoded once and then looked up by its bytes: our settings allow no dynamic table,
+so equal bytes mean the same.
 """
 
 import struct
@@ -23,7 +23,7 @@ FIRST_WINDOW = 65_535
 LARGEST_WINDOW = 2**31 - 1
 LEAST_FRAME_BYTES, LARGEST_FRAME_BYTES = 2**14, 2**24 - 1
 _MAX_BLOCK_BYTES = 64 * 1024
-_KNOWN_BLOCKS = 64  # of a server whose blocks differ each time (a date, an id), not all are kept
+_KNOWN_BLOCKS = 64  # decoded blocks kept at most: some servers' blocks differ each time (a date, an id)
 
 
 class Kind(IntEnum):
@@ -42,7 +42,7 @@ class Kind(IntEnum):
 
 
 class Setting(IntEnum):
-    """The settings that matter here."""
+    """The settings that are used here."""
 
     HEADER_TABLE_SIZE = 1
     ENABLE_PUSH = 2
@@ -55,11 +55,11 @@ ERRORS = (
     "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
     "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
 )  # fmt: skip
-"""Names of error codes, by number."""
+"""Names of HTTP/2 error codes; the index is the code."""
 
 
 def error_name(code: int) -> str:
-    """`REFUSED_STREAM`, or the number of an unknown one."""
+    """The name of an error code, such as `REFUSED_STREAM`, or `error <code>` for an unknown one."""
     return ERRORS[code] if code < len(ERRORS) else f"error {code}"
 
 
@@ -84,7 +84,7 @@ def window_update(stream: int, size: int) -> bytes:
 
 
 def header_block(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A block of literals that enter no table; `:method: POST` and `:scheme` by their number in the static one."""
+    """A header block of literals without indexing; `:method: POST` and `:scheme` by their index in the static table."""
     indexed = {(b":method", b"POST"): b"\x83", (b":scheme", b"http"): b"\x86", (b":scheme", b"https"): b"\x87"}
     names = {b":authority": 1, b":path": 4, b"content-type": 31, b"user-agent": 58}
     block = bytearray()
@@ -103,7 +103,7 @@ def _text(text: bytes) -> bytes:
 
 
 def _integer(first: int, bits: int, value: int) -> bytes:
-    """An integer of RFC 7541, section 5.1, in the low `bits` of its first byte."""
+    """`value` as RFC 7541, section 5.1, encodes it: in the low `bits` bits of the byte `first` and the bytes that follow."""
     most = (1 << bits) - 1
     if value < most:
         return bytes([first | value])
@@ -117,7 +117,7 @@ def _integer(first: int, bits: int, value: int) -> bytes:
 
 
 class HeaderBlocks:
-    """Reads the header blocks of one connection, in their order; equal blocks are decoded once."""
+    """Decodes the header blocks of one connection, in their order; equal blocks are decoded once."""
 
     def __init__(self) -> None:
         self._decoder = hpack.Decoder(max_header_list_size=_MAX_BLOCK_BYTES)
@@ -133,7 +133,7 @@ class HeaderBlocks:
                 fields = {_plain(name): _plain(value) for name, value in decoded}
             except (hpack.HPACKError, ValueError, IndexError) as error:
                 raise MalformedAnswer(f"a header block of HTTP/2 that cannot be read: {error}") from error
-            if len(self._known) < _KNOWN_BLOCKS and block[:1] != b"\x20":  # a block that sets a table's size says more
+            if len(self._known) < _KNOWN_BLOCKS and block[:1] != b"\x20":  # a table size update has a further effect
                 self._known[block] = fields
         return fields
 

@@ -1,4 +1,4 @@
-"""In process: the model called in this very process, no wire at all; what is left when serving costs nothing."""
+"""In process: the model is called in this process, nothing is sent; shows the speed if serving cost nothing."""
 
 from bench.contract.system import Model
 from bench.contract.tensors import Tensors
@@ -15,18 +15,18 @@ class InProcessTransport:
         self.spent = False
 
     def prepare(self, payload: Payload) -> Tensors:
-        """The arrays that the model takes."""
+        """Decode the payload into the model's input arrays."""
         return self._codec.decode_request(payload.body)
 
     def connect(self) -> None:
         """Nothing to open."""
 
     def ensure_connected(self) -> bool:
-        """Always connected."""
+        """Do nothing, since it is always connected; returns False."""
         return False
 
     def exchange(self, request: Tensors) -> bytes:
-        """Run the model; the answer's bytes are the outputs' own."""
+        """Run the model; returns its outputs as the bytes of an answer."""
         return self._codec.encode_answer(self._predictor(request))
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
-"""One kept connection to an endpoint, with or without TLS: opened, closed, and what goes wrong with it in our words.
+"""One kept-alive connection to an endpoint, with or without TLS: opens it, closes it, turns its errors into ExchangeErrors.
 
 It knows no protocol.
 
-The socket stays blocking and the kernel holds the deadline (SO_RCVTIMEO): a Python-level timeout would add a `poll` before each
-call, about a tenth of a fast exchange.
+The socket stays blocking and the kernel enforces the deadline (SO_RCVTIMEO): a timeout in Python would add a `poll` before
+each call, about a tenth of a fast exchange.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ Connection = socket.socket | TlsSocket
 
 
 class Unprinted(bytes):
-    """A request with secrets in it: sent as it is, and never shown, should a traceback want to."""
+    """A request that contains secrets: sent as it is, but its repr hides the content, for example in a traceback."""
 
     __slots__ = ()
 
@@ -31,7 +31,8 @@ class Unprinted(bytes):
 class KeptSocket:
     """The part of a `MultiplexedTransport` that is the same for every protocol on a socket.
 
-    `SCHEMES`: how a URL begins without and with TLS. `ALPN`: what TLS agrees to speak. `deadline_s`: instead of the endpoint's.
+    `SCHEMES`: the URL schemes without and with TLS. `ALPN`: the protocol negotiated over TLS. `deadline_s`: replaces the
+    endpoint's.
     """
 
     SCHEMES: ClassVar[tuple[str, str]]
@@ -44,7 +45,7 @@ class KeptSocket:
         self.spent = True
 
     def fileno(self) -> int:
-        """The socket's descriptor, another one after each connect."""
+        """The socket's file descriptor; each connect changes it. Raises ConnectionLost if not connected."""
         return self._connected().fileno()
 
     def close(self) -> None:
@@ -56,7 +57,7 @@ class KeptSocket:
         self.spent = True
 
     def _open_socket(self) -> Connection:
-        """A new connection in place of the old one; raises ConnectionLost."""
+        """Close the old connection and open a new one; raises ConnectionLost."""
         self.close()
         try:
             sock = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout=self._deadline_s)
@@ -72,7 +73,7 @@ class KeptSocket:
         return opened
 
     def _secured(self, sock: socket.socket) -> TlsSocket:
-        """The same connection with TLS on it; raises ConnectionLost, and then it is closed."""
+        """The same connection with TLS on it; raises ConnectionLost after closing it."""
         secured = TlsSocket(sock, client_context(self._endpoint.access.ca, self.ALPN), str(self._endpoint.host))
         try:
             agreed = secured.handshake(self._deadline_s)
@@ -98,7 +99,7 @@ class KeptSocket:
         return self._sock
 
     def _spent_by(self, error: ExchangeError | OSError) -> ExchangeError:
-        """What went wrong, in our words; the connection carries no further exchange."""
+        """The error as an ExchangeError, without secrets; marks the connection as spent."""
         self.spent = True
         if isinstance(error, ExchangeError):
             words = self._endpoint.access.redacted(str(error))

@@ -1,8 +1,8 @@
-"""TLS on a kept socket, with the calls of a plain one, so that a transport need not know which it has.
+"""TLS on a kept-alive socket, with the methods of a plain one, so that a transport need not know which it has.
 
-Bytes go through memory and OpenSSL never sees the descriptor: the socket stays blocking, the kernel holds the deadline and
-MSG_DONTWAIT means what it always means. Prepared bytes are encrypted inside the clock, as every client must; the handshake is
-outside.
+Bytes go through memory buffers and OpenSSL never sees the descriptor: the socket stays blocking, the kernel enforces the
+deadline and MSG_DONTWAIT has its usual meaning. Prepared bytes are encrypted inside the clock, as in every client; the
+handshake is not timed.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _EXPIRED, _OTHER_HOST = (10,), (62, 63, 64)  # of OpenSSL's X509_V_ERR_...
 
 
 class TlsSocket:
-    """A connected socket with TLS on it. Raises OSError as a socket does: ssl.SSLError is one."""
+    """A connected socket with TLS on it. Like a socket it raises OSError, of which ssl.SSLError is a kind."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
         self._sock = sock
@@ -30,10 +30,10 @@ class TlsSocket:
         self._received = bytearray(_RECEIVED_BYTES)
         self._view = memoryview(self._received)
         self._left = memoryview(b"")  # encrypted, not yet sent
-        self._promised = 0  # bytes of the caller's of which these are the rest: they must not be encrypted twice
+        self._promised = 0  # bytes of the caller's next call that are already encrypted, in `_left`: not to be encrypted twice
 
     def handshake(self, within_s: float) -> str | None:
-        """Shake hands; returns the protocol that was agreed on (ALPN), None where there was no word of it."""
+        """Do the TLS handshake; returns the negotiated protocol (ALPN), None if none was. Raises OSError."""
         give_up_at = perf_counter() + within_s
         while True:
             try:
@@ -43,7 +43,7 @@ class TlsSocket:
                 self._sock.sendall(self._outgoing.read())
             except ssl.SSLError:
                 with contextlib.suppress(OSError):
-                    self._sock.sendall(self._outgoing.read())  # it may want to know why
+                    self._sock.sendall(self._outgoing.read())  # sends the alert, so that the server learns why
                 raise
             if perf_counter() > give_up_at:
                 raise BlockingIOError
@@ -53,15 +53,15 @@ class TlsSocket:
         return self._tls.selected_alpn_protocol()
 
     def certificate(self) -> bytes:
-        """The server's, in DER; empty where it showed none."""
+        """The server's certificate, in DER; empty if it showed none."""
         return self._tls.getpeercert(binary_form=True) or b""
 
     def fileno(self) -> int:
-        """The socket's descriptor. It tells of encrypted bytes: read on until BlockingIOError before waiting for it."""
+        """The socket's file descriptor. It signals encrypted bytes only: read until BlockingIOError before waiting on it."""
         return self._sock.fileno()
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:
-        """As of a socket; of the flags MSG_DONTWAIT counts. 0: the server closed the connection."""
+        """Like socket.recv_into, but only the flag MSG_DONTWAIT has an effect. 0: the server closed the connection."""
         with memoryview(buffer) as whole, whole[: nbytes or len(whole)] as view:
             while True:
                 if self._incoming.pending or self._tls.pending():
@@ -72,19 +72,19 @@ class TlsSocket:
                     return 0
 
     def recv(self, nbytes: int, flags: int = 0) -> bytes:
-        """As of a socket, but that MSG_PEEK does take what it looks at."""
+        """Like socket.recv, except that MSG_PEEK consumes the bytes."""
         buffer = bytearray(nbytes)
         return bytes(buffer[: self.recv_into(buffer, nbytes, flags)])
 
     def sendall(self, data: bytes) -> None:
-        """As of a socket."""
+        """Like socket.sendall."""
         self._encrypt(memoryview(data)[self._promised :])
         self._promised = 0
         left, self._left = self._left, memoryview(b"")
         self._sock.sendall(left)
 
     def send(self, data: bytes | memoryview, flags: int = 0) -> int:
-        """As of a socket; after BlockingIOError the next call must begin with the same bytes."""
+        """Like socket.send; after BlockingIOError the next call must begin with the same bytes."""
         if not self._promised:
             piece = memoryview(data)[:_SENT_AT_ONCE_BYTES]
             self._encrypt(piece)
@@ -95,7 +95,7 @@ class TlsSocket:
         return sent
 
     def close(self) -> None:
-        """Say goodbye without waiting, and close."""
+        """Send TLS's close_notify without waiting, and close."""
         with contextlib.suppress(OSError, ValueError):
             self._tls.unwrap()
         with contextlib.suppress(OSError):
@@ -108,18 +108,18 @@ class TlsSocket:
         return count
 
     def _decrypt(self, view: memoryview) -> int | None:
-        """What is there of the other side's bytes, as far as `view` has room; None: no whole record."""
+        """Decrypt received bytes into `view`, as far as it has room; returns their count, None if no record is complete."""
         done = 0
         try:
             while done < len(view):
                 count = cast(int, self._tls.read(len(view) - done, view[done:]))
                 if not count:
-                    break  # it said goodbye
+                    break  # the server sent close_notify
                 done += count
         except ssl.SSLWantReadError:
             return done or None
         finally:
-            if self._outgoing.pending:  # new keys were asked for
+            if self._outgoing.pending:  # for example an answer to a key update
                 self._sock.sendall(self._outgoing.read())
         return done
 
@@ -133,7 +133,7 @@ class TlsSocket:
 
 @lru_cache(maxsize=8)
 def client_context(ca: str, protocol: str) -> ssl.SSLContext:
-    """Trusts the system's authorities and those in the file `ca`, and asks for `protocol` (ALPN)."""
+    """A TLS context that trusts the system's authorities and those in the file `ca`, and asks for `protocol` (ALPN)."""
     context = ssl.create_default_context()
     if ca:
         context.load_verify_locations(ca)
@@ -142,7 +142,7 @@ def client_context(ca: str, protocol: str) -> ssl.SSLContext:
 
 
 def distrust(endpoint: Endpoint, error: ssl.SSLCertVerificationError, within_s: float) -> str:
-    """Why the certificate is not trusted, whose it is, and what would help."""
+    """Text for an error: why the certificate is not trusted, its subject and issuer, and what would help."""
     if error.verify_code in _EXPIRED:
         remedy = "it must be renewed; no option helps"
     elif error.verify_code in _OTHER_HOST:
@@ -154,7 +154,7 @@ def distrust(endpoint: Endpoint, error: ssl.SSLCertVerificationError, within_s: 
 
 
 def _shown_certificate(endpoint: Endpoint, within_s: float) -> bytes:
-    """What the server shows, in DER, on a connection of its own over which nothing is sent; empty where it cannot be had."""
+    """The server's certificate, in DER, from a separate connection on which no request is sent; empty if that fails."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

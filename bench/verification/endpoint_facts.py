@@ -1,6 +1,6 @@
-"""What can be known of an endpoint that runs already, before it is measured: the path's floor, and what it says of its model.
+"""Facts about an endpoint that was already running, before it is measured: least times of the path to it, its model's metadata.
 
-Few requests, one connection. Nothing here judges.
+Few requests, one connection. Nothing is judged here.
 """
 
 import re
@@ -34,7 +34,7 @@ Facts = dict[str, Any]
 
 
 def endpoint_facts(endpoint: Endpoint) -> Facts:
-    """See `BackendFacts.attached`; raises ExchangeError where it cannot be reached, or wants no requests."""
+    """The facts of one endpoint, as in `BackendFacts.attached`; raises ExchangeError if it is unreachable or turns us away."""
     transport = open_connection(endpoint)
     try:
         facts: Facts = {"url": endpoint.url, "connect_s": _connect_s(transport)}
@@ -48,7 +48,7 @@ def endpoint_facts(endpoint: Endpoint) -> Facts:
 
 
 def _connect_s(transport: MultiplexedTransport[Any]) -> float:
-    """Median seconds until a connection can be used: TCP, TLS and, of gRPC, the greeting."""
+    """Median seconds until a connection can be used: TCP, TLS and, for gRPC, the HTTP/2 settings."""
     seconds = []
     for _ in range(_CONNECTS):
         start = perf_counter()
@@ -86,7 +86,7 @@ def _over_grpc(transport: GrpcTransport, endpoint: Endpoint) -> Facts:
 
 
 def _v1_metadata(body: bytes) -> Mapping[str, Any]:
-    """As the same answer over REST; raises DecodeError."""
+    """TensorFlow Serving's gRPC metadata in the form of its REST answer; raises DecodeError."""
     said = GetModelMetadataResponse.FromString(body)
     signatures = SignatureDefMap.FromString(said.metadata[_V1_KEPT].value)
     served: dict[str, Any] = MessageToDict(said.model_spec, preserving_proto_field_name=True)
@@ -94,7 +94,7 @@ def _v1_metadata(body: bytes) -> Mapping[str, Any]:
 
 
 def _metadata(body: bytes) -> Mapping[str, Any]:
-    """As the same answer over HTTP; raises DecodeError."""
+    """V2's gRPC metadata in the form of its HTTP answer; raises DecodeError."""
     said = ModelMetadataResponse.FromString(body)
     sides = {"inputs": said.inputs, "outputs": said.outputs}
     tensors = {
@@ -105,7 +105,10 @@ def _metadata(body: bytes) -> Mapping[str, Any]:
 
 
 def _round_trip_s(transport: MultiplexedTransport[Any], request: Any) -> float | None:
-    """Median seconds of an answer to it, whatever it says: a route that is not there is refused as far away as one that is."""
+    """Median seconds until the answer to `request`, error statuses included: a missing route is answered from as far away.
+
+    None if an exchange fails otherwise; raises TurnedAway.
+    """
     seconds = []
     for _ in range(_ROUND_TRIPS):
         transport.ensure_connected()
@@ -125,7 +128,10 @@ def _round_trip_s(transport: MultiplexedTransport[Any], request: Any) -> float |
 def _asked(
     transport: MultiplexedTransport[Any], request: Any, read: Callable[[bytes], object] = orjson.loads
 ) -> Mapping[str, Any]:
-    """What an answer says as an object; where there is none, or it holds something else, only the `problem`."""
+    """The answer to `request` as an object; empty if it is something else, only `problem` if it is an error or unreadable.
+
+    Raises TurnedAway, ConnectionLost and ExchangeTimeout.
+    """
     transport.ensure_connected()
     try:
         said = read(transport.exchange(request))
@@ -142,7 +148,7 @@ def _v2_model(said: Mapping[str, Any]) -> Facts:
 
 
 def _tensors(listed: object) -> list[str] | None:
-    """`images FP32 [-1, 784]` for each."""
+    """Each tensor as text, such as `images FP32 [-1, 784]`; None if `listed` is no list of tensors."""
     if not isinstance(listed, list) or not all(isinstance(each, Mapping) for each in listed):
         return None
     return [f"{each.get('name')} {each.get('datatype')} {each.get('shape')}" for each in listed]
@@ -159,7 +165,7 @@ def _v1_status(said: Mapping[str, Any]) -> Facts:
 
 
 def _v1_signature(said: Mapping[str, Any]) -> Facts:
-    """Of TensorFlow Serving's metadata the signature that is served where a request names none."""
+    """The default signature, `serving_default`, in TensorFlow Serving's metadata; empty if it has none."""
     spec = said.get("model_spec")
     place: Any = said
     for key in ("metadata", _V1_KEPT, _V1_KEPT, "serving_default"):
@@ -185,7 +191,7 @@ def _defined(tensors: object) -> list[str] | None:
 
 
 def _shown(facts: Facts, endpoint: Endpoint) -> Facts:
-    """Without what was not said; foreign words cut, and without secrets."""
+    """The facts that are not None; texts from the server cut, and without secrets."""
 
     def clean(value: Any) -> Any:
         if isinstance(value, list):

@@ -1,22 +1,22 @@
-"""Requests that were never sent before, made from ones that were: no cache of any size can hold their answers."""
+"""Inputs that were never sent before, made from the dataset's: no cache of any size can hold their answers."""
 
 import numpy as np
 
 from bench.contract.system import Dataset
 from bench.contract.tensors import Array, FloatArray, IntArray, Signature, TensorSpec, chosen
 
-_DIGIT = 256  # how much of a serial number one value carries: at most a 16,384th of the largest value of its column
-_DIGITS = 4  # values that carry it, where an item has so many
-_STEP_EXPONENT = -22  # of a step, relative to its column: 2 to 4 units in the last place of the largest value
-_LEAST_EXPONENT = -60  # of a column: steps of smaller values would be denormal once a weight is multiplied in, and dear
-_LEAST_COLUMNS = 24  # that differ between items: enough for crossings that do not come twice
+_DIGIT = 256  # base of a serial number's digits, one per value: a digit is at most a 16,384th of its column's largest value
+_DIGITS = 4  # values per item that carry the serial number, if it has so many
+_STEP_EXPONENT = -22  # exponent of a step relative to its column: 2 to 4 units in the last place of the largest value
+_LEAST_EXPONENT = -60  # least exponent of a column: smaller steps times a weight would be denormal numbers, which are slow
+_LEAST_COLUMNS = 24  # columns that differ between items: enough that no crossing comes twice
 
 
 class FreshItems:
-    """Always new inputs of a dataset's items.
+    """Makes inputs of a dataset's items that are always new.
 
-    A float32 or float64 input gets serial numbers too small to change an answer. Where a model takes none, the items are
-    crossed: each value is its own, or that of another item at the same place, so that all are such as the model knows.
+    A float32 or float64 input gets serial numbers too small to change an answer. If the model has no such input, the items
+    are crossed: each value is the item's own, or another item's at the same place, so all values are usual for the model.
     """
 
     def __init__(self, dataset: Dataset, signature: Signature) -> None:
@@ -32,11 +32,11 @@ class FreshItems:
 
     @property
     def possible(self) -> bool:
-        """Whether these items can be made new: not where they are too few, or too much alike, to be crossed."""
+        """Whether the items can be made new: False if they must be crossed and are too few, or too much alike."""
         return self._serial is not None or sum(self._varied(spec) for spec in self._crossed) >= _LEAST_COLUMNS
 
     def make(self, number: int, indices: tuple[int, ...]) -> dict[str, Array]:
-        """The inputs of these items, never the same for two numbers from 0 on."""
+        """The inputs of the items `indices`, made new: never the same for two values of `number`, which counts from 0."""
         inputs = chosen(self._dataset.inputs, self._inputs, indices)
         if self._serial is not None:
             self._count(_rows(inputs[self._serial.name]), number)
@@ -49,7 +49,7 @@ class FreshItems:
         return inputs
 
     def _count(self, rows: FloatArray, number: int) -> None:
-        """Move some of each row's values away from 0 by the digits of its serial number."""
+        """Add the digits of each row's serial number to some of its values, away from 0, in place."""
         serials = np.arange(1, len(rows) + 1, dtype=np.int64) + number * len(rows)
         for column, step in zip(self._columns, self._steps, strict=True):
             digits = serials if column == self._columns[-1] else serials % _DIGIT
@@ -62,14 +62,14 @@ class FreshItems:
 
 
 def _rows(items: Array) -> Array:
-    """Each item's values in a row; of a contiguous array, the very same memory."""
+    """Each item's values in a row; for a contiguous array a view of the same memory."""
     return items.reshape(len(items), -1)
 
 
 def _living_columns(rows: FloatArray) -> IntArray:
     """The columns that carry a serial number: those that are not 0 in the most items.
 
-    A column that is always 0 may cost a server more once it is not: training may have left it weights so small that the
+    A column that is always 0 may cost a server more once it is not: its weights after training may be so small that the
     products are denormal numbers, at many times the cost.
     """
     living = np.count_nonzero(rows, axis=0)
@@ -77,7 +77,7 @@ def _living_columns(rows: FloatArray) -> IntArray:
 
 
 def _steps(columns: FloatArray) -> FloatArray:
-    """For each of these columns a power of two, too small to change an answer and large enough for float32 to keep."""
+    """For each column a power of two, too small to change an answer but large enough that float32 keeps it."""
     largest = np.abs(columns).max(axis=0).astype(np.float64)
     largest[largest == 0] = 1.0
     exponents = np.maximum(np.ceil(np.log2(largest)), _LEAST_EXPONENT) + _STEP_EXPONENT

@@ -1,4 +1,4 @@
-"""Answers that were judged where they arrived, by another process: here is only a digest of each, and what it was worth."""
+"""Answers that were judged by the process that received them: here are only a digest of each, and its outcome."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ DIGEST_BYTES = 16
 
 
 def digest_of(body: bytes) -> bytes:
-    """What stands for an answer's body."""
+    """The digest that identifies an answer's body, DIGEST_BYTES bytes."""
     return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
 
 
@@ -19,12 +19,12 @@ def digest_of(body: bytes) -> bytes:
 class Judgements:
     """Outcomes by payload index and digest of the answer, and the size of each answer's body in bytes by its digest.
 
-    Of an answer of null, which is held against the bytes that it was given, there is no outcome.
+    An answer of null has no outcome: it is compared with the bytes that null was given.
     """
 
     judged: dict[tuple[int, bytes], Judged] = field(default_factory=dict)
     body_bytes: dict[bytes, int] = field(default_factory=dict)
 
     def verification(self, answers: Sequence[tuple[int, bytes]], payloads: Sequence[Payload], items: int) -> Verification:
-        """What these (payload index, digest) together were worth; `items` is the size of the dataset."""
+        """The summed-up outcomes of `answers`, each (payload index, digest); `items` is the size of the dataset."""
         return tally(answers, lambda index, digest: self.judged[index, digest], payloads, items)

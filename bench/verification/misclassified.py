@@ -1,4 +1,4 @@
-"""Which images the reference misclassifies, and which a server answered with another class than the reference."""
+"""Which images the reference misclassifies, and which ones a server answered with another class than the reference."""
 
 import base64
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ LISTED = 20  # disagreements of one cell; the record's `agreement` counts all of
 
 
 def confusion_of(dataset: Dataset, scores: Array) -> Confusion:
-    """What the reference misclassifies by its scores [images, classes]; raises ValueError where there are no labels."""
+    """The images that the reference misclassifies by its scores [images, classes]; raises ValueError without labels."""
     labels = dataset.labels
     if labels is None:
         raise ValueError(f"{dataset.name} has no labels: nothing says which images are misclassified")
@@ -40,7 +40,7 @@ def confusion_of(dataset: Dataset, scores: Array) -> Confusion:
 def disagreements_of(
     cell: str, differing: Sequence[Differing], labels: IntArray | None, names: Sequence[str]
 ) -> tuple[Disagreement, ...]:
-    """At most LISTED differing answers of one cell with the names of their classes; those that are no ties first."""
+    """At most LISTED differing answers of one cell, with the names of their classes; those not excused as ties first."""
     order = sorted(differing, key=lambda each: (each.excused, each.image, each.answered))
     return tuple(
         Disagreement(
@@ -59,7 +59,7 @@ def disagreements_of(
 
 
 def _worst(wrong: IntArray) -> list[tuple[int, int]]:
-    """The pairs of classes confused most often, worst first; equal ones in the order of the classes."""
+    """The PAIRS pairs of classes confused most often, worst first; equal ones in the order of the classes."""
     both = np.triu(wrong + wrong.T)
     places = [(int(a), int(b)) for a, b in np.argwhere(both > 0)]
     return sorted(places, key=lambda place: (-int(both[place]), place))[:PAIRS]
@@ -86,7 +86,7 @@ def _pair(dataset: Dataset, labels: IntArray, scores: Array, wrong: IntArray, a:
 
 
 def _mixed(first: IntArray, second: IntArray) -> list[int]:
-    """Both directions in turn, so that a few samples show both."""
+    """The items of both arrays in turn, so that a few samples show both directions."""
     turns = [array[n] for n in range(max(len(first), len(second))) for array in (first, second) if n < len(array)]
     return [int(image) for image in turns]
 

@@ -1,4 +1,4 @@
-"""What is sent: the dataset's items cut into payloads, encoded before the clock, with the outputs that must come back."""
+"""Payloads: the dataset's items in batches, encoded before the clock starts, with the outputs that must come back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def batches(items: int, batch_size: int, *, wrap: bool) -> list[tuple[int, ...]]
 class PayloadSet:
     """All payloads of one protocol and batch size.
 
-    `expected[k]` are the reference's outputs for payload k, `encode_s` the median seconds to encode one.
+    `expected[k]` are the reference's outputs for payload k, `encode_s` the median seconds to encode a payload.
     """
 
     codec: Codec
@@ -42,8 +42,8 @@ class PayloadSet:
 class PayloadFactory:
     """Makes payload sets from one dataset and the reference's answers; endpoints of one protocol share a set.
 
-    `accuracy_batch`: items a request of the accuracy pass; 0: chosen by the bytes of an item. `tolerance`: how far a value may
-    be from the reference's, instead of what its dtype allows.
+    `accuracy_batch`: items per request in the accuracy pass; 0: chosen by the bytes of an item. `tolerance`: how far a value
+    may be from the reference's, instead of what its dtype allows.
     """
 
     def __init__(self, dataset: Dataset, model: Model, *, accuracy_batch: int = 0, tolerance: float | None = None) -> None:
@@ -57,7 +57,7 @@ class PayloadFactory:
         self._payload_sets: dict[tuple[str, str, int, bool], PayloadSet] = {}
 
     def codec(self, endpoint: Endpoint) -> Codec:
-        """What writes and reads this endpoint's messages; raises NotCarried where they cannot carry the model."""
+        """The codec of this endpoint's messages; raises NotCarried if protocol or server cannot carry the model."""
         key = (endpoint.protocol, endpoint.model)
         if lacking := self._lacking(endpoint):
             raise NotCarried(f"{endpoint.id} cannot serve this model: its server has no {lacking}")
@@ -66,7 +66,7 @@ class PayloadFactory:
         return self._codecs[key]
 
     def _lacking(self, endpoint: Endpoint) -> str:
-        """What the server has not, and which input or output is or has it."""
+        """What the server lacks, and which input or output needs it; empty if nothing."""
         signature = self.model.signature
         for spec in (*signature.inputs, *signature.outputs):
             if spec.dtype in endpoint.lacks:
@@ -83,7 +83,7 @@ class PayloadFactory:
         return any(array.min() < limits.min or array.max() > limits.max for array in arrays)
 
     def refusal(self, endpoint: Endpoint, batch_size: int | None = None) -> str:
-        """Why this endpoint cannot be asked about the model, or not in requests of that size; empty where it can."""
+        """Why this endpoint cannot serve the model, or not in requests of `batch_size` items; empty if it can."""
         signature = self.model.signature
         if batch_size is not None and not signature.takes(batch_size):
             return (
@@ -96,7 +96,7 @@ class PayloadFactory:
         return ""
 
     def reference(self, batch_size: int, *, wrap: bool = True) -> tuple[Tensors, ...]:
-        """The reference's outputs for the dataset in batches of that size, each asked as it is sent."""
+        """The reference's outputs for the dataset in batches of `batch_size`, computed batch by batch as they are sent."""
         key = (batch_size, wrap)
         if key not in self._expected:
             plan = batches(len(self.dataset), batch_size, wrap=wrap or self.model.signature.batch > 0)
@@ -104,7 +104,7 @@ class PayloadFactory:
         return self._expected[key]
 
     def scores(self) -> Array:
-        """The reference's scores [items, classes] by which it tells classes apart; ValueError where it tells none."""
+        """The reference's scores [items, classes]; raises ValueError if the model has no scores of classes."""
         name = self.model.signature.scores
         if not name:
             raise ValueError(f"{self.model.name} has no scores of classes")
@@ -127,17 +127,18 @@ class PayloadFactory:
         return self._payload_sets[key]
 
     def verifier(self, codec: Codec, payloads: Sequence[Payload], expected: Sequence[Tensors]) -> Verifier:
-        """A verifier of answers to these payloads by the reference's outputs for them."""
+        """A verifier of answers to `payloads`, whose outputs by the reference are `expected`."""
         return Verifier(codec, payloads, expected, self.model.signature, self.dataset, self.tolerances)
 
     def fresh(self, endpoint: Endpoint, batch_size: int) -> Callable[[], Payload] | None:
-        """A function that makes payloads never sent before; None where the dataset has too little to make them of.
+        """A function that makes payloads never sent before; None without a model, or if the dataset cannot be made new.
 
-        Always the first payload's items, which the audit repeats: fresh payloads must cost what the repeated one costs but for
-        being new. Other items take other paths through a tree or a branch, and other numbers are longer or shorter as text.
+        It always varies the first payload's items, which the audit repeats: fresh payloads must cost the same as the repeated
+        one except for being new. Other items take other paths through a tree or a branch, and their numbers have other
+        lengths as text.
         """
         if self.model.answers is not None or not self._fresh.possible:
-            return None  # what is right for new items, only a model can say
+            return None  # only a model gives the correct answers for new items
         codec, indices = self.codec(endpoint), batches(len(self.dataset), batch_size, wrap=True)[0]
         numbers = iter(range(1 << 30))
 
@@ -147,7 +148,7 @@ class PayloadFactory:
         return make
 
     def fresh_expected(self, payloads: Sequence[Payload]) -> list[Tensors]:
-        """The reference's outputs for the first `len(payloads)` payloads that one function of `fresh` made, in order."""
+        """The reference's outputs for `payloads`, which are the first ones that one function of `fresh` made, in order."""
         return [self.model.predictor(self._fresh.make(number, payload.indices)) for number, payload in enumerate(payloads)]
 
     def _right_outputs(self, indices: tuple[int, ...]) -> Tensors:
@@ -160,7 +161,7 @@ class PayloadFactory:
 
     @property
     def unverified(self) -> str:
-        """Why nobody knows whether an answer is right; empty where the model or a person says what is."""
+        """Why answers cannot be verified; empty if there is a model, or expected answers from the user."""
         if self.model.truth is not Truth.NOBODY:
             return ""
         known = "not verified: without --model or --expected nobody knows what is right"

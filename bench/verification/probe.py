@@ -1,4 +1,4 @@
-"""Readiness: a real prediction was answered rightly. Also gives the null backend the answer that it has to send."""
+"""Readiness: a real prediction was answered correctly. Also gives the null backend the answer that it has to send."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _CONTROL_TIMEOUT_S = 10.0
 
 
 class Probe:
-    """Asks every endpoint of a backend for the first item; `batch_sizes` are those of the run, for null's answers."""
+    """Sends each endpoint of a backend the smallest request, from item 0 on; null's answers are for the run's `batch_sizes`."""
 
     def __init__(self, factory: PayloadFactory, batch_sizes: Sequence[int]) -> None:
         self._factory = factory
@@ -22,20 +22,20 @@ class Probe:
         self._batch_sizes = sorted(size for size in {signature.batch or 1, *batch_sizes} if signature.takes(size))
 
     def __call__(self, system: SystemUnderTest) -> None:
-        """Return if every endpoint answered rightly; raises ExchangeError otherwise."""
+        """Return if every endpoint answered correctly; raises ExchangeError otherwise."""
         for endpoint in system.endpoints.values():
             try:
                 self.ask(system, endpoint)
             except NotCarried:
-                continue  # its cells say so
+                continue  # its cells report that
             except ExchangeError as error:
                 error.endpoint = endpoint.name
                 raise
 
     def ask(self, system: SystemUnderTest, endpoint: Endpoint) -> None:
-        """Return if this endpoint answered rightly, of an attached one if it answered.
+        """Return if this endpoint answered correctly, or, if its backend is attached, if it answered at all.
 
-        Raises ExchangeError otherwise, NotCarried where it cannot be asked about the model.
+        Raises ExchangeError otherwise, NotCarried if the endpoint cannot serve the model.
         """
         payload_set = self._factory.payload_set(endpoint, self._batch_sizes[0])
         if system.backend.role is Role.CEILING:
@@ -47,7 +47,7 @@ class Probe:
         finally:
             transport.close()
         if system.backend.attached:
-            return  # whether it is right shows when it is measured: there is no start to wait for
+            return  # correctness is checked when it is measured: there is no start to wait for
         if system.backend.role is not Role.CEILING:
             self._factory.verifier(payload_set.codec, payload_set.payloads, payload_set.expected).check(Answer(0, body))
         elif body != canned_answer(payload_set):
@@ -60,7 +60,7 @@ class Probe:
             url = f"http://{endpoint.host}:{endpoint.port}{path}"
             try:
                 with requests.Session() as control:
-                    control.trust_env = False  # a proxy of the environment has no business between us and loopback
+                    control.trust_env = False  # ignore the environment's proxies: none belongs between us and loopback
                     reply = control.put(url, data=canned_answer(payload_set), timeout=_CONTROL_TIMEOUT_S)
             except requests.RequestException as error:
                 raise ConnectionLost(f"{endpoint.id}: PUT {url}: {error}") from error
@@ -69,5 +69,5 @@ class Probe:
 
 
 def canned_answer(payload_set: PayloadSet) -> bytes:
-    """What null answers to every payload of this set: the right answer to the first one, so that the size is real."""
+    """The answer of null to every payload of this set: the correct answer to the first one, so that its size is real."""
     return payload_set.codec.encode_answer(payload_set.expected[0])

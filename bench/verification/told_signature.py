@@ -1,4 +1,4 @@
-"""What a server says of its model's inputs and outputs, read as a signature, and whether it is another model's."""
+"""The inputs and outputs that a server reports for its model, and whether they differ from the run's signature."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from bench.protocols._open_inference import DATATYPES
 from bench.protocols.tfserving_grpc import TYPES
 
 _DTYPES = {name: dtype for dtype, name in DATATYPES.items()} | {name: dtype for dtype, (name, _) in TYPES.items()}
-"""Of V2 and of TensorFlow."""
+"""Name of a dtype in V2 or TensorFlow -> numpy's name."""
 
 _TENSOR = re.compile(r"(?P<name>.+) (?P<dtype>[A-Z0-9_]+) \[(?P<shape>[-0-9, ]*)\]")
 
 
 def told_tensors(texts: object) -> tuple[TensorSpec, ...]:
-    """`images FP32 [-1, 784]` of each; none where one of them cannot be read."""
+    """The specs of tensors given as texts, such as `images FP32 [-1, 784]`; empty if one of them cannot be parsed."""
     found = [_TENSOR.fullmatch(str(text)) for text in texts] if isinstance(texts, list | tuple) else []
     if not all(match and match["dtype"] in _DTYPES for match in found):
         return ()
@@ -23,12 +23,12 @@ def told_tensors(texts: object) -> tuple[TensorSpec, ...]:
 
 
 def told_outputs(facts: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    """Of one endpoint's facts."""
+    """The output specs in one endpoint's facts; empty if it reports none."""
     return told_tensors(facts.get("outputs"))
 
 
 def disagreement(facts: Mapping[str, Any], signature: Signature) -> str:
-    """How what an endpoint says differs from the run's signature, both told; empty where it does not, or says nothing."""
+    """An error text if the endpoint's reported tensors differ from the run's signature, with both; else, or if none, empty."""
     inputs, outputs = told_tensors(facts.get("inputs")), told_outputs(facts)
     wrong = _differ(inputs, signature.inputs, all_of_them=True) or _differ(outputs, signature.outputs, all_of_them=False)
     if not wrong:
@@ -43,7 +43,10 @@ def _spec(match: re.Match[str]) -> TensorSpec:
 
 
 def _differ(told: Sequence[TensorSpec], ours: Sequence[TensorSpec], *, all_of_them: bool) -> str:
-    """The first tensor that is not there, or of another type or shape; a shape without the items' axis is none that differs."""
+    """The first tensor that is missing, of another dtype, or of another shape with as many axes; empty if there is none.
+
+    `all_of_them`: `told` may have no further tensors.
+    """
     if not told or not ours:
         return ""
     by_name = {spec.name: spec for spec in told}

@@ -1,4 +1,4 @@
-"""The class that each item was answered with against the reference's: who agrees, who is excused by a tie, who differs."""
+"""The class answered for each item compared with the reference's: agreements, ties, which are excused, and differences."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from bench.contract.wire import Payload
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """An image answered with another top class than the reference's, `answers` times; `excused` if that one is tied with it."""
+    """An image answered `answers` times with another top class than the reference's; `excused` if it ties both classes."""
 
     image: int
     reference: int
@@ -24,7 +24,7 @@ class Differing:
 
 
 def counted(answers: Iterable[Differing]) -> tuple[Differing, ...]:
-    """Each image and class once, with the sum of its answers, in the order of the first ones."""
+    """Each (image, answered class) once, with the sum of its `answers`, in the order in which they first occur."""
     counts: Counter[tuple[int, int]] = Counter()
     first: dict[tuple[int, int], Differing] = {}
     for differing in answers:
@@ -36,7 +36,7 @@ def counted(answers: Iterable[Differing]) -> tuple[Differing, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The best class `answered` for each item [n], whether it is the reference's or tied with it, and where it differs."""
+    """For each item [n] the best class `answered`, and whether it is the reference's or tied with it; the `differing` items."""
 
     answered: IntArray
     agreeing: BoolArray
@@ -44,9 +44,9 @@ class Top:
 
 
 def top_of(scores: Array, expected: Array, allowed: FloatArray64, payload: Payload) -> Top:
-    """By `scores` [n, classes], those `expected` of the reference, and the `allowed` |difference| of each item [n]."""
+    """Compare `scores` with the reference's `expected`, both [n, classes]; `allowed` [n]: each item's allowed |difference|."""
     rows, answered, best = np.arange(len(expected)), scores.argmax(axis=1), expected.argmax(axis=1)
-    # A tie: the reference itself scores the answered class as high as its own best, within what rounding may do.
+    # A tie: the reference itself scores the answered class as high as its own best, up to rounding.
     tied = expected[rows, answered] >= expected.max(axis=1) - 2 * allowed
     differing = tuple(
         Differing(payload.indices[row], one, float(expected[row, one]), other, float(scores[row, other]), bool(tied[row]))
@@ -57,5 +57,5 @@ def top_of(scores: Array, expected: Array, allowed: FloatArray64, payload: Paylo
 
 
 def class_name(names: Sequence[str], index: int) -> str:
-    """A model may have more classes than the dataset has names."""
+    """The name of the class `index`, else `class <index>`: a model may have more classes than the dataset has names."""
     return names[index] if index < len(names) else f"class {index}"

@@ -1,4 +1,4 @@
-"""Every timed answer against the in-process reference, item by item, after the clock."""
+"""Compare every timed answer with the in-process reference, item by item, after the clock stops."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,20 +14,20 @@ from bench.statistics import PROBABILITIES, Magnitude, differences, tolerance_of
 from bench.verification.top_class import Differing, class_name, counted, top_of
 
 Apart = Mapping[str, tuple[FloatArray64, FloatArray64]]
-"""Of each output by name: the largest |difference| of each item, and the allowed one."""
+"""Output name -> each item's largest |difference|, and each item's allowed one."""
 
 _NOBODY = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the answers were worth.
+    """The result of comparing a cell's answers with the reference.
 
-    `answers` checked, of which `wrong` were wrong, the first one told in `first_wrong`; `agreement` is the part of the
-    answered items whose top class is the reference's (ties by score excused) or, of a model without scores of classes, whose
-    outputs all are the reference's within the tolerance; `max_abs_diff` the largest |difference| of a value;
-    `predicted` [items] the top class last answered for each image, -1 where none was; `decode_s` the median seconds that
-    the client needs to decode one answer; `differing` the images that were answered with another class.
+    `answers` were checked, `wrong` of them were wrong, `first_wrong` describes the first one; `agreement` is the fraction of
+    the answered items whose top class is the reference's (ties by score excused) or, if the model has no scores of classes,
+    whose outputs are all within the tolerance of the reference's; `max_abs_diff` is the largest |difference| of a value;
+    `predicted` [items] the top class last answered for each image, -1 if none was; `decode_s` the median seconds that
+    decoding and judging one distinct answer took; `differing` the images that were answered with another class.
     """
 
     answers: int
@@ -42,9 +42,9 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One distinct answer to one payload: images in it whose class agrees, largest difference, what is wrong.
+    """One distinct answer to one payload: number of agreeing items, largest |difference|, and what is wrong, empty if nothing.
 
-    `classes` [images of the payload] are the best ones, None where it has none; `judge_s` is what decoding and judging took.
+    `classes` [items of the payload] are the top classes, None if it has none; `judge_s` is how long decoding and judging took.
     """
 
     agreeing: int
@@ -57,22 +57,22 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far one output may be off, in units of its `magnitude`: `allowed`, 0 for whole numbers and truth values."""
+    """How far one output may be off: by `allowed` units of its `magnitude`; 0 for integers and booleans."""
 
     magnitude: Magnitude
     allowed: float
 
     def of(self, expected: Array) -> FloatArray64:
-        """The largest |difference| that each item [n] of the reference's values may have."""
+        """For each item [n] of the reference's values `expected`, the largest |difference| allowed."""
         return self.allowed * self.magnitude.units(expected)
 
 
 Tolerances = Mapping[str, Tolerance]
-"""Of each output, by name."""
+"""Output name -> its tolerance."""
 
 
 def tolerances_of(signature: Signature, reference: Sequence[Tensors], tolerance: float | None = None) -> Tolerances:
-    """By the reference's outputs for all items; `tolerance` instead of what a float's dtype allows."""
+    """The tolerance of each output, by the reference's outputs for all items; `tolerance` replaces what float dtypes allow."""
     return {
         spec.name: Tolerance(
             Magnitude.of(np.concatenate([_items(spec, outputs[spec.name]) for outputs in reference])),
@@ -114,13 +114,13 @@ class Verifier:
         return tally(((each.payload_index, each.body) for each in answers), judged, self._payloads, len(self._dataset))
 
     def judge(self, answer: Answer) -> Judged:
-        """Judge one answer, whatever was judged before."""
+        """Judge one answer, without reuse of earlier results."""
         start = perf_counter()
         judged = self._judge(answer)
         return replace(judged, judge_s=perf_counter() - start)
 
     def check(self, answer: Answer) -> None:
-        """Raise MalformedAnswer unless this one answer is right (readiness)."""
+        """Raise MalformedAnswer unless this one answer is correct (for readiness)."""
         complaint = self._judge(answer).complaint
         if complaint:
             raise MalformedAnswer(complaint)
@@ -132,7 +132,7 @@ class Verifier:
             outputs = self._codec.decode(answer.body)
         except MalformedAnswer as error:
             return Judged(0, float("inf"), str(error), None)
-        except Exception as error:  # a codec's own fault: this cell's, and no other's
+        except Exception as error:  # an error in the codec must fail only this cell
             complaint = f"the codec {self._codec.name} failed on it: {type(error).__name__}: {error}"
             return Judged(0, float("inf"), complaint, None)
         for name, values in expected.items():
@@ -160,23 +160,23 @@ class Verifier:
         return Judged(int(top.agreeing.sum()), max_abs_diff, complaint, top.answered, top.differing)
 
     def _apart(self, spec: TensorSpec, outputs: Tensors, expected: Tensors) -> tuple[FloatArray64, FloatArray64]:
-        """Of each item, or of the whole where the output counts none: its largest |difference|, and the allowed one."""
+        """Largest and allowed |difference| of each item, or of the whole output if it is not batched."""
         ours, theirs = _items(spec, outputs[spec.name]), _items(spec, expected[spec.name])
         return differences(ours, theirs), self._tolerances[spec.name].of(theirs)
 
     def _far(self, near: Mapping[str, BoolArray], apart: Apart, payload: Payload, outputs: Tensors, expected: Tensors) -> str:
-        """Words for the first output that is too far from the reference's, other than by a class."""
+        """Describe the first output whose values are too far from the reference's."""
         name = next(name for name, close in near.items() if not close.all())
         row, (difference, allowed) = int(np.argmin(near[name])), apart[name]
         place = self._place(row, payload) if len(difference) == payload.batch_size else f"payload of {payload.batch_size}"
         told = f"{name}: largest |difference| {difference[row]:.2g}, allowed {allowed[row]:g}"
-        if expected[name].size == len(difference):  # one number an item
+        if expected[name].size == len(difference):  # one number per item
             ours, theirs = outputs[name].ravel()[row], expected[name].ravel()[row]
             told = f"answered {ours:.6g}, the reference says {theirs:.6g}; {told}"
         return f"{place}: {told}"
 
     def _misjudged(self, row: int, payload: Payload, outputs: Tensors, expected: Tensors, apart: Apart) -> str:
-        """Words for an item's class, or scores, that are not the reference's."""
+        """Describe an item whose class or scores are not the reference's."""
         scores = self._signature.scores
         difference, allowed = apart[scores]
         return (
@@ -189,7 +189,7 @@ class Verifier:
         return f"{self._dataset.noun} {payload.indices[row]} (row {row} of {payload.batch_size})"
 
     def _text_of(self, scores: Array) -> str:
-        """The best class of one item and its score."""
+        """The best class of one item and its score, as text."""
         best = int(scores.argmax())
         probability = self._tolerances[self._signature.scores].magnitude == PROBABILITIES
         shown = f"{scores[best]:.4f}" if probability else f"{scores[best]:.6g}"
@@ -199,7 +199,7 @@ class Verifier:
 def tally(
     answers: Iterable[tuple[int, bytes]], judged: Callable[[int, bytes], Judged], payloads: Sequence[Payload], items: int
 ) -> Verification:
-    """What all answers (payload index, body) together were worth; `judged` gives the same object for equal ones.
+    """Sum up the outcomes of all answers, each (payload index, body); `judged` returns the same object for equal ones.
 
     `items` is the size of the dataset.
     """
@@ -233,5 +233,5 @@ def tally(
 
 
 def _items(spec: TensorSpec, values: Array) -> Array:
-    """Item by item; an output that counts none as one."""
+    """The values with an axis of items first; an output that is not batched becomes one item."""
     return values if spec.batched else values[np.newaxis]

@@ -1,8 +1,8 @@
-"""Two runs side by side: the change of each cell, and whether the runs can tell it from what the machine did meanwhile.
+"""Two runs side by side: how each cell's speed changed, and whether that is more than the machine's drift between the runs.
 
-Runs of two sessions differ by more than their intervals say. What both measured with the same code, null and the reference,
-is the yardstick: a server's change counts only where it is larger than what these changed by. To compare two versions of a
-server, measure them in one session: `--baseline`.
+Runs of two sessions differ by more than their intervals say. The yardstick is null and the reference, which both runs measured
+with the same code: a server's change counts only if it is larger than theirs. To compare two versions of a server, measure
+them in one session: `--baseline`.
 """
 
 import math
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """What null and the reference changed by in one scenario: `spread` is the largest |log| of them, None without any."""
+    """How much null and the reference changed in a scenario: `spread` is the largest |log ratio|, None without any."""
 
     spread: float | None
     text: str
@@ -42,7 +42,7 @@ class Yardstick:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One cell: second run's speed over the first's; no interval where it cannot be told."""
+    """One cell's change: the second run's speed over the first's, with its interval, None if the runs cannot tell."""
 
     value: float
     low: float | None
@@ -66,7 +66,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """One scenario."""
+    """The table of one scenario, and a sentence on its yardstick."""
 
     title: str
     table: Table
@@ -75,7 +75,7 @@ class ComparisonTable:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The whole comparison, as texts."""
+    """The whole comparison, as texts and tables."""
 
     title: str
     lead: str
@@ -85,7 +85,7 @@ class Comparison:
 
 
 def compare(before: StoredRun, after: StoredRun) -> Comparison:
-    """Raises BadInput where the two measured other images or another model."""
+    """Compare two runs; raises BadInput if they measured different images or different models."""
     _require_same(before.run, after.run)
     old, new = (of_kinds(run.records, KINDS) for run in (before, after))
     pairs = _pairs(old, new)
@@ -110,7 +110,7 @@ def compare(before: StoredRun, after: StoredRun) -> Comparison:
 
 
 def yardstick_of(pairs: Sequence[tuple[Record | None, Record | None]]) -> Yardstick:
-    """From the instruments' cells that both runs have."""
+    """The yardstick of one scenario, from the instruments' cells that are in both runs."""
     logs = {}
     for one, other in pairs:
         if one and other and one.role in (Role.CEILING, Role.REFERENCE) and one.images_per_s and other.images_per_s:
@@ -133,7 +133,7 @@ def _require_same(before: Run, after: Run) -> None:
 def _pairs(
     before: Sequence[Record], after: Sequence[Record]
 ) -> Mapping[tuple[str, str, str], tuple[Record | None, Record | None]]:
-    """By (backend, endpoint, scenario), in the order of the second run, what only the first has last."""
+    """Both runs' records by (backend, endpoint, scenario), in the second run's order; cells only in the first come last."""
     old = {(r.backend, r.endpoint, r.scenario): r for r in before}
     new = {(r.backend, r.endpoint, r.scenario): r for r in after}
     return {key: (old.get(key), new.get(key)) for key in [*new, *(key for key in old if key not in new)]}
@@ -149,7 +149,7 @@ def _change(pair: tuple[Record | None, Record | None], yardstick: Yardstick) -> 
     halves = [_half(record) for record in (one, other)]
     if yardstick.spread is None or None in halves or one.engine != other.engine:
         return Change(math.exp(value), None, None)
-    # Where both are bound by the client, what the server gained or lost is hidden.
+    # If the client was the bottleneck in either run, the server's gain or loss is hidden.
     if one.verdict.lower_bound or other.verdict.lower_bound:
         return Change(math.exp(value), None, None)
     width = math.hypot(*(half or 0.0 for half in halves), math.log1p(BETWEEN_STARTS)) + yardstick.spread
@@ -157,7 +157,7 @@ def _change(pair: tuple[Record | None, Record | None], yardstick: Yardstick) -> 
 
 
 def _half(record: Record) -> float | None:
-    """Half the interval, as a logarithm."""
+    """Half the width of the speed's interval, as a logarithm: its larger side; None without an interval."""
     value, low, high = record.images_per_s, record.images_per_s_low, record.images_per_s_high
     if not value or not low or not high:
         return None
@@ -200,7 +200,7 @@ def _sentences(found: Sequence[tuple[Record | None, Change | None]]) -> tuple[st
 
 
 def _warnings(before: Run, after: Run) -> tuple[str, ...]:
-    """What differs that should not."""
+    """Differences between the runs that should not be: in machine, software, engine or options."""
     warnings = []
     for what, keys in (
         ("machine", ("host", "cpu", "kernel", "governor", "server_cpus", "client_cpu", "client_priority")),

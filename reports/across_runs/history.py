@@ -1,4 +1,4 @@
-"""Each cell over many runs of one folder: its speed with its noise band, by date and commit."""
+"""Each cell's speed over the runs in one folder, with its 95 % interval, by date and commit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +24,12 @@ from reports.tables.numbers import MISSING, number, with_interval
 from reports.tables.table import Table, text_table
 
 _MOST_LABELS = 8
-_SUBS = (1, 1.2, 1.5, 2, 3, 5, 7)  # of a decade: a few ticks also where runs differ by little
+_SUBS = (1, 1.2, 1.5, 2, 3, 5, 7)  # ticks of a decade: a few are shown even if runs differ by little
 
 
 @dataclass(frozen=True, slots=True)
 class HistorySection:
-    """One scenario: its picture, and a row a run."""
+    """One scenario: its chart, and a table with a row for each run."""
 
     title: str
     chart: Chart | None
@@ -38,7 +38,7 @@ class HistorySection:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Runs of one model and dataset, oldest first; `skipped` says which others lie there, and why they are left out."""
+    """The history of runs of one model and dataset; `skipped` names the other runs in the folder, and why they are left out."""
 
     title: str
     lead: str
@@ -47,7 +47,10 @@ class History:
 
 
 def read_runs(folder: Path) -> tuple[list[StoredRun], list[str]]:
-    """All runs in a folder, oldest first; what cannot be read is named. Raises BadInput where there is none."""
+    """Read the runs in a folder, oldest first; raises BadInput if none can be read.
+
+    Returns those with the images and the model of the newest run, and for each other one why it was skipped.
+    """
     runs, skipped = [], []
     for path in sorted(folder.glob("*/")) if folder.is_dir() else []:
         try:
@@ -76,7 +79,7 @@ def read_runs(folder: Path) -> tuple[list[StoredRun], list[str]]:
 
 
 def history_of(runs: Sequence[StoredRun], skipped: Sequence[str]) -> History:
-    """Pictures and tables of all runs."""
+    """Charts and tables over all runs, a section for each scenario."""
     runs = [replace(stored, records=tuple(of_kinds(stored.records, KINDS))) for stored in runs]
     scenarios = scenarios_of([record for stored in runs for record in stored.records])
     first, last = runs[0].run.started_utc[:10], runs[-1].run.started_utc[:10]
@@ -89,7 +92,7 @@ def history_of(runs: Sequence[StoredRun], skipped: Sequence[str]) -> History:
 
 
 def label_of(stored: StoredRun) -> str:
-    """`11-24 10:23 1a2b3c4`: when, and of which commit."""
+    """`11-24 10:23 1a2b3c4`: when the run started, and its commit."""
     commit = str(stored.run.environment.get("commit") or "")
     return one_line(f"{stored.run.started_utc[5:16].replace('T', ' ')} {commit[:7]}")
 

@@ -13,14 +13,14 @@ from reports.tables.clean_text import ends, one_line, shortened
 from reports.tables.names import endpoint_name
 from reports.tables.numbers import number, with_interval
 
-_WIDE_PX = 600  # above that there is room for many ticks
+_WIDE_PX = 600  # wider charts have room for more ticks
 _TOP, _HEAD, _GAP, _FOOT, _THICK = 4, 30, 8, 30, 14
-_CHAR = 7.2  # a character of DejaVu Sans at 12 px, on average, rounded up; every other font is narrower
+_CHAR = 7.2  # mean width in px of a character of DejaVu Sans at 12 px, rounded up; every other font is narrower
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where things are: names beside the bars (left of `left`) or above them, the axes from `_TOP` down."""
+    """What a figure is drawn on: names beside the bars (left of `left`) or above them, the axes from `_TOP` down."""
 
     figure: Figure
     ax: Axes
@@ -38,7 +38,7 @@ class _Frame:
 
 
 def bar_text(record: Record) -> str:
-    """What stands beside a bar: images/s with its interval, and the verdict if it is not VALID."""
+    """The text beside a bar: images/s with its interval, and the verdict if it is not VALID."""
     speed = with_interval(record.images_per_s, record.images_per_s_low, record.images_per_s_high) if record.images_per_s else ""
     return "  ".join(text for text in (speed, record.verdict.doubt) if text) or "no speed"
 
@@ -49,9 +49,9 @@ def draw_bars(
     text: Callable[[Record], str] = bar_text,
     label: Callable[[Record], str] | None = None,
 ) -> Figure:
-    """Horizontal bars of images/s; every record of every group has its row, `text` stands beside its bar.
+    """Draw horizontal bars of images/s, a row for each record of each group, with its `text` beside the bar.
 
-    Each group has a head with its protocol and ceiling, unless a `label` names each record in its place.
+    Each group has a heading with its protocol and ceiling; with a `label`, which then names each record, there is none.
     """
     records = [record for group in groups for record in group.records]
     apart = _HEAD + _GAP if label is None else 0
@@ -84,7 +84,7 @@ def _name(record: Record, layout: Layout, label: Callable[[Record], str] | None)
 
 
 def _limit(groups: Sequence[Group]) -> float:
-    """As far as the fastest bar's interval; a ceiling near it still fits, one far beyond would squash every bar."""
+    """End of the x axis: the fastest bar's interval, or a ceiling up to 1.5 times that; a higher one would squash the bars."""
     ends = [r.images_per_s_high or r.images_per_s for group in groups for r in group.records if r.images_per_s]
     fastest = max((end for end in ends if end), default=1.0)
     return 1.02 * max([fastest, *(group.ceiling for group in groups if group.ceiling and group.ceiling <= 1.5 * fastest)])
@@ -107,7 +107,7 @@ def _tick(value: float, _position: object) -> str:
 
 
 def _draw_group(frame: _Frame, group: Group, y: float, limit: float) -> float:
-    """The group's head, ceiling and rows from `y` on; where it ends."""
+    """Draw the group's heading, ceiling and rows from `y` down; returns the y where it ends."""
     wide = frame.layout.beside
     head = shortened(group.protocol, 40 if wide else 18) or "unknown protocol"
     if group.ceiling is not None:
@@ -122,7 +122,7 @@ def _draw_group(frame: _Frame, group: Group, y: float, limit: float) -> float:
 
 
 def _draw_rows(frame: _Frame, group: Group, y: float) -> float:
-    """A row for each record from `y` on; where they end."""
+    """Draw a row for each record from `y` down; returns the y where they end."""
     for record in group.records:
         if record.images_per_s is None:
             _draw_reason(frame, record, y)
@@ -133,7 +133,7 @@ def _draw_rows(frame: _Frame, group: Group, y: float) -> float:
 
 
 def _draw_reason(frame: _Frame, record: Record, y: float) -> None:
-    """A cell without a speed: its verdict and reason where its bar would begin."""
+    """Draw a cell without a speed: its verdict and reason in place of a bar."""
     reason = f"{record.verdict}: {one_line(record.reason)}" if record.reason.strip() else str(record.verdict)
     _write_name(frame, record, y)
     if frame.layout.beside:
@@ -144,7 +144,7 @@ def _draw_reason(frame: _Frame, record: Record, y: float) -> None:
 
 
 def _draw_bar(frame: _Frame, record: Record, speed: float, colour: str, y: float) -> None:
-    """Name, bar (hatched unless VALID), interval and figures."""
+    """Draw a cell's name, bar (hatched unless VALID), interval and text."""
     middle = y + (12 if frame.layout.beside else 27)
     solid = record.verdict.believed
     face, hatch = (colour, "") if solid else ("none", "/////")

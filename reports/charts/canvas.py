@@ -1,6 +1,6 @@
-"""The one style of all charts: sizes, colours, and how a figure becomes SVG for files, SVG for the page, and PNG.
+"""The style of all charts: sizes, colours, and how a figure becomes SVG for files, SVG for the page, and PNG.
 
-A figure's unit is the CSS pixel (72 to the inch, so that SVG's points are pixels): text is as large as it says.
+Lengths are in CSS pixels (72 to the inch, so that SVG's points are pixels): a font of size 12 is 12 px high.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from bench.contract.records import Record
 
 INK, MUTED, GRID, PANEL = "#1f2428", "#5b6670", "#dfe3e6", "#ffffff"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31")
-"""Okabe and Ito's colours, told apart by colour-blind readers; a brown instead of the yellow, which white swallows."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; brown replaces yellow, which is hard to see on white."""
 
 _VARIABLES = {INK: "--chart-ink", MUTED: "--chart-muted", GRID: "--chart-grid", PANEL: "--chart-panel"} | {
     colour: f"--chart-{number}" for number, colour in enumerate(PALETTE)
@@ -31,7 +31,7 @@ _STYLE: dict[Any, Any] = {
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
     "font.size": 12,
     "text.color": INK,
-    "text.parse_math": False,  # a backend's name may hold dollars
+    "text.parse_math": False,  # a backend's name may contain dollar signs
     "axes.facecolor": "none",
     "axes.edgecolor": GRID,
     "axes.axisbelow": True,
@@ -51,7 +51,7 @@ _STYLE: dict[Any, Any] = {
 _PNG_DPI = 144
 
 Margins = tuple[int, int]
-"""Pixels around a figure, and more of them above it."""
+"""Pixels on all sides of a figure, and the additional pixels above it."""
 
 FRAMED: Margins = (16, 28)
 
@@ -60,7 +60,7 @@ Dashes = Literal["-", "--", ":"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How wide a chart is drawn, and whether labels stand beside what they name or above it."""
+    """Width of a chart, and whether its labels are beside what they name (else above)."""
 
     width_px: int
     beside: bool
@@ -73,7 +73,7 @@ NARROW = Layout(350, beside=False)
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One picture: `svg` and `png` for files, `wide` and `narrow` SVG elements for the page; `alt` says what it shows."""
+    """One chart: `svg` and `png` for files, `wide` and `narrow` SVG elements for the page; `alt` is the alternative text."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The cells of one protocol; `ceiling` is what null reached with it."""
+    """The cells of one protocol; `ceiling` is the images/s that null reached over it, None if unknown."""
 
     protocol: str
     records: tuple[Record, ...]
@@ -96,20 +96,20 @@ class Group:
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draw and save within this."""
+    """Context in which charts must be drawn and saved: it sets matplotlib's style."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # A name may hold an emoji that the font for measuring lacks: the reader's browser has it, the PNG shows a box.
+        # A name may contain an emoji that matplotlib's font lacks: the reader's browser shows it, the PNG a box.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def canvas(width_px: float, height_px: float) -> Figure:
-    """An empty figure."""
+    """An empty figure of this size."""
     return Figure(figsize=(width_px / 72, height_px / 72), dpi=72, facecolor=PANEL)
 
 
 def axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at pixels from the figure's top left corner, without any frame."""
+    """Add axes without a frame, placed in pixels from the figure's top left corner."""
     figure_width, figure_height = figure.get_size_inches() * 72
     box = (left / figure_width, 1 - (top + height) / figure_height, width / figure_width, height / figure_height)
     added = figure.add_axes(box)
@@ -119,7 +119,7 @@ def axes(figure: Figure, left: float, top: float, width: float, height: float) -
 
 
 def write(figure: Figure, x: float, y: float, text: str, colour: str = INK, *, bold: bool = False, align: str = "left") -> None:
-    """Text at pixels from the figure's top left corner, its middle at `y`, on its own ground: no line crosses it."""
+    """Write text at pixels from the figure's top left corner, vertically centred on `y`; its background hides lines below."""
     width, height = figure.get_size_inches() * 72
     weight = "bold" if bold else "normal"
     ground = {"facecolor": PANEL, "edgecolor": "none", "pad": 1.5}
@@ -128,7 +128,7 @@ def write(figure: Figure, x: float, y: float, text: str, colour: str = INK, *, b
 
 
 def stroke(figure: Figure, x: float, y: float, length: float, colour: str, dashes: Dashes) -> None:
-    """A line of a legend, at pixels from the figure's top left corner."""
+    """Draw the line of a legend entry, placed in pixels from the figure's top left corner."""
     width, height = figure.get_size_inches() * 72
     ends = [x / width, (x + length) / width]
     figure.add_artist(Line2D(ends, [1 - y / height] * 2, color=colour, linestyle=dashes, linewidth=2))
@@ -158,13 +158,13 @@ def _frame(figure: Figure, margins: Margins) -> Bbox | None:
 
 
 def svg_element(svg: bytes, prefix: str) -> str:
-    """The `<svg>` to put into a page: colours follow the page's theme, ids are the only ones of their name."""
+    """The `<svg>` element for a page: its colours follow the page's theme, `prefix` makes its ids unique."""
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
     text = re.sub(r"#[0-9a-f]{6}\b", lambda found: _themed(found.group()), text)
-    # The caption beside it says what it shows; a screen reader would read hundreds of loose numbers otherwise.
+    # The caption says what it shows; without this, a screen reader would read out hundreds of loose numbers.
     return text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
 
 
@@ -173,14 +173,14 @@ def _themed(colour: str) -> str:
 
 
 def chart_of(name: str, title: str, alt: str, wide: Figure, narrow: Figure) -> Chart:
-    """A drawn picture in all its forms; call it within `style`."""
+    """The chart in all its formats, from its two figures; call it within `style`."""
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:80]
     elements = svg_element(svg_bytes(wide), f"{name}-w"), svg_element(svg_bytes(narrow), f"{name}-n")
-    # In the page the heading above it is its title; a file of its own needs one, and some air around.
+    # On the page, the heading above it is its title; a file needs a title of its own, and margins.
     write(wide, 0, -16, title, bold=True)
     return Chart(name, title, alt, svg_bytes(wide, FRAMED), png_bytes(wide, FRAMED), *elements)
 
 
 def few(named: Sequence[str], most: int = 12) -> str:
-    """What a picture shows, for who cannot see it; of many the rest is counted."""
+    """Items of a chart for its alternative text: at most `most`, then how many more there are."""
     return "; ".join(named[:most]) + (f"; and {len(named) - most} more, all in the table" if len(named) > most else "")

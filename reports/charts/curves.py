@@ -1,4 +1,4 @@
-"""Draws lines that share their axes, a panel a protocol, each named where it ends."""
+"""Draws line charts: a panel for each protocol, all on the same axes, each line labelled at its end or in a legend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from reports.charts.ticks import Axis
 _TOP, _HEAD, _FOOT, _GAP, _LEFT = 4, 46, 30, 14, 58
 _HEIGHT, _ROW, _LABELS, _BETWEEN = 236, 18, 268, 26
 _DOUBTFUL = (0, (2.5, 2))
-_MOST_MARKED = 16  # a curve of more points has no markers
+_MOST_MARKED = 16  # a line of more points has no markers
 MARKERS = ("o", "s", "^", "D", "v")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One endpoint: `x` and `y` [n]; hollow and dashed at `doubtful` [n] points. Without a marker it is a ceiling, dotted.
+    """One endpoint: `x` and `y` [n]; hollow and dashed at `doubtful` [n] points. Without a marker it is a dotted ceiling.
 
-    `gaps`: the places of points behind which no line leads on.
+    `gaps` are the indices of points that are not connected to the next one.
     """
 
     label: str
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One protocol; `facets` are drawn beside each other: a title (or none) and the same endpoints' lines in the same order."""
+    """One protocol's panel; each of its `facets` is a title (or "") and lines, of the same endpoints in the same order."""
 
     title: str
     facets: tuple[tuple[str, tuple[Line, ...]], ...]
@@ -43,7 +43,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """A thin line across the first facet, with its text where it leaves at the right or at the bottom."""
+    """A thin line across the first facet, with its text at its right end."""
 
     text: str
     x: tuple[float, float]
@@ -52,7 +52,7 @@ class Guide:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """All that a picture shows."""
+    """All that a line chart shows: panels, the two axes that they share, and guides."""
 
     panels: tuple[Panel, ...]
     x: Axis
@@ -61,7 +61,7 @@ class Plot:
 
 
 def draw_plot(plot: Plot, layout: Layout) -> Figure:
-    """A panel below the other; wide: facets side by side and labels at the right; narrow: facets and a key below each other."""
+    """Draw the panels below each other; wide: facets side by side, labels at the right; narrow: facets and a legend stacked."""
     heights = [_panel_height(panel, layout) for panel in plot.panels]
     figure = canvas(layout.width_px, _TOP + sum(heights) + _GAP * (len(heights) - 1))
     top = float(_TOP)
@@ -151,7 +151,7 @@ def _plot_lines(ax: Axes, lines: Sequence[Line], guides: Sequence[Guide]) -> Non
 
 
 def _plot_line(ax: Axes, line: Line) -> None:
-    """Piece by piece, since one doubtful point makes the pieces beside it dashed."""
+    """Draw a line in pieces, since a doubtful point makes the line on both sides of it dashed."""
     pieces = pieces_of(line)
     for start, end, doubtful in pieces:
         style = ":" if not line.marker else _DOUBTFUL if doubtful else "-"
@@ -159,7 +159,7 @@ def _plot_line(ax: Axes, line: Line) -> None:
         ax.plot(line.x[start : end + 1], line.y[start : end + 1], color=colour, linestyle=style, linewidth=width)
     if not line.marker:
         drawn = {place for start, end, _ in pieces for place in range(start, end + 1)}
-        for place in set(range(len(line.x))) - drawn:  # alone between two gaps: it would not be seen
+        for place in set(range(len(line.x))) - drawn:  # a point between two gaps: without a dot it would be invisible
             ax.plot(line.x[place], line.y[place], color=MUTED, marker=".", linestyle="")
     if not line.marker or len(line.x) > _MOST_MARKED:
         return
@@ -173,7 +173,7 @@ def _plot_line(ax: Axes, line: Line) -> None:
 
 
 def pieces_of(line: Line) -> list[tuple[int, int, bool]]:
-    """First and last point of each piece that is drawn in one go, and whether it is doubtful."""
+    """For each piece that is drawn in one go: index of its first and its last point, and whether it is doubtful."""
     pieces: list[tuple[int, int, bool]] = []
     for start in range(len(line.x) - 1):
         if start in line.gaps:
@@ -187,7 +187,7 @@ def pieces_of(line: Line) -> list[tuple[int, int, bool]]:
 
 
 def _name_lines(figure: Figure, ax: Axes, lines: Sequence[Line], box: tuple[float, float, float, float]) -> None:
-    """Each label as near to the height at which its line ends as the others let it; a thin line leads there."""
+    """Write each label as near to the height of its line's end as the other labels allow; a thin line connects the two."""
     left, top, width, height = box
     ends = [_end(ax, line, box) for line in lines]
     order = sorted(range(len(lines)), key=lambda n: (ends[n][1], n))
@@ -201,7 +201,7 @@ def _name_lines(figure: Figure, ax: Axes, lines: Sequence[Line], box: tuple[floa
 
 
 def _end(ax: Axes, line: Line, box: tuple[float, float, float, float]) -> tuple[float, float]:
-    """Where a line ends, in pixels of the figure; the foot of the panel if nothing of it can be drawn."""
+    """Where a line ends, in pixels of the figure; the panel's bottom right corner if it has no points."""
     left, top, width, height = box
     if not line.x:
         return left + width, top + height
@@ -210,7 +210,7 @@ def _end(ax: Axes, line: Line, box: tuple[float, float, float, float]) -> tuple[
 
 
 def spread(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
-    """As near to the heights that are wanted (ascending) as rows that do not overlap can be, between top and bottom."""
+    """Heights of rows that do not overlap, between top and bottom, as near as possible to the `wanted` heights (ascending)."""
     places: list[float] = []
     for n, height in enumerate(wanted):
         lowest = bottom - _ROW * (len(wanted) - 1 - n)
@@ -221,7 +221,7 @@ def spread(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
 
 
 def _key(figure: Figure, x: float, y: float, line: Line) -> None:
-    """A short piece of the line with its marker."""
+    """Draw the line's legend key: a short piece of it with its marker."""
     style: Dashes = "-" if line.marker else ":"
     colour = line.colour if line.marker else MUTED
     piece = Line2D(*_places(figure, [x, x + 11, x + 22], [y] * 3), color=colour, linestyle=style, linewidth=1.8)

@@ -1,4 +1,4 @@
-"""Draws how each cell's latency went through the campaign, so that a reader sees drift and who was disturbed when."""
+"""Draws each cell's latency over the campaign, so that a reader sees drift, and which cells were disturbed when."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,13 +17,13 @@ from reports.tables.table import Table
 Floats = npt.NDArray[np.float64]
 
 PARTS = 40
-"""Into so many parts of equal length a campaign is divided."""
+"""Number of equal parts into which a campaign is divided."""
 
 _WIDEST, _NARROWEST = 8.0, 1.25
 
 
 def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
-    """How each cell went through the campaign, a panel a protocol; None if no cell has samples of several rounds."""
+    """Each cell's latency over the campaign, a panel for each protocol; None if no server has samples of several rounds."""
     several = {name: kept for name, kept in samples.items() if kept.round_index.size and kept.round_index.max() > 0}
     panels = panels_of(table, several, colours)
     if not panels:
@@ -35,7 +35,7 @@ def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[s
 
 
 def trace_of(samples: Samples, rounds: int) -> tuple[Floats, Floats]:
-    """Per cent of the campaign's rounds [parts], and the median there over the cell's own; empty parts are left out."""
+    """Middle of each part in % of the campaign, and its median over the cell's own, both [parts]; without empty parts."""
     overall = float(np.median(samples.duration_s))
     part_index = np.minimum(samples.round_index * PARTS // max(rounds, 1), PARTS - 1)
     parts = np.unique(part_index)
@@ -44,13 +44,13 @@ def trace_of(samples: Samples, rounds: int) -> tuple[Floats, Floats]:
 
 
 def swing(samples: Samples, rounds: int) -> str:
-    """The slowest part over the fastest one."""
+    """`× 1.3`: the median latency of the slowest part over that of the fastest one."""
     _, relative = trace_of(samples, rounds)
     return f"× {number(float(relative.max() / relative.min()), 2)}"
 
 
 def draw_traces(panels: Sequence[Group], samples: Mapping[str, Samples], layout: Layout) -> Figure:
-    """A panel a protocol; time runs to the right, and 1 is each cell's own median."""
+    """Draw a panel for each protocol: latency relative to each cell's own median, against % of the campaign."""
     rounds = 1 + max(int(samples[r.id].round_index.max(initial=0)) for panel in panels for r in panel.records)
     traces = {r.id: trace_of(samples[r.id], rounds) for panel in panels for r in panel.records}
     widest = max(float(np.exp(np.abs(np.log(relative)).max())) for _, relative in traces.values())

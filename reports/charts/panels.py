@@ -18,7 +18,7 @@ _TOP, _HEAD, _PANEL, _FOOT, _LEGEND, _LEFT, _LEGEND_WIDTH = 4, 28, 190, 46, 20, 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """How curves are drawn: `style` an axes (told how many ticks have room), `plot` a record's curve, `label` its figure."""
+    """How to draw curves: `style` axes (with at most this number of ticks), `plot` a record's curve, `label` it."""
 
     style: Callable[[Axes, int], None]
     plot: Callable[[Axes, Record, str, Dashes], None]
@@ -26,7 +26,7 @@ class Curves:
 
 
 def draw_panels(panels: Sequence[Group], curves: Curves, layout: Layout) -> Figure:
-    """A panel for each group; a ceiling is a dotted line in grey."""
+    """Draw a panel for each group; a ceiling is a dotted grey line."""
     heights = [_height(panel, layout) for panel in panels]
     legends = [0 if layout.beside else _LEGEND * len(panel.records) + 12 for panel in panels]
     figure = canvas(layout.width_px, _TOP + sum(heights) + sum(legends) + (_HEAD + _FOOT) * len(panels))

@@ -1,7 +1,7 @@
-"""Where the time of a request goes: encode, wire, serving, model, decode; by differences of measured medians.
+"""Draws where the time of a request goes: encode, wire, serving, model, decode, by differences of measured medians.
 
-The wire is what null takes for the same bytes, the model what it takes in this process without any server: what is left of
-the exchange is the serving. Where the two are more than the whole, the exchange is not divided.
+The wire is the time that null takes for the same bytes, the model its time in this process without any server; the rest of the
+exchange is the serving. If one of the two is unknown, or both are more than the exchange, it is not divided.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ COLOURS = {ENCODE: PALETTE[4], WIRE: PALETTE[5], SERVING: PALETTE[0], MODEL: PAL
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One cell: seconds by part, in the order in which they pass."""
+    """One cell's time: each part's name and seconds, in the order in which they happen."""
 
     record: Record
     seconds: tuple[tuple[str, float], ...]
 
     @property
     def total_s(self) -> float:
-        """From the images to the scores, as a client sees it."""
+        """Seconds from the images to the scores, as a client sees it."""
         return sum(seconds for _, seconds in self.seconds)
 
     @property
@@ -43,7 +43,7 @@ class Parts:
 
 
 def parts_chart(table: Table) -> Chart | None:
-    """Where the time of a request goes; None if no cell has a median."""
+    """Where the time of a request goes, a bar for each cell; None if no cell has a median latency."""
     rows = parts_of(table)
     if not rows:
         return None
@@ -55,7 +55,7 @@ def parts_chart(table: Table) -> Chart | None:
 
 
 def parts_of(table: Table) -> list[Parts]:
-    """Of each compared cell with a median, fastest first."""
+    """The parts of each compared cell that has a median latency, fastest first."""
     instruments = [row.record for row in table.instruments]
     wires = {r.protocol: r.latency_p50_s for r in instruments if r.role == Role.CEILING and r.latency_p50_s}
     model_s = next((r.latency_p50_s for r in instruments if r.role == Role.REFERENCE and r.latency_p50_s), None)
@@ -72,7 +72,7 @@ def _parts(record: Record, wire_s: float | None, model_s: float | None) -> Parts
 
 
 def draw_parts(rows: Sequence[Parts], layout: Layout) -> Figure:
-    """A bar of 100 % a cell; beside it the whole time."""
+    """Draw a bar of 100 % for each cell; beside it the total time."""
     stacks = [Stack(endpoint_name(row.record), row.text, _shares(row)) for row in rows]
     return draw_stacks(stacks, Look(COLOURS, _mark, hatched=(WHOLE,)), layout)
 

@@ -1,4 +1,4 @@
-"""The pictures of a soak: a line for each holder over the minutes; flat is what they should be."""
+"""The charts of a soak: a line for each holder (the suite, a backend) over the minutes; all of them should be flat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _MARKS = 6
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What one holder held: minutes since the start, and the quantity, of the laps in which it is known."""
+    """One holder's line: minutes since the start, and the quantity held then, both [laps in which it is known]."""
 
     holder: str
     minutes: tuple[float, ...]
@@ -22,12 +22,12 @@ class Course:
 
 
 def memory_chart(courses: Sequence[Course]) -> Chart | None:
-    """A line for each holder, in MiB; None if none has two points."""
+    """Memory held, in MiB, a line for each holder; None if none has two points."""
     return _chart("soak-memory", "Memory held", " MiB", courses)
 
 
 def files_chart(courses: Sequence[Course]) -> Chart | None:
-    """A line for each holder; None if none has two points."""
+    """Open files, a line for each holder; None if none has two points."""
     return _chart("soak-files", "Open files", "", courses)
 
 

@@ -1,4 +1,4 @@
-"""Images/s of one scenario as bars; and the cells of a table by protocol, as all pictures of one client group them."""
+"""Images/s of one scenario as bars; and the grouping of cells by protocol that all charts of one client share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ def bar_chart(table: Table, colours: Mapping[str, str]) -> Chart | None:
 
 
 def best_chart(bests: Sequence[Record], colours: Mapping[str, str]) -> Chart | None:
-    """Images/s of each backend at its best, the fastest first, who is tied with the same place; None if there is none."""
+    """Images/s of each backend at its best, fastest first, with its place (ties share one); None if there is none."""
     if not bests:
         return None
     labels = {record.id: f"{place} {_best_name(record)}" for record, place in zip(bests, places(bests), strict=True)}
@@ -38,7 +38,7 @@ def best_chart(bests: Sequence[Record], colours: Mapping[str, str]) -> Chart | N
 
 
 def places(ranked: Sequence[Record]) -> list[str]:
-    """Of cells in the order of their ranks: `1=`, `1=`, `3`."""
+    """Places of cells that are sorted by rank: `1=`, `1=`, `3`."""
     ranks = [record.rank for record in ranked]
     return [f"{1 + ranks.index(rank)}{'=' if ranks.count(rank) > 1 else ''}" for rank in ranks]
 
@@ -48,13 +48,13 @@ def _best_name(record: Record) -> str:
 
 
 def protocol_colours(records: Sequence[Record]) -> dict[str, str]:
-    """One colour a protocol, the same in every chart of a report: of the servers' cells of one client."""
+    """A colour for each protocol of the servers, the same in every chart of a report; `records` are the cells of one client."""
     protocols = sorted({record.protocol for record in records if record.role == Role.SERVER})
     return {protocol: PALETTE[n % len(PALETTE)] for n, protocol in enumerate(protocols)}
 
 
 def panels_of(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> list[Group]:
-    """The protocols with a server that has samples, their ceilings included."""
+    """The cells that have samples by protocol, ceilings included; only protocols in which a server has samples."""
     panels = []
     for group in groups_of(table, colours, with_ceiling=True):
         records = tuple(r for r in group.records if r.id in samples and samples[r.id].duration_s.size)
@@ -64,7 +64,7 @@ def panels_of(table: Table, samples: Mapping[str, Samples], colours: Mapping[str
 
 
 def groups_of(table: Table, colours: Mapping[str, str], *, with_ceiling: bool = False) -> list[Group]:
-    """The compared cells by protocol, in the table's order; with the ceiling's cells after them if asked."""
+    """The compared cells by protocol, in the table's order; `with_ceiling`, the ceiling's cells follow them."""
     ceilings = [row.record for row in table.instruments if row.record.role == Role.CEILING]
     groups = []
     for protocol in dict.fromkeys(row.record.protocol for row in table.rows):

@@ -15,7 +15,7 @@ _TOP, _LEGEND, _FOOT, _THICK, _CHAR = 4, 30, 30, 14, 7.2
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One bar: its name, what stands beside it, and its parts in order, in the unit of the axis."""
+    """One bar: its name, the text beside it, and its parts in order, each with its length in the unit of the axis."""
 
     name: str
     text: str
@@ -24,7 +24,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A colour for each part in the legend's order, how the axis is marked, and which parts are hollow and hatched."""
+    """How bars look: colours by part in the legend's order, what sets up the axis, and which parts are hollow and hatched."""
 
     colours: Mapping[str, str]
     mark: Callable[[Axes, Layout], None]
@@ -32,7 +32,7 @@ class Look:
 
 
 def draw_stacks(rows: Sequence[Stack], look: Look, layout: Layout) -> Figure:
-    """A row for each bar, all on one axis."""
+    """Draw a row for each bar, all on one axis."""
     height = 24 if layout.beside else 42
     shown = [part for part in look.colours if any(part in dict(row.parts) for row in rows)]
     per_line = len(shown) if layout.beside else 3

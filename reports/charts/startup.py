@@ -16,7 +16,7 @@ COLOURS = {LAUNCH: PALETTE[6], PORT: PALETTE[5], READY: PALETTE[3], ANSWER: PALE
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One backend: the median ends of its steps in the order in which they pass, in seconds since the order."""
+    """One backend's start: when its steps ended (medians), in their order, in seconds since the start was ordered."""
 
     backend: str
     ends: tuple[tuple[str, float], ...]
@@ -30,7 +30,7 @@ class Timeline:
 
     @property
     def steps(self) -> tuple[tuple[str, float], ...]:
-        """What each step took beyond the one before it."""
+        """Seconds from the end of the step before to the end of each step, 0 if it ended earlier."""
         lengths, reached_s = [], 0.0
         for step, end_s in self.ends:
             lengths.append((step, max(0.0, end_s - reached_s)))
@@ -39,7 +39,7 @@ class Timeline:
 
 
 def timeline_chart(timelines: Sequence[Timeline]) -> Chart | None:
-    """How each backend starts, step by step; None if no start came to an answer."""
+    """How each backend starts, step by step; None if no start led to an answer."""
     if not timelines:
         return None
     named = [f"{timeline.backend} {timeline.text}" for timeline in timelines]
@@ -50,7 +50,7 @@ def timeline_chart(timelines: Sequence[Timeline]) -> Chart | None:
 
 
 def draw_timelines(rows: Sequence[Timeline], layout: Layout) -> Figure:
-    """A bar for each backend, in steps; beside it when its first answer came and when it was warm."""
+    """Draw a bar for each backend, divided into steps; beside it the times of its first answer and of being warm."""
     end_s = max(sum(seconds for _, seconds in row.steps) for row in rows)
 
     def mark(ax: Axes, layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""Writes the reports of a run into its folder: report.md, report.html and the pictures."""
+"""Writes the reports of a run into its folder: report.md, report.html and the charts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ HTML, MARKDOWN, CHARTS = "report.html", "report.md", "charts"
 
 
 def write_reports(folder: Path, stored: StoredRun) -> None:
-    """Everything that a person reads; raises OSError if the folder cannot be written."""
+    """Write report.md, report.html and the charts; raises OSError if the folder cannot be written."""
     report = build_report(stored)
     drawn = draw_charts(report)
     write_charts(folder / CHARTS, list(drawn.values()))
@@ -24,7 +24,7 @@ def write_reports(folder: Path, stored: StoredRun) -> None:
 
 
 def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
-    """Each as SVG and as PNG; raises OSError."""
+    """Write each chart as SVG and as PNG; raises OSError."""
     folder.mkdir(exist_ok=True)
     for chart in charts:
         write_atomic(folder / f"{chart.name}.svg", chart.svg)
@@ -32,6 +32,6 @@ def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
 
 
 def draw_charts(report: Report) -> dict[str, Chart]:
-    """All pictures that the sections name and that there is something to draw for, by their names."""
+    """Draw all charts that the sections name; returns them by name, without those for which there is nothing to draw."""
     drawn = {picture.name: picture.draw() for picture in report.pictures()}
     return {name: chart for name, chart in drawn.items() if chart is not None}

@@ -1,4 +1,4 @@
-"""report.html: the report and its charts in one file that asks nothing of any network."""
+"""report.html: the report and its charts in one file that loads nothing from the network."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ _TONES = {str(verdict): str(verdict.tone) for verdict in Verdict}
 
 
 def render_html(report: Report, charts: Mapping[str, Chart]) -> str:
-    """The page; `charts` by the names that the sections give them; what was not drawn is left out."""
+    """The HTML page; `charts` by the names that the sections give them; charts that were not drawn are left out."""
     environment = _environment()
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     sections = [section for section in report.sections if section.on(PAGE)]
@@ -42,7 +42,7 @@ def render_html(report: Report, charts: Mapping[str, Chart]) -> str:
 
 
 def render_page(template: str, page: Comparison | History) -> str:
-    """A page of another kind: `comparison` or `history`."""
+    """The page of another `template`: `comparison` or `history`."""
     return _environment().get_template(f"{template}.html.j2").render(page=page)
 
 
@@ -69,33 +69,33 @@ def _on_page(section: Section) -> list[Block]:
 
 
 def _is_empty(section: Section, charts: Mapping[str, Chart]) -> bool:
-    """Whether it shows neither a table nor a picture."""
+    """Whether the section shows neither a table nor a chart."""
     blocks = list(walk(section.on(PAGE)))
     return not any(isinstance(b, Tabular) or (isinstance(b, Picture) and b.name in charts) for b in blocks)
 
 
 def _markup(svg: str) -> Markup:
-    """An SVG of ours, in which matplotlib has escaped every text."""
+    """Mark one of our SVGs as safe: matplotlib has escaped every text in it."""
     return Markup(svg)  # noqa: S704
 
 
 def _compact(table: Table) -> Table:
-    """Of cells without protocol and runtime: they stand above and below the name, as columns they would make it too wide."""
+    """A table of cells without protocol and runtime: to save width, the page shows them above and below the cell's name."""
     return table.without("protocol", "runtime") if table.rows_are else table
 
 
 def _values(*texts: str) -> str:
-    """What a row can be filtered by, as an attribute."""
+    """The values that a row can be filtered by, as JSON for an HTML attribute."""
     return json.dumps([one_line(text) for text in texts if one_line(text)])
 
 
 def _why(row: Row) -> str:
-    """The reason in short, for a table; its whole text stands in a section of its own."""
+    """A cell's reason, shortened for a table; its full text is in a section of its own."""
     return ends(row.record.reason, _REASON_WIDTH)
 
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Rows of one protocol together, as in the chart: JSON on one server and binary on another are two races."""
+    """Rows grouped by protocol, as in the chart: JSON on one server is not to be compared with binary on another."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(one_line(row.record.protocol), []).append(row)
@@ -103,5 +103,5 @@ def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _tone(text: str) -> str:
-    """The class of a verdict's colour; empty for what is no verdict."""
+    """The CSS class of a verdict's colour; empty for any other text."""
     return _TONES.get(text, "")

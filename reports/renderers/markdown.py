@@ -37,9 +37,9 @@ _FOLDED_LEVEL = 4
 
 
 def render_markdown(report: Report, chart_files: Mapping[str, str]) -> str:
-    """The report, under 60 kB; `chart_files` are paths of pictures by chart name, relative to the report.
+    """The report, under 60 kB; `chart_files` are paths of image files by chart name, relative to the report.
 
-    Where it is too long, what explains gives way before what was measured, and long texts before rows: no cell is lost.
+    If it is too long, explanations are left out before measurements, and long texts are cut before rows, to lose no cell.
     """
     for lean in Lean:
         text = "\n\n".join(text for text in _Writer(chart_files, lean).report(report) if text) + "\n"
@@ -58,7 +58,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def escape(text: str) -> str:
-    """Text in which nothing is markup: neither in a table cell nor in a paragraph."""
+    """Escape text, so that nothing in it is markup, in a table cell or in a paragraph."""
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~$#@])", _escaped, text)
 
@@ -77,7 +77,7 @@ def code(text: str) -> str:
 
 
 def pipe_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
-    """A GitHub table; empty without rows."""
+    """A table in GitHub Markdown; an empty string without rows."""
     if not rows:
         return ""
     body = [[escape(shortened(text, _LONGEST_CELL)) for text in row.texts] for row in rows]
@@ -87,7 +87,7 @@ def pipe_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
 
 
 class _Writer:
-    """Writes each kind of block, with what there is of pictures and as lean as is asked."""
+    """Writes each kind of block as Markdown, with the charts that have a file, as short as `lean` asks."""
 
     def __init__(self, chart_files: Mapping[str, str], lean: Lean) -> None:
         self.chart_files = chart_files
@@ -109,7 +109,7 @@ class _Writer:
         if not blocks:
             return
         headed = MARKDOWN in section.heading_on
-        # Where the section's own heading is not shown, those within it take its level: none is left out between.
+        # If the section's own heading is not shown, the headings within it move up, so that no level is skipped.
         present = sorted({2 for _ in range(headed)} | {level for block in blocks if (level := _level(block))})
         levels = {level: "#" * (place + 2) for place, level in enumerate(present)}
         if headed:
@@ -165,12 +165,12 @@ class _Writer:
 
 
 def _level(block: Block) -> int:
-    """Of the heading that a block brings; 0 for none."""
+    """Level of the heading that a block writes; 0 if it writes none."""
     return block.level if isinstance(block, Heading) else _FOLDED_LEVEL if isinstance(block, Details) else 0
 
 
 def _cut(text: str) -> str:
-    """Cut at a line's end, so that tables stay tables: GitHub refuses longer job summaries and comments."""
+    """Cut too long a text at a line's end, so that tables stay intact: GitHub refuses longer job summaries and comments."""
     if len(text.encode()) < MOST_BYTES:
         return text
     note = "\n\nCut here for length: report.html and results.json have everything.\n"

@@ -1,4 +1,4 @@
-"""The summary at the end of a session: one table a scenario, what went wrong, and the answer, in at most 100 columns."""
+"""The summary at the end of a session: a table for each scenario, what went wrong, and the answer, in at most 100 columns."""
 
 import textwrap
 import unicodedata
@@ -18,7 +18,7 @@ _LONGEST_REASON = 600
 
 
 def summary_lines(report: Report) -> Iterator[str]:
-    """Lines of text, none longer than 100 columns: all tables, then all problems, last the sentences, which stay in sight."""
+    """Lines of text of at most 100 columns: all tables, then all problems, last the sentences, which so stay visible."""
     if report.banner:
         yield from _wrapped(report.banner)
         yield ""
@@ -30,7 +30,7 @@ def summary_lines(report: Report) -> Iterator[str]:
 
 
 def first_table(stored: StoredRun) -> Iterator[str]:
-    """The first scenario's table, for who waits for the others; nothing where no speed was measured."""
+    """The lines of the first scenario's table, to show while others are measured; none if no speed was measured."""
     tables, _ = tables_and_colours(stored.present().records)
     for table in tables[:1]:
         yield from _block(Tabular(table))
@@ -52,7 +52,7 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> list[str]:
-    """Head, rule, rows; the cells' names give way until a row fits."""
+    """Header, rule and rows; the cells' names are shortened until a row fits."""
     narrow = table.select(table.terminal) if table.terminal else table
     every = (*narrow.rows, *narrow.instruments)
     rows = [[_short(column.key, text) for column, text in zip(narrow.columns, row.texts, strict=True)] for row in every]
@@ -60,7 +60,7 @@ def _table(table: Table) -> list[str]:
 
 
 def _lines(columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
-    """As texts of a terminal; the name of the cell is what is shortened."""
+    """Header, rule and rows as lines of text; cell names are shortened to keep to `WIDTH`."""
     lines = [[column.title for column in columns], *rows]
     place = [column.key for column in columns].index("cell")
     others = sum(2 + max(len(line[n]) for line in lines) for n in range(len(columns)) if n != place)
@@ -73,7 +73,7 @@ def _lines(columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
 
 
 def _short(key: str, text: str) -> str:
-    """A ratio without its interval: the rank says already what the interval says."""
+    """A column's text; a ratio without its interval, since the rank already says what the interval says."""
     return _single_width(text.partition(" [")[0] if key == "ratio" else text)
 
 
@@ -82,5 +82,5 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _single_width(text: str) -> str:
-    """Emoji and East Asian characters take two columns in a terminal: a mark in their place keeps the columns straight."""
+    """Replace emoji and East Asian characters, two columns wide in a terminal, by `?`, which keeps the table aligned."""
     return "".join("?" if unicodedata.east_asian_width(c) in "WF" else c for c in text if not unicodedata.combining(c))

@@ -1,4 +1,4 @@
-"""The answer, from the records alone: who is fastest, each backend at its best, and whether all are right; ties are told."""
+"""The answer, from the records alone: which backend is fastest, each at its best, with ties, and whether answers are right."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ _MOST_PROTOCOLS = 2
 
 
 def section(stored: StoredRun) -> Section:
-    """A picture and a sentence for each scenario of one client, beside each other; accuracy; load; what is left out."""
+    """A chart and a sentence for each scenario of one client, side by side; load; accuracy; what is left out."""
     records = stored.present().records
     endpoints = endpoints_under_load(records)
     under_load = (*load_answers.answers(endpoints), *scaling.answers(records), *replicas.answers(records))
@@ -50,7 +50,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def _speeds_of(records: Sequence[Record]) -> Sequence[Block]:
-    """Each scenario's picture above its sentence; of more than two the sentences alone."""
+    """Each scenario's chart above its sentence; from the third scenario on, only the sentence."""
     colours = protocol_colours(of_kinds(records, speed.KINDS))
     best = [bests(_cells(records, scenario)) for scenario in _scenarios(records)]
     sentences = answers(records)
@@ -77,7 +77,7 @@ def answers(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def bests(cells: Sequence[Record]) -> list[Record]:
-    """Of one scenario each backend's best VALID endpoint, the fastest first."""
+    """Each backend's best VALID endpoint among the cells of one scenario, fastest first."""
     best: dict[str, Record] = {}
     for record in sorted(cells, key=_order):
         if record.verdict.believed and record.rank is not None and record.images_per_s:
@@ -109,7 +109,7 @@ def unranked(records: Sequence[Record]) -> str:
 
 
 def _answer(cells: Sequence[Record]) -> str:
-    """Each backend at its best, across protocols; then like with like, within those that several backends speak."""
+    """A sentence on each backend at its best, across protocols, and then within protocols that several backends speak."""
     phrase, valid = f"For {title_of(cells[0]).lower()},", bests(cells)
     best = valid or sorted((record for record in cells if record.rank is not None and record.images_per_s), key=_order)
     if not best:
@@ -132,7 +132,7 @@ def _across(best: Sequence[Record]) -> str:
 
 
 def _within(cells: Sequence[Record], first: Record) -> list[str]:
-    """`within v1-json fastapi-rest with 5,775 images/s (ahead of 3)`: of what most backends speak, but for that of `first`."""
+    """`within v1-json fastapi-rest with 5,775 images/s (ahead of 3)`: for the most common protocols except `first`'s."""
     ranked = sorted((r for r in cells if r.rank is not None and r.images_per_s), key=_order)
     spoken = {protocol: [r for r in ranked if r.protocol == protocol] for protocol in dict.fromkeys(r.protocol for r in ranked)}
     shared = [mine for mine in spoken.values() if len({r.backend for r in mine}) > 1 and mine[0].protocol != first.protocol]
@@ -141,7 +141,7 @@ def _within(cells: Sequence[Record], first: Record) -> list[str]:
 
 
 def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
-    """What the best have reached, and how far the next and the last are behind the one of them that they were compared with."""
+    """The leaders' speeds, and how far the next and the last are behind the leader that they were compared with."""
     next_group = [record for record in followers if record.rank == followers[0].rank]
     last = followers[-1]
     first = next((record for record in leaders if last.leader == record.id or _refers(last, record)), leaders[0])
@@ -154,7 +154,7 @@ def _lead(leaders: Sequence[Record], followers: Sequence[Record]) -> str:
 
 
 def _factor(fast: Record, slow: Record) -> str:
-    """How many times as fast, with its interval where one of the two was compared with the other."""
+    """How many times as fast, with an interval if one of the two was compared with the other."""
     if slow.leader == fast.id and slow.leader_ratio:
         return times(slow.leader_ratio, slow.leader_ratio_low, slow.leader_ratio_high)
     if _refers(slow, fast) and slow.ratio and slow.ratio_low and slow.ratio_high:
@@ -171,18 +171,18 @@ def _refers(record: Record, other: Record) -> bool:
 
 
 def _tally(records: Sequence[Record], believed: str = "") -> str:
-    """`2 FAILED, 1 NOT_MEASURED`; `believed` is what those are called that nothing speaks against."""
+    """`2 FAILED, 1 NOT_MEASURED`; `believed`, if given, replaces the name of verdicts that are believed."""
     counts = Counter(record.verdict for record in records)
     words = {verdict: believed if believed and verdict.believed else verdict for verdict in Verdict}
     return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
 
 
 def _of_two_runs(cells: Sequence[Record]) -> bool:
-    """Whether some were measured by another run than others: these were not side by side."""
+    """Whether the cells were measured in different runs, and so not side by side."""
     return len({record.taken_from for record in cells if record.images_per_s is not None}) > 1
 
 
 def _absence(stored: StoredRun) -> str:
-    """Who could not be had here at all, in one line; empty if nobody."""
+    """The backends that could not be measured here at all, in one line; empty if none."""
     absent = sorted(one_line(name) for name in stored.absent())
     return f"Not measured here: {listed(absent, most=len(absent))}." if absent else ""

@@ -1,4 +1,4 @@
-"""What to know before believing the run: its warnings, who was not shut in, and who burns CPU while nobody asks it."""
+"""What to know before believing the run: warnings, backends that were not isolated, and those that burn CPU while idle."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ _LONGEST_WHY = 300
 
 
 def section(stored: StoredRun) -> Section:
-    """All warnings; the terminal, which has room for few, shows who burned CPU."""
+    """All warnings; the terminal, which has room for few, shows only those on CPU burnt while idle."""
     run = stored.run
     idle = idle_sentences(run.backends)
     warnings = tuple(
@@ -24,7 +24,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def idle_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
-    """From the facts of a run's backends; none where all of them idle as a server should."""
+    """Sentences on backends that burn CPU while idle; none if all of them idle as a server should."""
     paused = [f"{one_line(name)} ({_burned(facts)})" for name, facts in backends.items() if facts.paused_while_idle]
     restless = [name for name, facts in backends.items() if _ran_on(facts)]
     watched = {name: facts for name, facts in backends.items() if facts.paused_while_idle is not None}
@@ -67,7 +67,7 @@ def _names(names: list[str]) -> str:
 
 
 def limit_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
-    """One for each limit that did not hold, with who had it not; none where all had what they were started with."""
+    """A sentence for each limit that was not met, with the backends it was not met for; none if all limits were met."""
     without: dict[str, list[str]] = {}
     for name, facts in backends.items():
         for limit in facts.unmet_limits or ():
@@ -78,7 +78,7 @@ def limit_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
 
 
 def isolation_sentences(backends: Mapping[str, BackendFacts]) -> tuple[str, ...]:
-    """From the facts of a run's backends; none where all containers were shut in and reached on their own network."""
+    """Sentences on backends that were not isolated; none if all containers were, and were reached on their own network."""
     open_to: dict[str, list[str]] = {}
     for name, facts in backends.items():
         if facts.way_out is not None:

@@ -1,4 +1,4 @@
-"""What each backend asks of its owner: lines, dependencies, size, time to start; measured where 2018 only judged."""
+"""What each backend demands of its owner: lines, dependencies, size, time to start; measured, not judged as in 2018."""
 
 from bench.contract.backend_facts import BackendFacts
 from reports.sections.section import PAGE, Section, Tabular, Text
@@ -25,7 +25,7 @@ _COLUMNS = (
 
 
 def section(stored: StoredRun) -> Section:
-    """A row for each backend whose lines were counted, in the order of the run; nothing where none were."""
+    """A row for each backend whose lines were counted, in the order of the run; empty if none were."""
     rows = [_texts(name, facts) for name, facts in stored.run.backends.items() if facts.lines_of_code is not None]
     blocks = (Text(NOTE, "intro", on=PAGE), Tabular(text_table(_TITLE, _COLUMNS, rows))) if rows else ()
     return Section("footprint", _TITLE, blocks, finding="Lines, packages, size, time to start.")

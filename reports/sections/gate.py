@@ -1,4 +1,4 @@
-"""The gate in a report: a table of the cells that were held against another checkout's, and what could be told."""
+"""The gate in a report: a table of the cells that were compared with another checkout's, and the result."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ _ORDER = (GateOutcome.FAIL, GateOutcome.CANNOT_TELL, GateOutcome.PASS)
 
 
 def section(stored: StoredRun) -> Section:
-    """Failures first, then what could not be told; nothing where nothing was gated."""
+    """The gated cells: failures first, then those that could not be told; empty if there are none."""
     rows = sorted(stored.run.gate, key=lambda row: (_ORDER.index(row.outcome), row.cell))
     if not rows:
         return Section("gate", "Gate")
@@ -31,7 +31,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def gate_words(rows: Sequence[GateRow]) -> list[str]:
-    """Who failed, of how many nothing can be told, and what the gate allows."""
+    """Sentences on which cells failed, how many could not be told, and what the gate allows."""
     failed = [one_line(row.cell) for row in rows if row.outcome is GateOutcome.FAIL]
     unsure = sum(row.outcome is GateOutcome.CANNOT_TELL for row in rows)
     told = f"Slower than allowed: {', '.join(failed)}." if failed else "No cell is surely slower than allowed."

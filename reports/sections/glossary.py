@@ -44,7 +44,7 @@ READING = (
 
 
 def section(_: StoredRun) -> Section:
-    """The same for every run."""
+    """The terms and the verdicts; the same for every run."""
     blocks = (
         Pairs(READING, until=Lean.BACKGROUND),
         Heading("Verdicts", until=Lean.BACKGROUND),

@@ -1,4 +1,4 @@
-"""What could not be measured or believed: cells that share a verdict and a reason stand together, worst verdict first."""
+"""What could not be measured or believed: cells grouped by verdict and reason, worst verdict first."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ _FIGURES = re.compile(r"\d[\d.,]*")
 
 
 def section(stored: StoredRun) -> Section:
-    """Nothing where every cell is VALID."""
+    """All problems; no block if every cell is VALID."""
     problems = problems_of(stored.records)
     title = "What could not be measured or believed, and why"
     return Section(
@@ -31,9 +31,9 @@ def _finding(records: Sequence[Record]) -> str:
 
 
 def problems_of(records: Sequence[Record]) -> tuple[Problem, ...]:
-    """Of all cells: one by one where one client asked, counted by endpoint under load.
+    """The problems of all cells: cells of one client are named one by one, cells under load are counted by endpoint.
 
-    Sixty cells of one sweep have sixty reasons that differ in their figures alone: they are one entry, with the first of them.
+    Cells under load whose reasons differ only in figures, as in a sweep of sixty, are one entry with the first one's reason.
     """
     plain = [record for record in records if record.kind not in under_load.KINDS]
     ids, said = {id(record) for record in plain}, {(record.verdict, _reason(record)) for record in plain}
@@ -62,7 +62,7 @@ def _problem(cells: Sequence[Record], plain: set[int]) -> Problem:
 
 
 def _under_load(cells: Sequence[Record]) -> list[str]:
-    """A name for each endpoint, however many of its cells it is."""
+    """One name for each endpoint, with the scenario, or the number of cells if there are several."""
     mine: dict[str, list[Record]] = {}
     for record in cells:
         mine.setdefault(endpoint_name(record), []).append(record)

@@ -1,4 +1,4 @@
-"""What the 2018 study published, and which of today's cells stand beside it."""
+"""What the 2018 study published, and today's cells to show beside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ _COLUMNS = (
 
 
 def section(stored: StoredRun) -> Section:
-    """Nothing for a model of the user's own: what the study measured says nothing of another model's speed."""
+    """The table; empty for a model of the user's own, since the study's figures say nothing about another model's speed."""
     if stored.run.dataset.get("own"):
         return Section("published", _TITLE)
     table = then_and_now(stored.records, stored.run.started_utc[:4])

@@ -1,4 +1,4 @@
-"""The replay of 2018 as a table a scenario and two sentences: what the study's method did to its figures, flaw by flaw."""
+"""The replay of 2018, as tables and two sentences: the effect of the study's method on its figures, flaw by flaw."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,7 +42,7 @@ _CHANGES = {
 
 
 def section(stored: StoredRun) -> Section:
-    """Two sentences and a table for each scenario; nothing where the run had no replay."""
+    """Two sentences, and a table for each scenario; empty if the run had no replay."""
     rows = stored.run.study
     tables = replay_tables(rows)
     if not tables:
@@ -76,7 +76,7 @@ def _system(row: StudyRow) -> str:
 
 
 def _table(scenario: str, rows: Sequence[StudyRow]) -> Table:
-    """A row a step, a column a system, and who led whom by how much."""
+    """A row for each step, a column for each system, and one for which system led by how much."""
     systems = list(dict.fromkeys(_system(row) for row in rows))
     columns = (
         Column("step", "Method", "What of the study's method is left.", numeric=False),
@@ -94,7 +94,7 @@ def _table(scenario: str, rows: Sequence[StudyRow]) -> Table:
 
 
 def _published(scenario: str, systems: Sequence[str], rows: Sequence[StudyRow]) -> tuple[str, ...]:
-    """What the study printed for the systems of the same kind."""
+    """The row of figures that the study printed for systems of the same kind."""
     figures: dict[str, float] = {}
     for name in systems:
         backend = next(row.backend for row in rows if _system(row) == name)
@@ -124,7 +124,7 @@ def _lead_text(rows: Sequence[StudyRow]) -> str:
 
 
 def sentences(rows: Sequence[StudyRow]) -> tuple[str, ...]:
-    """Who led before and after, and which flaw weighed most: two sentences; none where too little was measured."""
+    """Two sentences: which system led before and after, and which flaw had most effect; none if too little was measured."""
     moves = [text for name in (SINGLE.name, BATCH_128.name) if (text := _move([row for row in rows if row.scenario == name]))]
     weights = _weights(rows)
     if not moves or not weights:
@@ -144,7 +144,7 @@ def _capital(text: str) -> str:
 
 
 def _move(rows: Sequence[StudyRow]) -> str:
-    """How the first led the last with all flaws and with none."""
+    """How the fastest led the slowest, with all flaws and with none; empty if fewer than two were measured."""
     steps = (StudyStep.AS_IN_2018, StudyStep.INTERLEAVED)
     before, after = (_ordered([row for row in rows if row.step is step]) for step in steps)
     if len(before) < 2 or len(after) < 2:
@@ -157,7 +157,7 @@ def _move(rows: Sequence[StudyRow]) -> str:
 
 
 def _weights(rows: Sequence[StudyRow]) -> dict[StudyStep, float]:
-    """By which factor each removed flaw changed the throughput, as the geometric mean over systems and scenarios."""
+    """The factor by which removing each flaw changed throughput, as the geometric mean over systems and scenarios."""
     speeds = {(row.backend, row.endpoint, row.scenario, row.step): row.images_per_s for row in rows if row.images_per_s}
     steps, weights = list(StudyStep), {}
     for earlier, later in pairwise(steps):

@@ -1,4 +1,4 @@
-"""All that a report says, before any markup: Markdown, HTML and terminal show the same Report."""
+"""The content of a report, before any markup: the Markdown, HTML and terminal renderers show the same Report."""
 
 from collections.abc import Callable, Mapping
 
@@ -53,11 +53,11 @@ SECTIONS: tuple[Callable[[StoredRun], Section], ...] = (
 )
 """Every section in the order of the report; a new one is a line here and its file."""
 _OF_ALL = frozenset({answer.section, problems.section, rerun.section})
-"""Those that speak of backends that could not be had as well: elsewhere nothing is known of them."""
+"""Sections that also mention the backends that could not be measured here; the others get the run without them."""
 
 
 def build_report(stored: StoredRun) -> Report:
-    """The report of a run, or of what there is of it."""
+    """The report of a run, complete or not."""
     run = stored.run
     return Report(
         title="Serving benchmark",

@@ -11,7 +11,7 @@ from reports.tables.names import of_kinds
 
 
 def section(stored: StoredRun) -> Section:
-    """Cells under load, which are many, folded and on the page alone."""
+    """The commands; those of cells under load, which are many, are folded and only on the page."""
     loaded = of_kinds(stored.records, under_load.KINDS)
     plain = commands([record for record in stored.records if record.kind not in under_load.KINDS])
     many = commands(loaded) if under_load.endpoints_under_load(loaded) else ()
@@ -24,5 +24,5 @@ def section(stored: StoredRun) -> Section:
 
 
 def commands(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
-    """Of the cells that recorded theirs."""
+    """Id and command of each cell that has one recorded."""
     return tuple((one_line(record.id), one_line(record.again)) for record in records if record.again)

@@ -1,4 +1,4 @@
-"""A section of a report, before any markup: its heading and its blocks; HTML, Markdown and terminal walk the same."""
+"""A section of a report, before any markup: its heading and its blocks, which HTML, Markdown and terminal share."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ EVERYWHERE = DOCUMENTS | TERMINAL
 
 
 class Lean(IntEnum):
-    """How much Markdown leaves out, so that it stays as short as GitHub wants it."""
+    """How much Markdown leaves out to keep to GitHub's size limit; each level includes those before it."""
 
     NOTHING = 0
     BACKGROUND = 1  # setup, commands, how to read this
-    REASONS = 2  # their ends
+    REASONS = 2  # the ends of reasons
     REPLAY = 3
     COLUMNS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A piece of a section: shown `on` these media, left out of Markdown from `until` on."""
+    """A part of a section: shown `on` these media, left out of Markdown from the level `until` on."""
 
     on: Medium = DOCUMENTS
     until: Lean | None = None
@@ -51,7 +51,7 @@ class Heading(Block):
 
 @dataclass(frozen=True, slots=True)
 class Text(Block):
-    """A paragraph; `style` is plain, intro, note or aside; `why` is the section that explains it, linked where it is shown."""
+    """A paragraph; `style` is plain, intro, note or aside; `why` is the section that explains it, linked if it is shown."""
 
     text: str
     style: str = ""
@@ -60,7 +60,7 @@ class Text(Block):
 
 @dataclass(frozen=True, slots=True)
 class Items(Block):
-    """A list of sentences; `shrinks`: they are cut where Markdown leaves out the ends of reasons."""
+    """A list of sentences; if it `shrinks`, they are cut when Markdown leaves out the ends of reasons."""
 
     texts: tuple[str, ...]
     shrinks: bool = False
@@ -68,7 +68,7 @@ class Items(Block):
 
 @dataclass(frozen=True, slots=True)
 class Pairs(Block):
-    """Words and what they mean, or (`facts`) names and values."""
+    """Terms and their meanings, or (`facts`) names and values."""
 
     pairs: tuple[tuple[str, str], ...]
     facts: bool = False
@@ -76,7 +76,7 @@ class Pairs(Block):
 
 @dataclass(frozen=True, slots=True)
 class Commands(Block):
-    """What each command is for, and the command; many are `listed`."""
+    """What each command is for, and the command; `listed` shows them as a list."""
 
     pairs: tuple[tuple[str, str], ...]
     listed: bool = False
@@ -84,7 +84,7 @@ class Commands(Block):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Cells that share a verdict other than VALID and its reason; `reason` may have lines."""
+    """Cells that share a verdict other than VALID and its reason; `reason` may have several lines."""
 
     verdict: Verdict
     cells: tuple[str, ...]
@@ -107,7 +107,7 @@ class Tabular(Block):
 
 @dataclass(frozen=True, slots=True)
 class Picture(Block):
-    """A chart, drawn when it is shown, with its heading; `draw` returns None where there is nothing to draw."""
+    """A chart, drawn when it is shown, with its heading; `draw` returns None if there is nothing to draw."""
 
     name: str
     caption: str
@@ -118,7 +118,7 @@ class Picture(Block):
 
 @dataclass(frozen=True, slots=True)
 class Details(Block):
-    """Blocks below a summary, folded where that is possible."""
+    """Blocks below a summary, folded if the medium can fold."""
 
     summary: str
     blocks: tuple[Block, ...]
@@ -127,7 +127,7 @@ class Details(Block):
 
 @dataclass(frozen=True, slots=True)
 class Beside(Block):
-    """Groups of blocks that stand beside each other where there is room, else one below the other."""
+    """Groups of blocks, side by side if there is room, else one below the other."""
 
     groups: tuple[tuple[Block, ...], ...]
 
@@ -139,11 +139,11 @@ class Filters(Block):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section. It is shown on a medium where it has a block for it.
+    """One section; it is shown on every medium for which it has a block.
 
-    `anchor` is its id on the page, `finding` what it found in one sentence, `style` its look, `heading_on` where its title is
-    shown as a heading; `folded`: where that is possible only title and finding are shown until it is opened; `filtered`: its
-    tables obey the filters; `otherwise` is what the page says where it shows neither table nor picture.
+    `anchor` is its id on the page, `finding` its result in one sentence, `style` its look, `heading_on` the media on which its
+    title is a heading. If `folded`, a medium that can fold shows only title and finding until it is opened; if `filtered`, the
+    filters apply to its tables. `otherwise` is what the page says if the section shows neither table nor chart there.
     """
 
     anchor: str
@@ -163,7 +163,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report: the head and the sections in their order; `sets` are the sets of backends by backend, to filter rows by."""
+    """One report: its head, and its sections in order; `sets` are the sets that each backend belongs to, to filter rows by."""
 
     title: str
     lead: str
@@ -173,9 +173,9 @@ class Report:
     sections: tuple[Section, ...]
 
     def pictures(self) -> Iterator[Picture]:
-        """Each chart that a section names, once; raises ValueError where two have one name.
+        """Each chart that a section names, once; raises ValueError if two different ones have the same name.
 
-        The same one may stand on the page and elsewhere in Markdown.
+        The same chart may be in one place on the page and in another in Markdown.
         """
         named: dict[str, Picture] = {}
         for block in (block for section in self.sections for block in walk(section.blocks) if isinstance(block, Picture)):
@@ -196,7 +196,7 @@ def _function(picture: Picture) -> object:
 
 
 def walk(blocks: Sequence[Block]) -> Iterator[Block]:
-    """All blocks, those within others too."""
+    """All blocks, including those within others."""
     for block in blocks:
         yield block
         if isinstance(block, Details):

@@ -12,7 +12,7 @@ from reports.tables.table import Table
 
 
 def section(stored: StoredRun) -> Section:
-    """Facts of the run and of its backends; the page alone says how each cell was measured."""
+    """Facts of the run and of its backends; only the page says how each cell was measured."""
     run = stored.run
     facts = {"Environment": run.environment, "Options": run.options, "Dataset": run.dataset, "Model": run.model}
     blocks: list[Block] = [Commands((("The whole run", one_line(run.command)),), until=Lean.BACKGROUND)]
@@ -35,7 +35,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def method_tables(stored: StoredRun) -> list[tuple[str, Table]]:
-    """What was measured, and a table of it: for each scenario of one client, then for each question under load."""
+    """Title and table of how cells were measured: for each scenario of one client, then for each question under load."""
     tables = []
     for kinds in (speed.KINDS, accuracy.KINDS):
         cells = of_kinds(stored.records, kinds)

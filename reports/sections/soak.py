@@ -1,4 +1,4 @@
-"""The soak in the reports: what the suite and each server held over the time, and whether anything grew."""
+"""The soak in the reports: memory, files and so on held by the suite and each server over time, and whether any grew."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -37,7 +37,7 @@ _COLUMNS = (
 
 
 def section(stored: StoredRun) -> Section:
-    """Of all laps of a run, the suite first, then the backends as they were started; nothing where the run was no soak."""
+    """All laps of a run, the suite first, then the backends in the order started; empty if the run was no soak."""
     rows = stored.run.soak
     if not rows:
         return Section("soak", "Soak")
@@ -55,7 +55,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def sentences(rows: Sequence[SoakRow]) -> tuple[str, str]:
-    """How long it was, and whether anything grew."""
+    """How long the soak was, and whether anything grew."""
     holders = by_holder(rows)
     laps = max(len(mine) for mine in holders.values())
     grown = {holder: _growth(mine) for holder, mine in holders.items()}
@@ -96,7 +96,7 @@ def _texts(holder: str, rows: Sequence[SoakRow], growth: dict[str, Growth]) -> t
 
 
 def _early_and_late(quantity: str, rows: Sequence[SoakRow], growth: dict[str, Growth]) -> str:
-    """`85.2 → 85.6`; one figure where both are the same, the last reading where there are too few."""
+    """`85.2 → 85.6`: early and late median; one figure if both are the same, the last reading if there are too few laps."""
     unit, digits = (_MIB, 1) if quantity == "memory_bytes" else (1, 0)
     each = growth.get(quantity)
     if each is None:
@@ -107,7 +107,7 @@ def _early_and_late(quantity: str, rows: Sequence[SoakRow], growth: dict[str, Gr
 
 
 def courses(rows: Sequence[SoakRow], quantity: str, unit: int) -> tuple[Course, ...]:
-    """What each holder held of a quantity, in this unit."""
+    """What each holder held of a quantity over time, divided by `unit`."""
     shown = []
     for holder, mine in by_holder(rows).items():
         points = [(row.at_s / 60, value / unit) for row in mine if (value := getattr(row, quantity))]

@@ -1,4 +1,4 @@
-"""Start-up in the reports: how long each backend takes until it serves as it will serve, in steps, and to stop."""
+"""Start-up in the reports: how long each backend takes, step by step, to reach its steady latency, and to stop."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -43,7 +43,7 @@ _COLUMNS = (
 
 
 def section(stored: StoredRun) -> Section:
-    """Of all starts of a run: first answers first, then those that never came to one; nothing where there were none."""
+    """All starts of a run: backends by time of first answer, then those that gave none; empty if there were no starts."""
     rows = stored.run.startup
     if not rows:
         return Section("startup", "Start-up")
@@ -60,13 +60,13 @@ def section(stored: StoredRun) -> Section:
 
 
 def timelines(rows: Sequence[StartRow]) -> dict[str, Timeline]:
-    """By backend, of those that came to an answer, the fastest first."""
+    """Timelines by backend, of those that gave an answer, fastest first."""
     lines = {name: line for name, starts in _by_backend(rows).items() if (line := _timeline(name, starts)) is not None}
     return dict(sorted(lines.items(), key=lambda item: (dict(item[1].ends)[ANSWER], item[0])))
 
 
 def start_table(rows: Sequence[StartRow], backends: Mapping[str, BackendFacts]) -> Table:
-    """A row for each backend; a step that is known of none has no column."""
+    """A row for each backend; a step that is known of no backend has no column."""
     by_backend = _by_backend(rows)
     came = list(timelines(rows))
     order = [*came, *sorted(name for name in by_backend if name not in came)]
@@ -92,7 +92,7 @@ def _known(rows: Sequence[StartRow], field: str) -> list[float]:
 
 
 def _timeline(name: str, rows: Sequence[StartRow]) -> Timeline | None:
-    """None where no start came to an answer; a step that not all of those reached has no end."""
+    """Medians of a backend's starts that gave an answer, None without any; a step that not all of them reached is left out."""
     came = [row for row in rows if row.first_answer_s is not None]
     reached = {step: _known(came, field) for step, field in _FIELDS.items()}
     ends = [(step, median(values)) for step, values in reached.items() if values and len(values) == len(came)]
@@ -111,7 +111,7 @@ def _texts(name: str, rows: Sequence[StartRow], facts: BackendFacts) -> tuple[st
 
 
 def _spread(values: Sequence[float], of: int) -> str:
-    """`0.712 (0.690–0.801)`: median and range, where the two differ in what is shown; `, 2 of 3` where a start has no value."""
+    """`0.712 (0.690–0.801)`: median, and range if its ends look different; with `, 2 of 3` if not all starts have a value."""
     if not values:
         return MISSING
     low, middle, high = (seconds(value) for value in (min(values), median(values), max(values)))
@@ -120,7 +120,7 @@ def _spread(values: Sequence[float], of: int) -> str:
 
 
 def _finding(lines: Sequence[Timeline]) -> str:
-    """Who answers first, and who last."""
+    """Which backend answers first, and which last."""
     if not lines:
         return "No server came to a right answer."
     first, last = lines[0], lines[-1]

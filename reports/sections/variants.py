@@ -1,4 +1,4 @@
-"""What another setting of a server changes, from the concurrency sweep: who gains from batching requests of many clients."""
+"""What another setting of a server changes, from the concurrency sweep: which gain from batching requests of many clients."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ _COLUMNS = (
 
 
 class Told(StrEnum):
-    """What a run can say of a variant beside its default."""
+    """What a run can tell about a variant compared with its default."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -48,9 +48,9 @@ class Told(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One endpoint of a backend in its default setting and in another, with as many clients.
+    """One endpoint of a backend in its default setting and in another, with the same number of clients.
 
-    `ratio` is the variant's speed over the default's; [low, high] is what both intervals leave of it, None where one has none.
+    `ratio` is the variant's speed over the default's; [low, high] is its interval, from both speeds' intervals, None without.
     """
 
     default: Record
@@ -61,12 +61,12 @@ class Pair:
 
     @property
     def clients(self) -> int:
-        """Connections of both."""
+        """Number of connections, the same for both."""
         return self.variant.concurrency
 
     @property
     def told(self) -> Told:
-        """What the whole interval says, of cells that may be believed; who bounds the client is at least as fast as shown."""
+        """What the whole interval says, of comparable and steady cells; a speed limited by the client is a lower bound."""
         if not all(verdict.comparable and verdict.steady for verdict in (self.default.verdict, self.variant.verdict)):
             return Told.CANNOT_TELL
         if self.low is not None and self.low > 1 and not self.default.verdict.lower_bound:
@@ -77,7 +77,7 @@ class Pair:
 
 
 def section(stored: StoredRun) -> Section:
-    """All pairs, endpoint by endpoint, by number of clients; nothing where the run has no variant."""
+    """All pairs, endpoint by endpoint, by number of clients; empty if the run has no variant."""
     differs = differences(stored.run.backends)
     if not differs:
         return Section("variants", _TITLE)
@@ -92,17 +92,17 @@ def section(stored: StoredRun) -> Section:
 
 
 def differences(backends: Mapping[str, BackendFacts]) -> tuple[tuple[str, str], ...]:
-    """Each variant, and what its setting is."""
+    """Each variant's name, and its setting."""
     return tuple((one_line(name), one_line(backends[name].differs or "")) for name in _defaults(backends))
 
 
 def variant_rows(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> list[tuple[str, ...]]:
-    """The texts of each pair."""
+    """The table's row for each pair."""
     return [_texts(pair) for sweep in _sweeps(_defaults(backends), records) for pair in sweep]
 
 
 def sentences(backends: Mapping[str, BackendFacts], records: Sequence[Record]) -> tuple[str, ...]:
-    """Who gains, endpoint by endpoint, and who could not be compared."""
+    """Which variants gain, endpoint by endpoint, and which could not be compared."""
     defaults = _defaults(backends)
     wanted = [r for r in records if r.role == Role.SERVER and r.backend in defaults]
     return tuple(_sentences(list(_sweeps(defaults, records)), wanted))
@@ -114,7 +114,7 @@ def _defaults(backends: Mapping[str, BackendFacts]) -> dict[str, str]:
 
 
 def _sweeps(bases: Mapping[str, str], records: Sequence[Record]) -> Iterator[list[Pair]]:
-    """The pairs of one endpoint, fewest clients first; those that both have a speed for."""
+    """For each endpoint and batch size, the pairs in which both have a speed, fewest clients first."""
     swept = [record for record in of_kinds(records, KINDS) if record.role == Role.SERVER]
     by_place = {_place(record, record.backend): record for record in swept}
     sweeps: dict[tuple[object, ...], list[Pair]] = {}
@@ -128,7 +128,7 @@ def _sweeps(bases: Mapping[str, str], records: Sequence[Record]) -> Iterator[lis
 
 
 def _pair(default: Record, variant: Record) -> Pair | None:
-    """None where one of the two has no speed."""
+    """The pair of two cells; None if one of the two has no speed."""
     if not default.images_per_s or not variant.images_per_s:
         return None
     low = _over(variant.images_per_s_low, default.images_per_s_high)
@@ -160,7 +160,7 @@ def _sentences(sweeps: Sequence[list[Pair]], wanted: Sequence[Record]) -> Iterat
 
 
 def _headline(ends: Sequence[Pair]) -> str:
-    """Who gains, who loses and of whom this run cannot tell, each with the most clients that both were measured with."""
+    """Which gain, which lose and which cannot be told, each with the most clients that both settings were measured with."""
     most = {pair.clients for pair in ends}
     where = f"With {_clients(ends[0])}" if len(most) == 1 else "With the most clients that were measured"
     words = {Told.FASTER: "faster than the default setting", Told.SLOWER: "slower", Told.CANNOT_TELL: "not to be told apart"}
@@ -178,7 +178,7 @@ def _name(pair: Pair) -> str:
 
 
 def _sentence(sweep: Sequence[Pair]) -> str:
-    """How fast with the most clients and at what price, from how many on, and what it costs with the fewest."""
+    """Speed and CPU time with the most clients, from how many clients on it is faster, and the latency with one client."""
     last, first = sweep[-1], sweep[0]
     parts = [f"{_name(last)} with {_clients(last)}: {_speed(last)}{_cpu(last)}"]
     if len(sweep) > 1:
@@ -201,7 +201,7 @@ def _bounds_client(pair: Pair) -> bool:
 
 
 def _doubt(pair: Pair) -> str:
-    """Why the two figures may mean less than they say."""
+    """The pair's verdicts that put its figures in doubt, in brackets; empty if there are none."""
     verdicts = [f"{endpoint_name(r)} is {r.verdict}" for r in (pair.default, pair.variant) if not r.verdict.believed]
     return f" ({' and '.join(verdicts)})" if verdicts else ""
 
@@ -214,7 +214,7 @@ def _cpu(pair: Pair) -> str:
 
 
 def _threshold(sweep: Sequence[Pair]) -> str:
-    """The fewest clients from which on all say faster."""
+    """The fewest clients from which on the variant is always faster, in words."""
     since = None
     for pair in reversed(sweep):
         if pair.told is not Told.FASTER:

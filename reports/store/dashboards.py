@@ -1,6 +1,6 @@
-"""What others' dashboards read of a run: Bencher's Metric Format, and github-action-benchmark's customBiggerIsBetter.
+"""A run in the formats of other dashboards: Bencher's Metric Format, and github-action-benchmark's customBiggerIsBetter.
 
-Only cells that are VALID and ranked: a dashboard draws whatever it is given, and has no place for a verdict.
+Only cells that are VALID and ranked are included: a dashboard draws whatever it is given, and has no place for a verdict.
 Sources: bencher.dev/docs/reference/bencher-metric-format, github.com/benchmark-action/github-action-benchmark.
 """
 
@@ -11,12 +11,12 @@ from bench.contract.records import Record
 
 
 def bencher(records: Sequence[Record]) -> dict[str, Any]:
-    """By cell: `throughput` in images/s with its interval, and `latency`, the median in ns: Bencher's own measures."""
+    """Bencher's own measures by cell: `throughput` in images/s with its interval, and `latency`, the median in ns."""
     return {record.id: _measures(record) for record in _told(records)}
 
 
 def github_action_benchmark(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """A list of images/s; `range` is the larger side of the 95 % interval, `extra` what a tooltip shows."""
+    """A list of the cells' images/s; `range` is the larger side of the 95 % interval, `extra` is shown in a tooltip."""
     return [
         {
             "name": record.id,

@@ -1,6 +1,6 @@
 """The file formats of a run: what results.json, run.json, records.jsonl and results.csv hold, byte for byte.
 
-Knows no folder and no life cycle; that is store.py's.
+The run's folder and its life cycle are in store.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 READABLE = range(1, SCHEMA_VERSION + 1)
 BESIDE = ("environment", "dataset", "model")
-"""What of a run stands at the top of its document; all else is in `run`."""
+"""Fields of a run at the top level of its document; all others are in `run`."""
 
 RUN_KEYS = tuple(each.name for each in fields(Run) if each.name not in BESIDE)
 _SCHEMA = Path(__file__).with_name("schema.json")
@@ -40,7 +40,7 @@ RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
 def plain(value: object) -> Any:
-    """The nearest JSON value of anything: a run must not be lost because a fact of it was a path or a numpy number."""
+    """The nearest JSON value of any object: a run must not be lost because one of its facts is a path or a numpy number."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -61,9 +61,9 @@ def plain(value: object) -> Any:
 
 
 def parsed(content: bytes) -> Any:
-    """The inverse of `json_bytes`; raises ValueError also for what JSON takes and no file of ours holds.
+    """The inverse of `json_bytes`; raises ValueError also for JSON that no file of ours contains.
 
-    That is NaN and infinity, numbers that no float or index can hold, and objects within objects without end.
+    That is NaN and infinity, numbers too large for a float or an index, and values nested more than `_DEEPEST` deep.
     """
     document = json.loads(content, parse_constant=_no_number, parse_float=_number, parse_int=_number)
     level = [document]
@@ -90,7 +90,7 @@ def _number(digits: str) -> int | float:
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """The part of results.json that is known before any cell: it is run.json."""
+    """The content of run.json: the part of results.json that is known before any cell."""
     values = plain(run.as_dict())
     head = {key: values[key] for key in RUN_KEYS}
     return {
@@ -101,12 +101,12 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def results_document(run: Run, records: Iterable[Record]) -> dict[str, Any]:
-    """The whole of results.json."""
+    """The content of results.json."""
     return {**run_document(run), "cells": [plain(record.as_dict()) for record in records]}
 
 
 def run_from_document(document: Any, source: str) -> Run:
-    """The run in a results.json or run.json; `source` names the file in the BadInput of anything else."""
+    """The run in a results.json or run.json; raises BadInput, which names the file `source`, for anything else."""
     if not isinstance(document, Mapping) or "schema_version" not in document:
         raise BadInput(f"{source} is not a result of servebench: it has no schema_version.")
     version = document["schema_version"]
@@ -144,7 +144,7 @@ def cells_from_document(document: Mapping[str, Any], source: str) -> list[Record
 def record_from_document(cell: Any, source: str) -> Record:
     """One cell of results.json or one line of records.jsonl, of any readable version.
 
-    `source` names it in the BadInput of anything else.
+    Raises BadInput, which names it by `source`, for anything else.
     """
     wrong = _misfit("cell", cell) or _no_measurement(cell)
     if wrong:
@@ -154,20 +154,20 @@ def record_from_document(cell: Any, source: str) -> Record:
 
 @cache
 def _validator(part: str) -> Draft202012Validator:
-    """For `run`, the whole document, or a `cell`; 1.0 is no whole number, which it is for JSON Schema."""
+    """The validator of `run`, the whole document, or of a `cell`; unlike in JSON Schema, 1.0 is not an integer."""
     # jsonschema takes long to import: a session that reads no run must not pay for it.
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     schema = json.loads(_SCHEMA.read_text(encoding="utf-8"))
-    schema["$defs"]["cell"]["properties"]["verdict"]["enum"] = [str(verdict) for verdict in Verdict]  # declared there alone
+    schema["$defs"]["cell"]["properties"]["verdict"]["enum"] = [str(verdict) for verdict in Verdict]  # declared only there
     kind: type[Draft202012Validator] = extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
     return kind(schema if part == "run" else {**schema["$defs"][part], "$defs": schema["$defs"]})
 
 
 def _misfit(part: str, value: object) -> str:
-    """What keeps a value from fitting that part of the schema, a sentence that names the field; empty if nothing does."""
+    """Why a value does not fit that part of the schema, in a sentence that names the field; empty if it does."""
     error = next(_validator(part).iter_errors(value), None)
     return "" if error is None else _told(error, part)
 
@@ -202,12 +202,12 @@ _WORDS = {
 
 
 def _shown(text: str) -> str:
-    """Short and on one line, whatever is in it."""
+    """Any text in ASCII on one line, cut to `_SHOWN` characters."""
     return ascii(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")[1:-1].replace("\\\\", "\\")
 
 
 def _no_measurement(cell: Mapping[str, Any]) -> str:
-    """What no clock, counter or division of two of them comes to; empty if nothing is."""
+    """Which number in a cell cannot be a measurement: negative, too large, or too small for a rate; empty if none."""
     for name, value in cell.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             tiny = name.startswith(_RATES) and 0 < value < 1 / _MOST_FIGURE
@@ -232,11 +232,11 @@ def record_line(record: Record) -> bytes:
 
 
 def csv_bytes(records: Sequence[Record]) -> bytes:
-    """results.csv: a row a cell, a column for each field of a record, numbers in full precision."""
+    """The content of results.csv: a row for each cell, a column for each field of a record, numbers in full precision."""
     # pandas takes half a second to import: a session without a record (unit tests, --help) must not pay for it.
     import pandas as pd
 
     rows = [[plain(value) for value in record.as_dict().values()] for record in records]
-    # dtype=object keeps a whole number whole where another row has none (pandas would make it 1.0).
+    # dtype=object keeps integers if another row has no value (pandas would make 1 a 1.0).
     table = pd.DataFrame(rows, columns=list(RECORD_KEYS), dtype=object)
     return table.to_csv(index=False, lineterminator="\n").encode()

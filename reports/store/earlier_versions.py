@@ -1,6 +1,6 @@
-"""Cells of schema versions 1 to 3, completed with what their scenario's name says: no other code may read such a name.
+"""Completes cells of schema versions 1 to 3 from their scenario's name, which no other code may parse.
 
-Since version 4 a cell holds all that its scenario says: `kind`, `title`, `unit`, `rate_per_s`.
+Since version 4 a cell has all facts of its scenario as fields: `kind`, `title`, `unit`, `rate_per_s`.
 """
 
 import re
@@ -24,7 +24,7 @@ _RATE = r"-(\d+(?:p\d+)?)rps$"
 
 
 def as_of_today(cell: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A cell of any version with the fields of today; one of today as it is."""
+    """A cell of any version with all fields of the current one; a cell of the current version unchanged."""
     if _SINCE_4 in cell:
         return cell
     name = cell["scenario"]
@@ -34,7 +34,7 @@ def as_of_today(cell: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def title_of(name: str) -> str:
-    """`poisson70` -> `Poisson arrivals, 70 % of its peak`; empty for a name that no version before 4 had."""
+    """`poisson70` -> `Poisson arrivals, 70 % of its peak`; empty for a name that no version before 4 wrote."""
     for pattern, title in _TITLES:
         if match := re.fullmatch(pattern, name, re.ASCII):
             return title.format(*map(_part, match.groups()))
@@ -42,7 +42,7 @@ def title_of(name: str) -> str:
 
 
 def rate_of(name: str) -> float | None:
-    """`constant-2p5rps` -> 2.5 requests/s; None where none was given."""
+    """`constant-2p5rps` -> 2.5 requests/s; None if the name has no rate."""
     match = re.search(_RATE, name, re.ASCII)
     return _number(match[1]) if match else None
 
@@ -52,5 +52,5 @@ def _part(text: str) -> str:
 
 
 def _number(text: str) -> float:
-    """`2p5` -> 2.5: a name holds no dot."""
+    """`2p5` -> 2.5: names contain no dots."""
     return float(text.replace("p", "."))

@@ -1,4 +1,4 @@
-"""Who writes a run's folder holds it: an advisory lock on the folder itself, which goes with the process, however that ends."""
+"""Locks a run's folder while it is written: an advisory lock on the folder itself, which ends with the process in any case."""
 
 import fcntl
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Hold:
-    """Held from now until `release`; where a file system has no such locks, nobody is kept from anything."""
+    """The lock, held from now until `release`; without effect if it cannot be had, as on file systems without such locks."""
 
     def __init__(self, folder: Path) -> None:
         self._descriptor: int | None = None
@@ -15,14 +15,14 @@ class Hold:
             self._descriptor = _locked(folder, fcntl.LOCK_EX)
 
     def release(self) -> None:
-        """Let go of it; a second time does nothing."""
+        """Release the lock; no-op if it was released."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process of this machine writes the folder still."""
+    """Whether a process of this machine is still writing the folder."""
     try:
         os.close(_locked(folder, fcntl.LOCK_SH))
     except BlockingIOError:
@@ -33,7 +33,7 @@ def is_held(folder: Path) -> bool:
 
 
 def _locked(folder: Path, kind: int) -> int:
-    """A descriptor that has the lock, which no child process gets; raises OSError, BlockingIOError where another has it."""
+    """A descriptor that has the lock and that no child process gets; raises OSError, BlockingIOError if another has it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

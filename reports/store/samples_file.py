@@ -14,13 +14,13 @@ from bench.contract.tensors import claimed_array
 from reports.store.documents import plain
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What reading a file of samples raises that was cut, edited or made by somebody else."""
+"""Exceptions that reading raises if a file of samples was truncated, edited or made by another program."""
 
 _MOST_SAMPLES_BYTES = 4_000_000_000
 
 
 def npz_bytes(samples: Mapping[str, Samples]) -> bytes:
-    """samples.npz: `<cell id>/duration_s` and `<cell id>/round_index` of every cell that has samples."""
+    """The content of samples.npz: `<cell id>/duration_s` and `<cell id>/round_index` of every cell that has samples."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for cell, of_cell in samples.items():
@@ -37,7 +37,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> 
 
 
 def samples_from_npz(content: bytes) -> dict[str, Samples]:
-    """The inverse of `npz_bytes`; raises one of UNREADABLE on anything else, and inflates no more than a run may hold."""
+    """The inverse of `npz_bytes`; raises one of UNREADABLE for anything else; too large a content is not inflated."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         cells = [name.removesuffix("/duration_s") for name in members if name.endswith("/duration_s")]
@@ -54,7 +54,7 @@ def _samples(archive: zipfile.ZipFile, duration_s: zipfile.ZipInfo, round_index:
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: type[np.generic]) -> npt.NDArray[Any]:
-    """One array; what its head says is held against the member's size before memory is taken for it."""
+    """Read one array [n]; its header is checked against the member's size before memory is allocated."""
     with archive.open(member) as file:
         shape, dtype = claimed_array(file, member.file_size)
         if dtype != kind or len(shape) != 1:

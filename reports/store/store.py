@@ -1,9 +1,9 @@
-"""The folder of a run: opens it, appends each record at once, completes it at the end, reads it back.
+"""The folder of a run: creates it, appends each record at once, completes it at the end, reads it back.
 
 Measuring goes on whatever happens to the folder: what cannot be written there goes to a temporary folder, and
-`problems` says so. Nothing here raises OSError to its caller, save `load_run`, which says what is wrong by BadInput.
+`problems` says so. No method of `RunStore` raises OSError; `load_run` raises BadInput, which says what is wrong.
 
-Writing and reading are one module, for each of the folder's files is named, written and read here and nowhere else.
+Writing and reading are one module, since each of the folder's files is named, written and read only here.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class StoredRun:
     notes: tuple[str, ...] = ()
 
     def absent(self) -> frozenset[str]:
-        """The backends of which nothing could be measured here, and which did not fail either."""
+        """The backends that could not be measured here at all, and that did not fail either."""
         had = {record.backend for record in self.records if not record.verdict.absent}
         return frozenset(record.backend for record in self.records) - had
 
     def present(self) -> StoredRun:
-        """The run without them."""
+        """The run without the backends that are `absent`."""
         absent, run = self.absent(), self.run
         if not absent:
             return self
@@ -60,9 +60,9 @@ class StoredRun:
 
 
 class RunStore:
-    """Keeps a run in `<parent>/<utc time>-<host>/`, in memory too, so that a full disk costs nothing measured.
+    """Stores a run in `<parent>/<utc time>-<host>/`, and in memory, so that a full disk loses no measurement.
 
-    The folder is held (`folder_lock`) until `finish`: others can tell a run that goes on from one that was killed.
+    The folder is locked (`folder_lock`) until `finish`, which tells a run that is going on from one that was killed.
     """
 
     def __init__(self, parent: Path, run: Run, host: str) -> None:
@@ -80,27 +80,27 @@ class RunStore:
 
     @property
     def folder(self) -> Path | None:
-        """Where the run lies; None if nothing can be written anywhere."""
+        """The run's folder; None if nothing can be written anywhere."""
         return self._folder
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What could not be written, where it went instead: complete sentences for the terminal."""
+        """What could not be written, and where it went instead: complete sentences for the terminal."""
         return tuple(self._problems)
 
     @property
     def stored(self) -> StoredRun:
-        """All that was measured so far; a cell that was recorded again stands once, with its newest record."""
+        """All that was measured so far; a cell that was recorded several times is in it once, with its newest record."""
         records, samples = _with_underway(self._records, self._samples, self._underway)
         return StoredRun(self._run, tuple(records.values()), samples)
 
     def update_run(self, run: Run) -> None:
-        """More is known of the run."""
+        """Replace the run's facts by newer ones."""
         self._run = run
         self._write(self._write_run)
 
     def add(self, record: Record, samples: Samples | None) -> None:
-        """A cell is finished: its record and samples are on the disk when this returns."""
+        """Store a finished cell; its record and samples are on disk when this returns."""
         record = documents.normalised(record)
         self._records[record.id] = record
         self._samples.pop(record.id, None)
@@ -111,12 +111,12 @@ class RunStore:
         self._write(lambda folder: self._append(folder, part, record, samples))
 
     def keep_underway(self, cells: Sequence[tuple[Record, Samples]]) -> None:
-        """What the campaign under way has so far, instead of what it had before; none once its cells are finished."""
+        """Store the unfinished cells of the running campaign, in place of those stored before; none once they are finished."""
         self._underway = {record.id: (documents.normalised(record), samples) for record, samples in cells}
         self._write(lambda folder: _write_underway(folder, self._underway))
 
     def finish(self) -> None:
-        """Write results.json, samples.npz and results.csv, each whole or not at all; point `latest` here; let the folder go."""
+        """Write the files of `complete`, each whole or not at all; point `latest` here; unlock the folder."""
         self._write(lambda folder: complete(folder, self.stored))
         self._write(lambda folder: _write_underway(folder, {}))
         self._write(_remove_parts)
@@ -129,7 +129,7 @@ class RunStore:
             hold.release()
 
     def _write(self, action: Callable[[Path], None]) -> None:
-        """Do `action` in the folder; if that fails, once more in a temporary one that then holds everything so far."""
+        """Do `action` in the folder; if that fails, repeat it in a temporary folder, which then holds everything so far."""
         try:
             if self._folder is None and not self._problems:
                 self._folder = _new_folder(self._parent, self._name)
@@ -141,7 +141,7 @@ class RunStore:
             failed, reason = self._folder or self._parent, error
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=f"servebench-{self._name}-"))
-            self._holds.append(Hold(self._folder))  # the one of before as well: the run that it began goes on
+            self._holds.append(Hold(self._folder))  # the one before stays locked too: the run that began in it goes on
             self._write_run(self._folder)
             for part, (cell, record) in enumerate(self._records.items(), start=1):
                 self._append(self._folder, part, record, self._samples.get(cell))
@@ -180,7 +180,7 @@ def folder_name(started_utc: str, host: str) -> str:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """The file is there whole, or as it was before; raises OSError."""
+    """Write a file, which is then there whole, or as it was before; raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -194,7 +194,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def complete(folder: Path, stored: StoredRun) -> None:
-    """Write what a finished run has beyond run.json and records.jsonl; raises OSError."""
+    """Write the files that a finished run has beyond run.json and records.jsonl; raises OSError."""
     write_atomic(folder / RESULTS, documents.json_bytes(documents.results_document(stored.run, stored.records)))
     write_atomic(folder / SAMPLES, samples_file.npz_bytes(stored.samples))
     write_atomic(folder / CSV, documents.csv_bytes(stored.records))
@@ -203,7 +203,7 @@ def complete(folder: Path, stored: StoredRun) -> None:
 
 
 def point_latest(folder: Path) -> None:
-    """Make `latest` beside the folder a symbolic link to it, or a file with its name where links cannot be had."""
+    """Make `latest` beside the folder a symbolic link to it, or a file with its name if links cannot be made."""
     latest = folder.parent / LATEST
     temporary = folder.parent / f".{LATEST}.{os.getpid()}.tmp"
     try:
@@ -216,7 +216,7 @@ def point_latest(folder: Path) -> None:
 
 
 def resolve_latest(folder: Path) -> Path:
-    """The run that `latest` names where it is a file; any other path is itself. Raises BadInput for a file that names none."""
+    """The folder that `latest` names if it is a file; any other path unchanged. Raises BadInput if that file names none."""
     if folder.name != LATEST or not folder.is_file():
         return folder
     try:
@@ -229,14 +229,14 @@ def resolve_latest(folder: Path) -> Path:
 
 
 def named_run(name: str, typed_in: Path, parent: Path) -> Path:
-    """The folder that a person means by `name`: a path from where it was typed, or `latest`, the newest run in `parent`.
+    """The folder that a user means by `name`: a path relative to `typed_in`, or `latest`, the newest run in `parent`.
 
-    Unlike the link of that name, it may be one that did not end. Raises BadInput if there is none.
+    Unlike the link of that name, the newest run may be one that did not end. Raises BadInput if there is none.
     """
     with may_be_read(f"--resume {name}"):
         if name != LATEST or (typed_in / name).exists():
             return resolve_latest(given_path("--resume", name, typed_in))
-        # A run's folder begins with its time. The link `latest` is one of them under another name.
+        # The name of a run's folder begins with its time. The link `latest` is one of them under another name.
         runs = [each for each in parent.glob("*Z-*") if (each / RUN).is_file() and not each.is_symlink()]
     if not runs:
         raise BadInput(f"{LATEST}: expected a run in {parent}, seen none. Give a run's folder, or its --report-dir as well.")
@@ -294,7 +294,7 @@ def _write_underway(folder: Path, cells: Mapping[str, tuple[Record, Samples]]) -
 def _with_underway(
     records: Mapping[str, Record], samples: Mapping[str, Samples], underway: Mapping[str, tuple[Record, Samples]]
 ) -> tuple[dict[str, Record], dict[str, Samples]]:
-    """Finished cells, and behind them those that were not finished."""
+    """Records and samples by cell id: those of finished cells, then those of cells under way."""
     open_ = {cell: kept for cell, kept in underway.items() if cell not in records}
     return (
         {**records, **{cell: record for cell, (record, _) in open_.items()}},
@@ -303,7 +303,7 @@ def _with_underway(
 
 
 def _remove_parts(folder: Path) -> None:
-    """The parts are all in samples.npz now."""
+    """Remove the sample parts, all of which are in samples.npz now."""
     parts = folder / SAMPLE_PARTS
     if parts.is_dir():
         for part in parts.iterdir():
@@ -312,7 +312,7 @@ def _remove_parts(folder: Path) -> None:
 
 
 def _bounded(path: Path) -> bytes:
-    """A file's content; raises OSError, also for one that no run of ours writes: it would fill the memory."""
+    """A file's content; raises OSError, also if it is larger than any file of a run: it would fill the memory."""
     if path.stat().st_size > _MOST_BYTES:
         raise OSError(f"{path.stat().st_size:,} bytes; at most {_MOST_BYTES:,} are read")
     return path.read_bytes()
@@ -322,13 +322,13 @@ def _read_json(path: Path) -> Any:
     try:
         return documents.parsed(_bounded(path))
     except PermissionError:
-        raise  # as what it is
+        raise  # unchanged
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}. Give a run whose files are as they were written.") from None
 
 
 def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
-    """The records of a run that did not end; a line that was torn while it was written is left out and counted."""
+    """Records of a run that did not end, and notes on lines left out, as their writing was cut off; raises BadInput."""
     records, torn = [], []
     try:
         lines = _bounded(path).splitlines() if path.is_file() else []
@@ -350,7 +350,7 @@ def _read_lines(path: Path) -> tuple[list[Record], list[str]]:
 
 
 def _read_samples(folder: Path) -> tuple[dict[str, Samples], list[str]]:
-    """Samples of the whole run and of its finished cells, newest last; a file that cannot be read is noted."""
+    """Samples by cell id, from all files of the run, the newest counting, and a note on each file that cannot be read."""
     samples: dict[str, Samples] = {}
     notes = []
     whole = [path for path in (folder / UNDERWAY_SAMPLES, folder / SAMPLES) if path.is_file()]

@@ -1,4 +1,4 @@
-"""Cells to the tables in which each has a row."""
+"""Makes the tables that have a row for each cell."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,12 @@ def speed_tables(records: Sequence[Record]) -> tuple[Table, ...]:
 
 
 def speed_table(records: Sequence[Record]) -> Table:
-    """The cells of one scenario: best rank first, then what may not be ranked, then what was not measured."""
+    """The table of one scenario's cells: best rank first, then those that may not be ranked, then those not measured."""
     return replace(_compared(SPEED_KEYS, records), terminal=SPEED_TERMINAL_KEYS)
 
 
 def accuracy_table(records: Sequence[Record]) -> Table:
-    """The accuracy pass, in the same order."""
+    """The table of the accuracy pass, in the same order."""
     return replace(_compared(ACCURACY_KEYS, records), terminal=ACCURACY_TERMINAL_KEYS)
 
 
@@ -75,7 +75,7 @@ def _table(
     *,
     named: bool = False,
 ) -> Table:
-    """`ties` is how many cells share each rank; `named`: whom a ratio refers to stands beside it."""
+    """A table of these cells; `ties` is how many share each rank; if `named`, each ratio says which cell it refers to."""
     rows = []
     for record in cells:
         by_key = _texts(record, ties, named=named)

@@ -5,23 +5,23 @@ import re
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 
 _FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-"""Control characters, marks that turn the direction of the text around them, and what is no character at all."""
+"""Control characters, marks that change the direction of the text around them, and noncharacters."""
 
 
 def clean(text: str) -> str:
-    """Without terminal escapes, control characters (XML cannot hold them) and lone surrogates (UTF-8 cannot); lines stay."""
+    """Text without terminal escapes, control characters (invalid in XML) and lone surrogates (invalid in UTF-8); lines stay."""
     text = _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
     text = text.encode("utf-8", "replace").decode()
     return _FORBIDDEN.sub("", text).strip()
 
 
 def one_line(text: str) -> str:
-    """`clean`, and all white space runs are one space."""
+    """`clean` text on one line: each run of white space becomes one space."""
     return " ".join(clean(text).split())
 
 
 def shortened(text: str, width: int) -> str:
-    """At most `width` characters; the middle gives way, since ids differ at both ends."""
+    """Text of at most `width` characters; its middle is cut, since ids differ at both ends."""
     text = one_line(text)
     if len(text) <= width:
         return text
@@ -30,14 +30,14 @@ def shortened(text: str, width: int) -> str:
 
 
 def ends(text: str, width: int) -> str:
-    """At most `width` characters of a reason: its beginning says what, its end, of which more is kept, why."""
+    """A reason of at most `width` characters, its middle cut: the beginning says what, the end, of which more is kept, why."""
     text = one_line(text)
     head = width // 3
     return text if len(text) <= width else f"{text[:head].rstrip()} … {text[len(text) - (width - head - 3) :].lstrip()}"
 
 
 def cut(text: str, width: int) -> str:
-    """At most `width` characters of prose; the end gives way."""
+    """Prose of at most `width` characters; its end is cut."""
     text = one_line(text)
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
@@ -48,7 +48,7 @@ def more(count: int, what: str) -> str:
 
 
 def listed(names: list[str], most: int = 4) -> str:
-    """`a, b and c`; of more than `most` the rest is counted."""
+    """`a, b and c`; with more than `most` names, the rest is only counted."""
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,11 +1,11 @@
-"""The columns of the tables: their keys, titles and meanings in a sentence, and which table has which."""
+"""The columns of the tables: key, title and meaning in a sentence, and which table has which columns."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`title` as shown, `hint` what it means in one sentence; `numeric` aligns right, `names_row` is read as the row's name."""
+    """A column: `title` is its header, `hint` its meaning in a sentence; `numeric` aligns right, `names_row`: it names rows."""
 
     key: str
     title: str

@@ -1,4 +1,4 @@
-"""Nested facts (environment, model, a backend's versions) as pairs of words and short texts."""
+"""Nested facts (environment, model, a backend's versions) as pairs of a name and a short text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,5 +44,5 @@ def _text(name: str, value: object) -> str:
 
 
 def sets_of(facts: BackendFacts) -> tuple[str, ...]:
-    """The sets that a backend belongs to; none where they were not recorded."""
+    """The sets that a backend belongs to; empty if they were not recorded."""
     return tuple(map(one_line, facts.sets or ()))

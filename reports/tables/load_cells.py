@@ -1,4 +1,4 @@
-"""The cells that were measured under load, by endpoint: who comes first, and what may be shown of a cell."""
+"""The cells that were measured under load, by endpoint: in which order, and what may be shown of a cell."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LIKE_MOST = 0.7
 
 @dataclass(frozen=True, slots=True, order=True)
 class Level:
-    """One column of an open loop: a part of each one's own peak, or (`of_peak` false) a rate that is the same for all."""
+    """A load offered in an open loop: a part of each server's own peak, or (`of_peak` false) a rate that is equal for all."""
 
     arrival: Arrival
     of_peak: bool
@@ -24,7 +24,7 @@ class Level:
 
     @property
     def title(self) -> str:
-        """`70 %` of the peak, or `200/s`; with the connections where these are fewer than usual."""
+        """`70 %` of the peak, or `200/s`; with the number of connections if it is lower than usual."""
         offered = f"{100 * self.value:g} %" if self.of_peak else f"{self.value:,g}/s" if self.value else self.scenario
         return offered if self.connections == CONNECTIONS else f"{offered}, {self.connections} connections"
 
@@ -49,11 +49,11 @@ class Loaded:
 
     @property
     def batch_sizes(self) -> set[int]:
-        """The images a request of the concurrency sweeps."""
+        """The request sizes, in images, of the concurrency sweeps."""
         return {record.batch_size for record in self._closed}
 
     def swept(self, batch_size: int) -> Mapping[int, Record]:
-        """The concurrency sweep with so many images a request, by number of clients, ascending."""
+        """The concurrency sweep with `batch_size` images in a request, by number of clients, ascending."""
         mine = [record for record in self._closed if record.batch_size == batch_size]
         return {record.concurrency: record for record in sorted(mine, key=lambda record: record.concurrency)}
 
@@ -63,7 +63,7 @@ class Loaded:
 
     @property
     def reached(self) -> float:
-        """Images/s to sort by: with the most clients, else what is known of its peak."""
+        """Images/s to sort by: those with the most clients, else the highest that is known of its peak, else 0."""
         swept = [record.images_per_s for record in self.clients.values() if record.verdict.answered and record.images_per_s]
         answered = [record for record in self.cells.values() if record.verdict.answered]
         peaks = [record.batch_size * record.peak_per_s if record.peak_per_s else record.images_per_s for record in answered]
@@ -79,7 +79,7 @@ class CellsUnderLoad:
 
 
 def endpoints_of(records: Sequence[Record], role: Role = Role.SERVER) -> list[Loaded]:
-    """Of cells under load, the endpoints of one role: the fastest protocol first, within it the fastest endpoint."""
+    """The endpoints of one role, from cells under load: the fastest protocol first, within it the fastest endpoint first."""
     cells: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.role == role:
@@ -93,7 +93,7 @@ def endpoints_of(records: Sequence[Record], role: Role = Role.SERVER) -> list[Lo
 
 
 def protocols_of(endpoints: Sequence[Loaded]) -> dict[str, list[Loaded]]:
-    """By protocol, both in their order."""
+    """Endpoints by protocol, both in the order given."""
     groups: dict[str, list[Loaded]] = {}
     for each in endpoints:
         groups.setdefault(each.first.protocol, []).append(each)
@@ -101,36 +101,36 @@ def protocols_of(endpoints: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def concurrencies(endpoints: Sequence[Loaded]) -> list[int]:
-    """The numbers of clients that were measured."""
+    """The numbers of clients that were measured, ascending."""
     return sorted({clients for each in endpoints for clients in each.clients})
 
 
 def levels_of(endpoints: Sequence[Loaded]) -> list[Level]:
-    """The open loops that were measured: Poisson first, parts of the peak before rates, ascending."""
+    """The loads offered in open loops: Poisson arrivals first, parts of the peak before rates, ascending."""
     cells = [record for each in endpoints for record in each.cells.values()]
     levels = {_level(record) for record in cells if record.arrival is not Arrival.CLOSED_LOOP and record.slo_s is None}
     return sorted(levels, key=lambda x: (x.arrival != Arrival.POISSON, not x.of_peak, x.batch_size, x.value, x.scenario))
 
 
 def equal_load(endpoints: Sequence[Loaded]) -> Level | None:
-    """The load at which tails are compared: the one nearest to 70 % of the peak that has a latency to show."""
+    """The load at which tails are compared: the one nearest to 70 % of the peak with a latency to show; None without any."""
     levels = [level for level in levels_of(endpoints) if level.of_peak]
     shown = [level for level in levels if any(has_latency(each.cells.get(level.scenario)) for each in endpoints)]
     return min(shown, key=lambda x: (x.arrival != Arrival.POISSON, x.batch_size, abs(x.value - _LIKE_MOST)), default=None)
 
 
 def limits_of(endpoints: Sequence[Loaded]) -> list[str]:
-    """The scenarios that looked for the highest rate under a limit, the tightest limit first."""
+    """The scenarios that searched for the highest rate under a latency limit, the tightest limit first."""
     cells = [record for each in endpoints for record in each.cells.values()]
     limits = {(record.slo_s, record.scenario) for record in cells if record.slo_s is not None}
     return [scenario for _, scenario in sorted(limits)]
 
 
 def is_shown(record: Record | None) -> bool:
-    """Whether its figures may stand in a report: not of wrong answers, and never a client's own as those of a server.
+    """Whether a cell's figures may be shown: not if answers were wrong, nor if they describe the client instead of the server.
 
-    A closed loop that is bound by its client says what the two reach together, so it is shown, marked. An open loop that
-    could not keep its schedule says nothing of the server, and one that its server could not keep up with has no latency.
+    A closed loop limited by its client tells what client and server reach together, so it is shown, marked. An open loop whose
+    client fell behind its schedule tells nothing about the server, and one whose server fell behind has no latency.
     """
     if record is None or not record.verdict.shown:
         return False
@@ -138,12 +138,12 @@ def is_shown(record: Record | None) -> bool:
 
 
 def has_latency(record: Record | None) -> bool:
-    """Whether there is a latency to show."""
+    """Whether a cell has a latency that may be shown."""
     return record is not None and is_shown(record) and record.latency_p50_s is not None
 
 
 def tail(record: Record) -> tuple[str, float] | None:
-    """The highest of p99, p90 and p50 that n supports, in seconds."""
+    """Name and seconds of the highest of p99, p90 and p50 that the number of samples supports; None without any."""
     percentiles = (("p99", record.latency_p99_s), ("p90", record.latency_p90_s), ("p50", record.latency_p50_s))
     return next(((name, value) for name, value in percentiles if value is not None), None)
 

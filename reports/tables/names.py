@@ -1,4 +1,4 @@
-"""What a cell, an endpoint and a scenario are called, and which cells a section shows."""
+"""Names of cells, endpoints and scenarios, and the choice of cells for a section."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,12 +12,12 @@ def endpoint_name(record: Record) -> str:
 
 
 def base_name(ratio_to: str, scenario: str) -> str:
-    """Whom a ratio refers to, as it stands in the table of its scenario."""
+    """The cell that a ratio refers to, as it is named in the table of its scenario."""
     return one_line(ratio_to.removesuffix(f"-{scenario}"))
 
 
 def batch_title(batch_size: int) -> str:
-    """So many images a request, in words."""
+    """The number of images in a request, in words."""
     return "Single images" if batch_size == 1 else f"Batches of {batch_size}"
 
 
@@ -37,11 +37,11 @@ def title_of(record: Record) -> str:
 
 
 def of_kinds(records: Sequence[Record], kinds: Collection[str]) -> list[Record]:
-    """The cells that answer one of these questions."""
+    """The cells of one of these kinds."""
     return [record for record in records if record.kind in kinds]
 
 
 def scenarios_of(records: Sequence[Record]) -> list[str]:
-    """The scenarios that have a cell, by the size of their requests, then by name."""
+    """Names of the scenarios that have a cell, by the size of their requests, then by name."""
     sizes = {record.scenario: record.batch_size for record in records}
     return sorted(sizes, key=lambda name: (sizes[name], name))

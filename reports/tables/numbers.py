@@ -1,4 +1,4 @@
-"""How a number is written: the only place that converts units and rounds, so that all reports show the same."""
+"""Formats numbers: the only place that converts units and rounds, so that all reports show the same."""
 
 import math
 
@@ -6,7 +6,7 @@ MISSING = "–"
 
 
 def number(value: float | None, digits: int = 3, half_width: float | None = None) -> str:
-    """`digits` significant digits, whole part always complete; up to two more if the interval's half width supports them."""
+    """`digits` significant digits, all of the integer part; up to two more if the interval's half width supports them."""
     if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
@@ -19,22 +19,22 @@ def number(value: float | None, digits: int = 3, half_width: float | None = None
 
 
 def milliseconds(seconds: float | None) -> str:
-    """A duration of an exchange."""
+    """The duration of an exchange, in ms."""
     return number(None if seconds is None else seconds * 1e3)
 
 
 def seconds(value: float | None) -> str:
-    """A time that a person waits: three digits, but nothing below a millisecond."""
+    """A time that a person waits, in s: three significant digits, but none below a millisecond."""
     return number(value) if value is None or value >= 0.1 else f"{value:.3f}"
 
 
 def kilobytes(size_bytes: int | None) -> str:
-    """A size of a body; kB is 1000 bytes."""
+    """The size of a body, in kB (1000 bytes)."""
     return number(None if size_bytes is None else size_bytes / 1e3)
 
 
 def percent(share: float | None) -> str:
-    """Two decimals; only what is whole shows as 100 %."""
+    """A share in per cent with two decimals; only a share of 1 shows as 100 %."""
     if share is None:
         return MISSING
     shown = round(100 * share, 2)
@@ -67,7 +67,7 @@ def times(value: float, low: float | None = None, high: float | None = None) -> 
 
 
 def _ratio_decimals(*values: float | None) -> int:
-    """Three significant digits of the smallest, one decimal at least; more where something that is not 1 would look like 1."""
+    """Decimals for three significant digits of the smallest, 1 to 4; more if a value other than 1 would look like 1."""
     numbers = [value for value in values if value is not None]
     smallest = min(abs(value) for value in numbers)
     decimals = min(4, max(1, 2 - math.floor(math.log10(smallest)))) if smallest else 2

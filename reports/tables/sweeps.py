@@ -1,4 +1,4 @@
-"""What a server was started with more and more of: its CPUs, its replicas."""
+"""Sweeps in which a server is started with more and more of something: CPUs, replicas."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from reports.tables.load_cells import Loaded, is_shown
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The cells of one kind: `number` is how many of it a cell's server had, `start` names that start of a backend."""
+    """A sweep, by its cells' `kind`: `number` is how many a cell's server had, `start` names a backend's start with so many."""
 
     kind: str
     noun: str
@@ -19,7 +19,7 @@ class Sweep:
     start: Callable[[str, int], str]
 
     def count(self, record: Record) -> int:
-        """How many; 0 where the cell is none of the sweep's."""
+        """How many the cell's server had; 0 if the cell is not in the sweep."""
         return self.number(record) or 0
 
     def title(self, count: int) -> str:
@@ -27,7 +27,7 @@ class Sweep:
         return f"{count} {self.noun}{'s' * (count > 1)}"
 
     def shown(self, endpoint: Loaded) -> Mapping[int, Record]:
-        """Its cells that have a figure to show, with the smallest requests, by how many, ascending."""
+        """The endpoint's cells that have a speed to show, with the smallest requests, by `count`, ascending."""
         cells = [
             record for record in endpoint.cells.values() if self.count(record) and record.images_per_s and is_shown(record)
         ]
@@ -35,7 +35,7 @@ class Sweep:
         return {self.count(record): record for record in self.ordered(cells) if record.batch_size == smallest}
 
     def ordered(self, records: Sequence[Record]) -> list[Record]:
-        """By how many, ascending."""
+        """Records sorted by `count`, ascending."""
         return sorted(records, key=self.count)
 
 

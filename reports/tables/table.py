@@ -12,7 +12,7 @@ from reports.tables.columns import Column
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """One image as a data URI, and what it is for those who cannot see it."""
+    """One image as a data URI, and its alternative text."""
 
     uri: str
     alt: str
@@ -20,7 +20,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text for each column; `cells` are the measured cells that it tells of, `past` marks figures of another time."""
+    """A text for each column; `cells` are the measured cells that it is about, `past` marks figures of an earlier study."""
 
     texts: tuple[str, ...]
     cells: tuple[Record, ...] = ()
@@ -29,21 +29,21 @@ class Row:
 
     @property
     def record(self) -> Record:
-        """Its cell, of a row of cells; of several the first."""
+        """The row's cell; of several the first."""
         return self.cells[0]
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """Of all its cells: what the page's filter goes by."""
+        """The verdicts of all its cells, by which the page filters rows."""
         return tuple(sorted({str(record.verdict) for record in self.cells}))
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`rows` are compared with each other, `instruments` (null, reference) stand apart; `note` stands below.
+    """A table: `rows` are compared with each other, `instruments` (null, reference) are separate; `note` is shown below.
 
-    `rows_are` says what a row with cells stands for. Where a report has little room, Markdown keeps the columns of `core`,
-    the terminal shows those of `terminal`; empty means all.
+    `rows_are` says what a row with cells represents. If there is little room, Markdown keeps only the columns of `core`; the
+    terminal shows only those of `terminal`; empty means all.
     """
 
     key: str
@@ -72,7 +72,7 @@ class Table:
 
     @property
     def head(self) -> int:
-        """The place of the column that names the row."""
+        """Index of the column that names the row."""
         return next((n for n, column in enumerate(self.columns) if column.names_row), 0)
 
 

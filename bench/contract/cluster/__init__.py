@@ -1,1 +1,1 @@
-"""A Ray cluster: its nodes, and what is started on them and asked there; Ray itself stays in a process of its own."""
+"""A Ray cluster: its nodes, and the objects that run and are called on them; Ray itself stays in a process of its own."""

@@ -1,4 +1,4 @@
-"""What --ray says: checked as it stands, and whether anybody is there."""
+"""The address of --ray: checks its syntax, and whether a cluster listens there."""
 
 import os
 import socket
@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from bench.contract.errors import BadInput
 
 LOCAL = "local"
-"""Instead of an address: a cluster of this machine alone, started for the session."""
+"""In place of an address: a cluster of this machine alone, started for the session."""
 
-_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # a frame of that type, empty
+_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # an empty HTTP/2 SETTINGS frame
 
 REACH_S = 5.0
-"""How long whoever is there may take to say anything."""
+"""Seconds that the other end may take to answer."""
 
 
 def checked_address(text: str | None) -> str:
-    """`10.0.0.1:6379`, or `local`; empty where none is given. Raises BadInput."""
+    """The given address, like `10.0.0.1:6379`, or `local`; empty if none was given. Raises BadInput if it is neither."""
     if text is None or text == LOCAL:
         return text or ""
     host, _, port = text.rpartition(":")
@@ -29,7 +29,7 @@ def checked_address(text: str | None) -> str:
 
 
 def check_reachable(address: str) -> None:
-    """Raise BadInput where Ray is not installed, or no Ray listens there; starts nothing."""
+    """Raise BadInput if Ray is not installed, or no Ray listens there; starts nothing."""
     if find_spec("ray") is None:
         raise BadInput(
             f"--ray {address}: expected Ray beside the suite, seen none; install locks/ray.lock too, as `tox -e bench-ray` does"
@@ -49,6 +49,6 @@ def check_reachable(address: str) -> None:
 
 
 def _speaks_grpc(there: socket.socket) -> bool:
-    """Whether it answers an HTTP/2 greeting as it must, with SETTINGS (RFC 9113, 3.4): Ray itself would ask for two minutes."""
+    """Whether it answers an HTTP/2 preface with SETTINGS (RFC 9113, 3.4); Ray itself would keep trying for two minutes."""
     there.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
     return there.recv(4, socket.MSG_WAITALL)[3:] == _SETTINGS[3:4]

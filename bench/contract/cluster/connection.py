@@ -1,7 +1,7 @@
-"""A session's Ray cluster: connected to when it is first needed, asked through a process of its own, left at the end.
+"""A session's Ray cluster: connected to when first needed, used through a separate process, left at the end.
 
-That process (`ray_process.py`) has all of Ray: its threads do not disturb what is timed here, and where Ray goes, it takes that
-process along and not the session. Every question has a deadline.
+Only that process (`ray_process.py`) loads Ray: Ray's threads do not disturb what is timed here, and if Ray dies, it takes that
+process along and not the session. Every request has a deadline.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from bench.contract.errors import BadInput, NodeLost
 from bench.contract.processes.last_words import last_words
 
 CALL_S = 60.0
-"""How long an answer may take if nothing else is said."""
+"""Default deadline of a call, in seconds."""
 
 _ROOT = Path(__file__).parents[3]
 _COMMAND = (sys.executable, "-c", "from bench.contract.cluster.ray_process import main; main()")
-_CONNECT_S = 120.0  # Ray's own programs start, and each node makes its first process with the suite's code
+_CONNECT_S = 120.0  # Ray's own programs start, and each node starts its first process with the suite's code
 _END_S = 15.0
 _WORDS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine of the cluster; `cpus` as many as Ray was told that it has, `cpus_usable` their numbers there."""
+    """A node of the cluster; `cpus` is how many CPUs Ray counts there, `cpus_usable` the CPUs that processes there may use."""
 
     id: str
     host: str
@@ -50,31 +50,31 @@ class Node:
 
     @property
     def name(self) -> str:
-        """As it is called in reasons: host names alone need not differ."""
+        """Its name in messages; with id and address, since host names may be equal."""
         return f"node {self.id[:8]} ({self.host}, {self.ip})"
 
 
 class Cluster:
-    """The nodes that were alive when it was connected to; `own` is the one that this process runs on. A context.
+    """A connection to a Ray cluster; a context manager that leaves it.
 
-    `version` is Ray's. `serving` are the CPUs of servers by the id of their node; load agents keep away from both as far as
-    they can.
+    `nodes` are those that were alive when it connected, `own` is the one that this process runs on, `version` is Ray's.
+    `serving` maps the id of each node with servers to their CPUs; load agents avoid those nodes and CPUs as far as they can.
     """
 
     def __init__(self, address: str) -> None:
-        """Connect; raises BadInput where there is no such cluster, or a node differs in what the suite needs."""
+        """Connect; raises BadInput if there is no such cluster, or a node has other versions of what the suite needs."""
         check_reachable(address)
         self.address = address
         self.serving: dict[str, tuple[int, ...]] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="servebench-ray-"))  # nobody else may enter it
+        self._folder = Path(tempfile.mkdtemp(prefix="servebench-ray-"))  # no other user may enter it
         self._words = tempfile.TemporaryFile(prefix="servebench-ray-")  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
             (*_COMMAND, str(self._folder)),
             cwd=_ROOT,
-            stdin=subprocess.PIPE,  # whose end is this process's end
+            stdin=subprocess.PIPE,  # when it is closed, the process ends
             stdout=subprocess.PIPE,
             stderr=self._words,
-            process_group=0,  # Ctrl-C on a terminal is the session's
+            process_group=0,  # so that Ctrl-C on a terminal reaches only the session
             env=_environment(address),
         )
         try:
@@ -95,10 +95,10 @@ class Cluster:
         self.end()
 
     def start(self, node: Node, what: type, *arguments: Any, within_s: float = CALL_S) -> Remote:
-        """An object of the class `what` in a process of its own on that node, made from `arguments`.
+        """Create an object of the class `what` from `arguments`, in a process of its own on that node.
 
-        The class can be imported there by its name. It takes no CPU of Ray's count, and is not started again when it ends; it
-        ends with this process too, however that does. Raises NodeLost, and whatever its making raises.
+        The class must be importable there by its name. The process takes none of the CPUs that Ray counts, is not restarted
+        when it ends, and ends with this process, however that ends. Raises NodeLost, and whatever the constructor raises.
         """
         key = self._ask("start", node.id, f"{what.__module__}:{what.__qualname__}", arguments, within_s)
         return Remote(self, node, int(key), what.__name__)
@@ -116,7 +116,7 @@ class Cluster:
             self._ask("end", remote.key, _END_S)
 
     def end(self) -> None:
-        """Leave it, which ends all that was started on it; a local one ends. No-op where that was done; never raises."""
+        """Leave the cluster, which ends all that was started on it; a local one ends. No-op if it has left; never raises."""
         process = self._process
         with suppress(OSError):
             if process.stdin is not None:
@@ -130,7 +130,7 @@ class Cluster:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> Mapping[str, Any]:
-        """What the process says of the cluster; raises BadInput."""
+        """Have the process connect; returns what it reports of the cluster, or raises BadInput."""
         into, out = self._process.stdin, self._process.stdout
         if into is None or out is None:
             raise ValueError("started without pipes")
@@ -153,7 +153,10 @@ class Cluster:
         return told
 
     def _ask(self, what: str, *arguments: Any) -> Any:
-        """Ask the process; the last argument is the time that it has, and this waits a little longer. Raises NodeLost."""
+        """Send the process a request and return its answer; raises NodeLost, or what the process raised.
+
+        The last argument is the process's deadline in seconds; this waits REACH_S longer.
+        """
         waits_s = float(arguments[-1]) + REACH_S
         try:
             with Client(str(self._folder / "socket"), family="AF_UNIX") as asked:
@@ -168,7 +171,7 @@ class Cluster:
         return value
 
     def _last_words(self) -> str:
-        """How the process ended, and the end of what it wrote."""
+        """How the process ended, and the last lines it wrote."""
         return last_words(self._process, self._words, _WORDS_S) or "it said nothing"
 
 
@@ -182,16 +185,16 @@ class Remote:
     kind: str
 
     def call(self, method: str, *arguments: Any, within_s: float = CALL_S) -> Any:
-        """What the method returns there; raises what it raises there, or NodeLost where it is gone or silent."""
+        """Call a method there and return its result; raises what it raises, or NodeLost if the object is gone or silent."""
         return self.cluster.call(self, method, arguments, within_s)
 
     def end(self) -> None:
-        """End its process, whatever that is doing; no-op where it has ended; never raises."""
+        """End its process, whatever that is doing; no-op if it has ended; never raises."""
         self.cluster.release(self)
 
 
 def _environment(address: str) -> Mapping[str, str]:
-    """A local cluster has a token of its own: else Ray leaves one in the home folder, which the user's later ones then want."""
+    """A local cluster gets its own token: else Ray leaves one in the home folder, which the user's later clusters require."""
     mine = {"RAY_USAGE_STATS_ENABLED": "0"}
     if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
         mine |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -206,7 +209,7 @@ def _node(told: Mapping[str, Any]) -> Node:
 
 
 def _check_alike(nodes: Sequence[Node], facts_of: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise BadInput where a node's Python, or a package of it, is not this machine's."""
+    """Raise BadInput if a node's Python, or one of its packages, has another version than this machine's."""
     here = node_facts()
     mine = {"python": here["python"], **here["packages"]}
     for node in nodes:

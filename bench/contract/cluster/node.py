@@ -1,4 +1,4 @@
-"""What runs on a node of a Ray cluster: an object of this suite in a process of its own, and what the node says of itself."""
+"""What runs on a node of a Ray cluster: objects of this suite, each in a process of its own, and the node's facts."""
 
 import os
 import platform
@@ -7,30 +7,30 @@ from importlib import import_module, metadata
 from typing import Any
 
 PACKAGES = ("hpack", "numpy", "protobuf", "psutil", "pytest")
-"""What the suite needs on a node, and must have there in the version that it has here."""
+"""Packages that the suite needs on a node, in the same version as here."""
 
 
 class Hosted:
-    """An object of a class that is named `module:Name`, its methods called by name: what a Ray actor of this suite is.
+    """The suite's Ray actor: holds one object, of a class named `module:Name`, and calls its methods by name.
 
-    Its process ends with it, with its node, with the driver, or by `ray.kill`; what it started must end with it by itself.
+    Its process ends with it, with its node, with the driver, or by `ray.kill`; what it started must then end by itself.
     """
 
     def __init__(self) -> None:
         self._object: Any = None
 
     def make(self, path: str, arguments: Sequence[Any]) -> None:
-        """Make it; not done by the constructor, from which an actor's errors come back as text alone."""
+        """Create the object; not in the constructor, since an actor's errors come back from there only as text."""
         module, _, name = path.partition(":")
         self._object = getattr(import_module(module), name)(*arguments)
 
     def call(self, method: str, arguments: Sequence[Any]) -> Any:
-        """What that method returns, or raises."""
+        """Call a method of the object; returns and raises what it does."""
         return getattr(self._object, method)(*arguments)
 
 
 def node_facts() -> Mapping[str, Any]:
-    """What this node has, JSON-able; a package that it lacks is None."""
+    """This node's Python, package versions, usable CPUs and kernel, JSON-able; a missing package is None."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -1,4 +1,4 @@
-"""The one Ray cluster of a pytest session: connected to when it is first asked for, left at its end."""
+"""The one Ray cluster of a pytest session: connected to when first needed, left at the session's end."""
 
 import pytest
 
@@ -11,7 +11,7 @@ _CLUSTER = pytest.StashKey[Cluster]()
 
 
 def cluster_of(config: pytest.Config) -> Cluster | None:
-    """That of --ray, None without; ends the session in one line where there is no such cluster."""
+    """The cluster of --ray, None without that option; ends the session with one line if there is no such cluster."""
     try:
         return _connected(config, checked_address(given_text(config, "--ray")))
     except BadInput as error:
@@ -19,7 +19,7 @@ def cluster_of(config: pytest.Config) -> Cluster | None:
 
 
 def servers_cluster(config: pytest.Config) -> Cluster:
-    """The same, for who cannot do without; it may be asked for before options are parsed. Raises BadInput."""
+    """The same for --engine ray, which needs one; may be called before options are parsed. Raises BadInput."""
     cluster = _connected(config, checked_address(given_text(config, "--ray")))
     if cluster is None:
         raise BadInput(f"--engine ray: expected --ray HOST:PORT of the cluster beside it, or --ray={LOCAL}")

@@ -1,7 +1,7 @@
 """The process between a session and a Ray cluster: the only place that imports Ray.
 
-It answers questions over a socket in its folder, each in a thread of its own, and ends with the session, whose end it sees
-at its standard input; a cluster that it started itself ends with it.
+It answers requests over a socket in its folder, each in a thread of its own, and ends when its standard input does, which is
+when the session ends; a cluster that it started itself ends with it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FACTS_S = 90.0
 
 
 class RayConnection:
-    """What a session may ask; every method is called in a thread of its own."""
+    """The requests that a session can make; each is handled in a thread of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,20 +43,20 @@ class RayConnection:
         self._refused: BadInput | None = None
 
     def connect(self, address: str) -> None:
-        """Join the cluster; what came of it is told when it is asked for."""
+        """Join the cluster; `joined` reports the outcome."""
         try:
             self._joined = _joined(address, self._folder)
         except BadInput as error:
             self._refused = error
 
     def joined(self, within_s: float) -> Mapping[str, Any]:  # noqa: ARG002 - the session's patience
-        """Ray's version, the nodes that were alive with what each said, and which is this process's; raises BadInput."""
+        """Ray's version, the nodes that were alive with their facts, and the id of this process's node; raises BadInput."""
         if self._refused is not None:
             raise self._refused
         return self._joined
 
     def start(self, node_id: str, path: str, arguments: Sequence[Any], within_s: float) -> int:
-        """The number of a new actor that is ready; raises NodeLost, or what its making raised."""
+        """Start an actor, wait until it is ready, return its number; raises NodeLost, or what its constructor raised."""
         actor = _on(node_id, ray.remote(Hosted)).remote()
         try:
             _got(actor.make.remote(path, arguments), within_s)
@@ -68,32 +68,32 @@ class RayConnection:
         return key
 
     def call(self, key: int, method: str, arguments: Sequence[Any], within_s: float) -> Any:
-        """What a method of an actor returns; raises NodeLost, or what it raised."""
+        """Call a method of an actor and return its result; raises NodeLost, or what it raised."""
         actor = self._actors.get(key)
         if actor is None:
             raise NodeLost("it was ended")
         return _got(actor.call.remote(method, arguments), within_s)
 
     def end(self, key: int, within_s: float) -> None:  # noqa: ARG002 - the session's patience
-        """End an actor."""
+        """End an actor; no-op if it was ended."""
         actor = self._actors.pop(key, None)
         if actor is not None:
             ray.kill(actor)
 
 
 def _joined(address: str, folder: Path) -> Mapping[str, Any]:
-    """Join the cluster, or start one of this machine alone in that folder; raises BadInput."""
+    """Join the cluster, or start one of this machine alone in `folder`; raises BadInput."""
     others = [f"/{path.name}" for path in _ROOT.iterdir() if path.name not in _SHIPPED]
-    code = {"working_dir": str(_ROOT), "excludes": [*others, "__pycache__"]}  # no node has another version of it
+    code = {"working_dir": str(_ROOT), "excludes": [*others, "__pycache__"]}  # so that no node has another version of it
     common: dict[str, Any] = {
-        "runtime_env": {**code, "config": {"eager_install": False}},  # in the turns below
+        "runtime_env": {**code, "config": {"eager_install": False}},  # it is set up in the turns below
         "log_to_driver": False,
-        "logging_level": logging.WARNING,  # the last words of this process are told
+        "logging_level": logging.WARNING,  # errors quote the last lines that this process writes
         "include_dashboard": False,
     }
     try:
         if address == "local":
-            system = {"worker_niceness": 0}  # not 15: what agents send from is no background work
+            system = {"worker_niceness": 0}  # not 15: agents are no background work
             ray.init("local", object_store_memory=_STORE_BYTES, _temp_dir=str(folder), _system_config=system, **common)
         else:
             ray.init(address, **{key: common[key] for key in ("runtime_env", "log_to_driver", "logging_level")})
@@ -121,13 +121,13 @@ def _joined(address: str, folder: Path) -> Mapping[str, Any]:
     of_host: dict[str, list[dict[str, Any]]] = {}
     for node in nodes:
         of_host.setdefault(node["host"], []).append(node)
-    for turn in zip_longest(*of_host.values()):  # nodes of one machine would unpack the code into one folder at once
+    for turn in zip_longest(*of_host.values()):  # one node per machine at a time: they unpack the code into the same folder
         _learn_facts([node for node in turn if node is not None], address)
     return {"version": ray.__version__, "own": ray.get_runtime_context().get_node_id(), "nodes": nodes}
 
 
 def _learn_facts(nodes: Sequence[dict[str, Any]], address: str) -> None:
-    """Ask all of them at once what they are, and note it as their `facts`; raises BadInput."""
+    """Ask all nodes at once for their facts, and store them under `facts`; raises BadInput."""
     asked = [_on(node["id"], ray.remote(node_facts)).remote() for node in nodes]
     for node, answer in zip(nodes, asked, strict=True):
         try:
@@ -140,14 +140,14 @@ def _learn_facts(nodes: Sequence[dict[str, Any]], address: str) -> None:
 
 
 def _on(node_id: str, what: Any) -> Any:
-    """A function or class on that node alone, beside whatever else Ray has there, and once."""
+    """A remote function or class bound to that node: it takes no CPU of Ray's count, and is never retried or restarted."""
     where = NodeAffinitySchedulingStrategy(node_id, soft=False)
     restarts = {"max_restarts": 0} if isinstance(what, ray.actor.ActorClass) else {"max_retries": 0}
     return what.options(num_cpus=0, scheduling_strategy=where, **restarts)
 
 
 def _got(reference: Any, within_s: float) -> Any:
-    """The result; raises what the actor raised, or NodeLost in a sentence."""
+    """The result of a call; raises what the actor raised, or NodeLost with a one-sentence reason."""
     try:
         return ray.get(reference, timeout=within_s)
     except RayTaskError as error:
@@ -163,7 +163,7 @@ def _short(error: BaseException) -> str:
 
 
 def _of_chain(error: BaseException) -> str:
-    """What it says, and the last line of what it came from."""
+    """The error's text, and the last line of each error that caused it."""
     said, cause = [_short(error)], error.__cause__ or error.__context__
     while cause is not None:
         said.append(shorten(str(cause).strip().rpartition("\n")[2], 200, placeholder=" ..."))
@@ -185,16 +185,16 @@ def _answer(asked: Connection, connection: RayConnection) -> None:
         answer: tuple[bool, Any]
         try:
             answer = True, method(*arguments)
-        except Exception as error:  # whatever it is: it is the session's to judge
+        except Exception as error:  # of any kind: the session decides what it means
             answer = False, error
         try:
             asked.send(answer)
-        except Exception as error:  # it cannot be pickled
+        except Exception as error:  # the answer cannot be pickled
             asked.send((False, NodeLost(f"{type(answer[1]).__name__}: {answer[1]}; {error}")))
 
 
 def _wait_for_the_end(local: Path) -> None:
-    """Until the session is gone; then Ray's own end, and whatever else, for no longer than it takes."""
+    """Wait until the session is gone, then leave Ray, remove the folder and exit, after 10 s at the latest."""
     sys.stdin.buffer.read()
     threading.Timer(10.0, os._exit, (1,)).start()
     with suppress(Exception):
@@ -204,9 +204,9 @@ def _wait_for_the_end(local: Path) -> None:
 
 
 def main() -> None:
-    """`FOLDER`: connect to the cluster that standard input names, answer, until standard input ends.
+    """Connect to the cluster that standard input names, then answer requests in the argument `FOLDER` until that input ends.
 
-    Connecting is this thread's, which stays: Ray's own programs end with the thread that started them.
+    The main thread connects, as it stays: Ray's own programs end with the thread that started them.
     """
     folder = Path(sys.argv[1])
     address = sys.stdin.buffer.readline().decode().strip()

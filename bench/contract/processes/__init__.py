@@ -1,1 +1,1 @@
-"""Processes that a session has beside itself: how their end is noticed and told."""
+"""A session's helper processes: how their end is noticed and reported."""

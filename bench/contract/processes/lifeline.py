@@ -1,4 +1,4 @@
-"""A connection by which a process elsewhere notices that whoever it works for has ended, or is out of reach."""
+"""A connection by which a process elsewhere notices that its driver has ended, or is out of reach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 
-_CUT_S = 25  # who does not answer for so long, not even its kernel, is gone: its link was cut
+_CUT_S = 25  # if not even the other end's kernel answers for so long, the link was cut
 _KEEP_ALIVE = {
     socket.TCP_KEEPIDLE: 10,
     socket.TCP_KEEPINTVL: 5,
@@ -20,9 +20,9 @@ _KEEP_ALIVE = {
 
 
 def first_with_the_key(listener: Listener) -> Connection:
-    """Wait for the one that knows the listener's key; the connection ends as well where the other end is out of reach."""
+    """Wait for a client that knows the listener's key; keep-alive ends its connection if that gets out of reach."""
     while True:
-        with contextlib.suppress(AuthenticationError, EOFError, OSError):  # somebody else
+        with contextlib.suppress(AuthenticationError, EOFError, OSError):  # a client without the key
             connection = listener.accept()
             break
     with socket.socket(fileno=os.dup(connection.fileno())) as reached:
@@ -33,7 +33,7 @@ def first_with_the_key(listener: Listener) -> Connection:
 
 
 def connect(address: tuple[str, int], key: bytes, patience_s: float) -> Connection:
-    """Reach such a process; who is out of reach, stops in the middle of a word, or reads none, holds up nobody for longer.
+    """Connect to such a process; connecting, and any later send or receive, fails once it stalls for `patience_s` seconds.
 
     Raises OSError, EOFError, or AuthenticationError.
     """
@@ -53,7 +53,7 @@ def connect(address: tuple[str, int], key: bytes, patience_s: float) -> Connecti
 
 
 def end_with(connection: Connection) -> None:
-    """End this process with the connection, whatever it is doing; until then this thread sleeps in the kernel."""
+    """End this process when the connection ends, whatever it is doing; until then this thread sleeps in the kernel."""
     hung_up = select.poll()
     hung_up.register(connection.fileno(), select.POLLRDHUP)
     hung_up.poll()

@@ -1,1 +1,1 @@
-"""The pictures of what was measured under load."""
+"""The charts of what was measured under load."""

@@ -14,7 +14,7 @@ from reports.tables.numbers import number
 
 
 def clients_chart(cells: CellsUnderLoad) -> Chart | None:
-    """None where no cell has a latency."""
+    """Latency against throughput, a panel for each protocol; None if no cell has a latency."""
     facets: tuple[tuple[str, Callable[[Record], float | None]], ...] = (
         ("p50; each thin line a number of clients", lambda record: record.latency_p50_s),
         ("p99", lambda record: record.latency_p99_s),

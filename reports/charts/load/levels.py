@@ -1,4 +1,4 @@
-"""The tail against the part of each one's own peak that is offered."""
+"""p99 of latency against the offered load, as a part of each endpoint's own peak."""
 
 from bench.contract.scenarios import Arrival
 from reports.charts.canvas import Chart
@@ -11,9 +11,9 @@ TITLE = "p99 by the part of its own peak that is offered, Poisson arrivals"
 
 
 def levels_chart(cells: CellsUnderLoad) -> Chart | None:
-    """None where no server has two points."""
+    """p99 by offered load, a panel for each protocol; None if no server has two points."""
     levels = [level for level in levels_of(cells.endpoints) if level.of_peak and level.arrival is Arrival.POISSON]
-    levels = [level for level in levels if level.batch_size == levels[0].batch_size]  # the smallest: two are no one curve
+    levels = [level for level in levels if level.batch_size == levels[0].batch_size]  # smallest: two sizes are not one curve
     if len(levels) < 2:
         return None
 

@@ -1,4 +1,4 @@
-"""Bars of the highest rate under a limit; the whisker is the search's bracket."""
+"""Bars of the highest rate under a latency limit; the whisker is the bracket of the search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +12,11 @@ from reports.tables.numbers import number
 
 
 def limit_chart(scenario: str, endpoints: Sequence[Loaded], colours: Mapping[str, str]) -> Chart | None:
-    """None where no endpoint was asked; `colours` by protocol."""
+    """The highest rates that one search found, grouped by protocol; None if it has no cell. `colours` by protocol."""
     groups = []
     for protocol, mine in protocols_of(endpoints).items():
         cells = [x.cells[scenario] for x in mine if scenario in x.cells]
-        # A generator that fell behind found no rate of the server's.
+        # If the client fell behind its schedule, the rate that was found is not the server's.
         cells = [record if is_shown(record) else replace(record, images_per_s=None) for record in cells]
         cells.sort(key=lambda record: -(record.images_per_s or 0.0))
         if cells:
@@ -32,6 +32,6 @@ def limit_chart(scenario: str, endpoints: Sequence[Loaded], colours: Mapping[str
 
 
 def rate_text(record: Record) -> str:
-    """What stands beside a bar: the rate, and the verdict if it is not VALID."""
+    """The text beside a bar: the rate, and the verdict if it is not VALID."""
     rate = "none held it" if record.images_per_s == 0 else f"{number(record.images_per_s)}/s" if record.images_per_s else ""
     return "  ".join(text for text in (rate, record.verdict.doubt) if text) or "no rate"

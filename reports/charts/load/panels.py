@@ -1,4 +1,4 @@
-"""Cells under load as lines, a panel a protocol: an endpoint looks the same in every picture."""
+"""Line charts of cells under load, a panel for each protocol: an endpoint looks the same in every chart."""
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from reports.charts.curves import MARKERS, Line, Panel, Plot, draw_plot
 from reports.tables.clean_text import shortened
 from reports.tables.load_cells import CellsUnderLoad, Loaded, is_shown, protocols_of
 
-_LABEL_WIDTH = 30  # characters that have room beside a panel
+_LABEL_WIDTH = 30  # characters that fit beside a panel
 
 Points = Sequence[tuple[float, float | None, Record]]
-"""x, y in seconds, and whose point it is; a point without y is a gap."""
+"""Points: x, y in seconds, and the record it is of; a point without y is a gap in the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How an endpoint looks in every picture."""
+    """How an endpoint looks in every chart."""
 
     colour: str
     marker: str
@@ -29,7 +29,7 @@ def panels_of(
     label: Callable[[Loaded], str],
     scenarios: Set[str],
 ) -> tuple[Panel, ...]:
-    """The protocols with a server that has a point in one of these scenarios; who has none says why; ceilings last."""
+    """A panel for each protocol with a server that has a point in these scenarios; lines without one say why; ceilings last."""
     ceilings = protocols_of(cells.ceilings)
     panels = []
     for protocol, mine in protocols_of(cells.endpoints).items():
@@ -49,7 +49,7 @@ def panels_of(
 
 
 def label_of(endpoint: Loaded, label: str, scenarios: Set[str]) -> str:
-    """What is known of it, or why nothing is drawn: a verdict that takes its figures away, or too few requests for a p99."""
+    """An endpoint's `label`, or why nothing is drawn: a verdict that hides its figures, or too few requests for a p99."""
     cells = [record for name, record in endpoint.cells.items() if name in scenarios]
     if not any(map(is_shown, cells)):
         return str(cells[0].verdict) if cells else ""
@@ -57,7 +57,7 @@ def label_of(endpoint: Loaded, label: str, scenarios: Set[str]) -> str:
 
 
 def _line(endpoint: Loaded, points: Points, look: _Look | None, label: str) -> Line:
-    """Seconds become milliseconds; no line leads over a point that there is none of."""
+    """One endpoint's line, with y in milliseconds; it is interrupted where a point has no y."""
     spots = [(x, 1e3 * y, not record.verdict.believed) if y and x > 0 else None for x, y, record in points]
     gaps = {sum(each is not None for each in spots[:place]) - 1 for place, point in enumerate(spots) if point is None}
     x, y, doubtful = (tuple(part) for part in zip(*filter(None, spots), strict=True)) if any(spots) else ((), (), ())
@@ -73,6 +73,6 @@ def values_of(panels: Sequence[Panel], axis: str) -> list[float]:
 
 
 def plot_chart(name: str, title: str, alt: str, plot: Callable[[Layout], Plot]) -> Chart:
-    """A plot for each layout, drawn."""
+    """The chart of what `plot` makes for each layout."""
     with style():
         return chart_of(name, title, alt, *(draw_plot(plot(layout), layout) for layout in (WIDE, NARROW)))

@@ -1,4 +1,4 @@
-"""The whole tail of latency at equal load, from the histograms."""
+"""The percentiles of latency at equal load, from the histograms."""
 
 import math
 
@@ -14,7 +14,7 @@ _NINES = ((0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.99
 
 
 def percentiles_title(level: Level) -> str:
-    """What is drawn, and at which load."""
+    """The chart's title: what is drawn, and at which load."""
     return f"Percentiles of latency · {_at(level)}"
 
 
@@ -23,7 +23,7 @@ def _at(level: Level) -> str:
 
 
 def percentiles_chart(cells: CellsUnderLoad) -> Chart | None:
-    """None where no cell has a histogram to show."""
+    """Percentiles of latency, a panel for each protocol; None if no cell has a histogram to show."""
     level = equal_load(cells.endpoints)
     if level is None:
         return None
@@ -34,7 +34,7 @@ def percentiles_chart(cells: CellsUnderLoad) -> Chart | None:
             return []
         try:
             percentiles, seconds = percentile_curve(record.latency_hdr)
-        except ValueError:  # a damaged text must not cost the others their picture
+        except ValueError:  # one damaged histogram must not cost the others their chart
             return []
         return [(_nines(float(p)), float(s), record) for p, s in zip(percentiles, seconds, strict=True)]
 
@@ -55,5 +55,5 @@ def percentiles_chart(cells: CellsUnderLoad) -> Chart | None:
 
 
 def _nines(percentile: float) -> float:
-    """Where a percentile (0 to 1) stands on an axis on which each further nine takes as much room: 90 % at 1, 99 % at 2."""
+    """The place of a percentile (0 to 1) on an axis where each further nine takes the same space: 90 % at 1, 99 % at 2."""
     return -math.log10(1 - percentile)

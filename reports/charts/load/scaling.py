@@ -1,6 +1,6 @@
-"""Throughput by the number of CPUs, or of replicas: a line an endpoint, a panel a protocol.
+"""Throughput by the number of CPUs, or of replicas: a line for each endpoint, a panel for each protocol.
 
-Thin lines rise where each of them adds the same.
+Thin lines show linear scaling: each CPU or replica adds the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from reports.tables.load_cells import CellsUnderLoad, Loaded, protocols_of
 from reports.tables.numbers import number
 from reports.tables.sweeps import Sweep
 
-_NAME = 24  # characters that have room beside a panel and a figure
+_NAME = 24  # characters of a name that fit beside a panel, with a figure
 
 
 def scaling_chart(cells: CellsUnderLoad, sweep: Sweep) -> Chart | None:
-    """None where no endpoint has a speed for two numbers; of several sizes of request the smallest is drawn."""
+    """Throughput by number, of the smallest request size; None if no endpoint has a speed for two numbers."""
     ceilings = protocols_of(cells.ceilings)
     drawn = [x for x in (*cells.endpoints, *cells.ceilings) if sweep.shown(x)]
     endpoints = [x for x in cells.endpoints if sweep.shown(x)]
@@ -51,7 +51,7 @@ def _lines(sweep: Sweep, endpoints: Sequence[Loaded], ceilings: Sequence[Loaded]
 
 
 def _line(sweep: Sweep, endpoint: Loaded, most: int, name: str, colour: str, marker: str) -> Line:
-    """Labelled with where it ends: its speed, and with how many where others had more."""
+    """One endpoint's line, labelled with its last speed, and with the number it belongs to if that is not `most`."""
     cells = sweep.shown(endpoint)
     speeds = tuple(record.images_per_s or 0.0 for record in cells.values())
     doubtful = tuple(not record.verdict.believed for record in cells.values())
@@ -61,7 +61,7 @@ def _line(sweep: Sweep, endpoint: Loaded, most: int, name: str, colour: str, mar
 
 
 def _guides(counts: Sequence[int], y: Axis) -> tuple[Guide, ...]:
-    """Through each mark of the speeds with the fewest, as far as the panel goes."""
+    """Lines of linear scaling that begin at the lowest number, at each tick of y, and go as far as the panel does."""
     first, last = counts[0], counts[-1]
     ends = [(speed / first, min(last, first * y.high / speed)) for speed, _ in y.marks]
     return tuple(Guide("", (first, end), (each * first, each * end)) for each, end in ends if end > first)

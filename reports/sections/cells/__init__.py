@@ -1,1 +1,1 @@
-"""The sections of the cells that one client measured."""
+"""The sections on the cells that were measured with one client."""

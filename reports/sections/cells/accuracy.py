@@ -1,4 +1,4 @@
-"""Accuracy: whether the servers answer as the model does, what the model takes for what, and who differed from it."""
+"""Accuracy: whether the servers answer as the model does, which classes the model confuses, and which servers differed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _LEFT_OUT = "The accuracy pass was not part of this run; accuracy and agreement 
 
 
 def section(stored: StoredRun) -> Section:
-    """The accuracy pass, where there was one, and the model's mistakes."""
+    """The accuracy pass, if there was one, and the model's mistakes."""
     records, run = of_kinds(stored.records, KINDS), stored.run
     blocks: list[Block] = []
     if records:
@@ -29,7 +29,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def finding(records: Sequence[Record]) -> str:
-    """Whether all endpoints answer as the model does, and who does not, in the accuracy pass or in the timed answers."""
+    """Whether all endpoints answer as the model does, and which do not, in the accuracy pass or in the timed answers."""
     servers = [record for record in records if record.role == Role.SERVER and record.agreement is not None]
     cells = of_kinds(servers, KINDS) or servers
     wrong = [f"{endpoint_name(r)} ({percent(r.agreement)}, {title_of(r).lower()})" for r in servers if r.agreement != 1]
@@ -45,7 +45,7 @@ def finding(records: Sequence[Record]) -> str:
 
 
 def accuracy_note(records: Sequence[Record], dataset: Mapping[str, object]) -> str:
-    """How sure an accuracy is of so few images; empty where that is not known."""
+    """How precise an accuracy measured on so few images is; empty if that is not known."""
     shown = [r.accuracy for r in records if r.role == Role.SERVER and r.accuracy is not None]
     images = dataset.get("n")
     if not shown or not isinstance(images, int) or images < 1:

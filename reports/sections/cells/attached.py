@@ -1,4 +1,4 @@
-"""Servers that ran already: where they are, the floor of the path to them, and what they say of their model."""
+"""Servers that ran already: where they are, the latency floor of the path to them, and what they report about their model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ _COLUMNS = (
 
 
 def section(stored: StoredRun) -> Section:
-    """A row for each endpoint; nothing where all servers were started here."""
+    """A row for each endpoint; empty if all servers were started here."""
     known = {name: facts.attached for name, facts in stored.run.backends.items() if facts.attached}
     rows = [
         _texts(f"{name}-{endpoint}", facts, [r for r in stored.records if (r.backend, r.endpoint) == (name, endpoint)])

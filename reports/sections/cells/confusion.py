@@ -1,4 +1,4 @@
-"""What the model takes for what, with images, class by class; and each answer in which a server differed from it."""
+"""Which classes the model confuses, with images, class by class; and each answer in which a server differed from it."""
 
 import base64
 import binascii
@@ -41,7 +41,7 @@ _DIFFERING = (
 
 
 def blocks(run: Run) -> list[Block]:
-    """Of a run; what it did not look for is left out, what it had no labels for says so."""
+    """The blocks of a run; if it has no confused pairs or no disagreements, the page says why, and Markdown leaves them out."""
     shown: list[Block] = [Heading("What the model takes for what")]
     if run.confusion is not None and run.confusion.pairs:
         classes = text_table("Accuracy class by class", _CLASS_COLUMNS, class_texts(run.confusion))
@@ -69,7 +69,7 @@ def _why_none(run: Run) -> str:
 
 
 def intro(confusion: Confusion) -> str:
-    """How many images the model takes for another class, and how many of these the pairs are."""
+    """How many images the model takes for another class, and how many of these are in the pairs."""
     shown = sum(pair.one_as_other + pair.other_as_one for pair in confusion.pairs)
     return (
         f"The model takes {confusion.mistakes:,} of {confusion.images:,} images for another class, behind every server that "
@@ -78,7 +78,7 @@ def intro(confusion: Confusion) -> str:
 
 
 def pair_table(confusion: Confusion) -> Table:
-    """The pairs that are taken for each other, with a few images."""
+    """The pairs of classes that are taken for each other, with a few images."""
     rows = tuple(Row(_pair(pair), thumbnails=_thumbnails(pair, confusion.side_px)) for pair in confusion.pairs)
     return Table("pairs", "Confused pairs", _PAIR_COLUMNS, rows)
 
@@ -128,7 +128,7 @@ def _thumbnails(pair: ConfusedPair, side: int) -> tuple[Thumbnail, ...]:
 
 
 def _png(sample: SampleImage, side: int) -> str:
-    """Dark on light, as on paper; empty for what is no image of that size."""
+    """A PNG as a data URI, dark on light, as on paper; empty if `sample` is not an image of `side` x `side` pixels."""
     try:
         pixels = base64.b64decode(sample.pixels, validate=True)
     except binascii.Error:

@@ -25,14 +25,14 @@ _IMAGES = 1000
 
 
 def section(stored: StoredRun) -> Section:
-    """Nothing where no cost is known of any."""
+    """The table of costs; empty if no cost is known of any endpoint."""
     table = cost_table(of_kinds(stored.records, KINDS), stored.records)
     blocks = (Text(NOTE, "intro", until=Lean.BACKGROUND), Tabular(table, until=Lean.COLUMNS)) if table.rows else ()
     return Section("cost", "Cost", blocks, finding=_finding(table))
 
 
 def cost_table(cells: Sequence[Record], records: Sequence[Record]) -> Table:
-    """A row for each endpoint that answered, cheapest first; no rows where nothing is known of any."""
+    """A row for each endpoint that answered, cheapest first; no rows if no cost is known of any."""
     names = [scenario.name for scenario in THROUGHPUT_SCENARIOS]
     by_name: dict[str, dict[str, Record]] = {}
     for record in cells:
@@ -79,7 +79,7 @@ def _texts(name: str, cells: dict[str, Record], scenarios: Sequence[str], record
 
 
 def _for_many(record: Record | None, per_image: float | None) -> str:
-    """Nobody needs to know what a wrong answer costs."""
+    """The cost of `_IMAGES` images; for a cell that fails its test, a text in its place."""
     if record is not None and record.verdict.fails_test:
         return record.verdict.instead
     return _unknown(record) if per_image is None else number(per_image * _IMAGES)
@@ -90,7 +90,7 @@ def _unknown(record: Record | None) -> str:
 
 
 def _finding(table: Table) -> str:
-    """The cheapest first, as the table has it."""
+    """Which endpoint takes least CPU time: the first of the table; empty if that was not measured."""
     first = next(iter(table.rows), None)
     if first is None or first.texts[1] in (NOT_MEASURED, NOT_OURS):
         return ""

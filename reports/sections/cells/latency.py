@@ -18,7 +18,7 @@ INTRO = (
 
 
 def section(stored: StoredRun) -> Section:
-    """A picture for each scenario of one client."""
+    """A chart for each scenario of one client."""
     tables, colours = tables_and_colours(stored.records)
     draw = partial(latency_chart, samples=stored.samples, colours=colours)
     none = "This run kept no samples, so there is no distribution to draw."
@@ -33,7 +33,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def finding(tables: Sequence[Table]) -> str:
-    """From whose 99th percentile to whose, of the first scenario that has some."""
+    """The lowest and the highest 99th percentile, in the first scenario that has some; empty without."""
     for table in tables:
         known = sorted((r.latency_p99_s, endpoint_name(r)) for row in table.rows if (r := row.record).latency_p99_s is not None)
         if known:

@@ -1,4 +1,4 @@
-"""Who leads among those of one kind: within each protocol, and among those on the same runtime."""
+"""Which endpoints lead a group: within each protocol, and among those on the same runtime."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,12 +13,12 @@ _NAME_WIDTH = 60
 
 
 def by_protocol(records: Sequence[Record]) -> tuple[str, ...]:
-    """Who leads within each protocol, a sentence for each scenario with more than one: JSON and binary are not one race."""
+    """Which lead within each protocol, a sentence for each scenario with several: JSON and binary are not comparable."""
     return _by_group(records, "protocol", lambda record: record.protocol)
 
 
 def by_runtime(records: Sequence[Record]) -> tuple[str, ...]:
-    """Who leads among those on the same runtime, likewise: a server is not its runtime."""
+    """Which lead among those on the same runtime, likewise: this compares servers, not their runtimes."""
     return _by_group(records, "runtime", lambda record: record.runtime)
 
 
@@ -37,7 +37,7 @@ def _by_group(records: Sequence[Record], what: str, group_of: Callable[[Record],
 
 
 def group_lead(cells: Sequence[Record]) -> str:
-    """The first of one group, ties included; who is alone in it leads nobody."""
+    """The leaders of one group, ties included, their speed, and how many they lead, or that it is the only one."""
     leaders = [record for record in cells if record.rank == cells[0].rank]
     names = listed([name_of(record) for record in leaders])
     field = (

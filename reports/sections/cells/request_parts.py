@@ -16,7 +16,7 @@ FINDING = "One request from the images to the scores: encoding, wire, serving, m
 
 
 def section(stored: StoredRun) -> Section:
-    """A picture for each scenario of one client."""
+    """A chart for each scenario of one client."""
     tables, _ = tables_and_colours(stored.records)
     drawn = any(table.rows for table in tables)
     blocks = (Text(INTRO, "intro", on=PAGE), *pictures(tables, "parts", "where the time goes", parts_chart))

@@ -22,7 +22,7 @@ INTRO = (
 
 
 def section(stored: StoredRun) -> Section:
-    """Each scenario; Markdown shows the distribution of its latencies below its table."""
+    """Chart and table of each scenario; in Markdown, its latency distribution is below its table."""
     tables, colours = tables_and_colours(stored.records)
     by_group = (*by_protocol(stored.records), *by_runtime(stored.records))
     blocks: list[Block] = [Text(INTRO, "intro", on=PAGE), Filters(on=PAGE), *([Items(by_group)] if by_group else [])]
@@ -52,7 +52,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def pictures(tables: Sequence[Table], key: str, caption: str, draw: Callable[[Table], Chart | None]) -> tuple[Block, ...]:
-    """On the page: one of each scenario's table, under its title."""
+    """For the page: a chart of each scenario's table, under the scenario's title."""
     return tuple(
         Picture(f"{key}-{table.key}", f"{table.title}, {caption}", partial(draw, table), heading=table.title, on=PAGE)
         for table in tables

@@ -1,4 +1,4 @@
-"""Steadiness: how each cell went through the campaign."""
+"""Steadiness: each cell's latency over the campaign."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,7 +20,7 @@ INTRO = (
 
 
 def section(stored: StoredRun) -> Section:
-    """A picture for each scenario of one client."""
+    """A chart for each scenario of one client."""
     tables, colours = tables_and_colours(stored.records)
     draw = partial(trace_chart, samples=stored.samples, colours=colours)
     blocks = (Text(INTRO, "intro", on=PAGE), *pictures(tables, "rounds", "latency through the campaign", draw))
@@ -29,7 +29,7 @@ def section(stored: StoredRun) -> Section:
 
 
 def finding(records: Sequence[Record]) -> str:
-    """Who changed while it was measured."""
+    """Which cells were not steady while they were measured; empty if no cell has a speed."""
     cells = [record for record in of_kinds(records, KINDS) if record.role == Role.SERVER and record.images_per_s]
     restless = [f"{endpoint_name(r)} ({title_of(r).lower()})" for r in cells if not r.verdict.steady]
     if not cells:

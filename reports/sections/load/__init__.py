@@ -1,1 +1,1 @@
-"""The section of what was measured under load, question by question."""
+"""The sections on what was measured under load, question by question."""

@@ -17,12 +17,12 @@ Part = Callable[[Sequence[Loaded]], str]
 
 
 def answers(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
-    """A sentence for each limit, and one for the clients, in short: who leads the fastest protocols, and the next behind it."""
+    """A short sentence for each limit, and one for the clients: the leader of each of the fastest protocols, and the next."""
     return _sentences(endpoints, brief=True)
 
 
 def details(endpoints: Sequence[Loaded]) -> tuple[str, ...]:
-    """What the answer left out: all protocols, and how far behind the last is."""
+    """The sentences in full, if the short ones left something out: all protocols, and how far behind the last is."""
     brief = _sentences(endpoints, brief=True)
     return tuple(sentence for sentence in _sentences(endpoints, brief=False) if sentence not in brief)
 
@@ -38,7 +38,7 @@ def unranked(endpoints: Sequence[Loaded]) -> str:
 
 
 def _sentences(endpoints: Sequence[Loaded], *, brief: bool) -> tuple[str, ...]:
-    """One for each question that a protocol has an answer to."""
+    """A sentence for each question: each limit, and the most clients."""
     questions: list[tuple[str, Part]] = []
     for scenario in limits_of(endpoints):
         limit = limit_title(next(x.cells[scenario].slo_s or 0.0 for x in endpoints if scenario in x.cells))
@@ -60,7 +60,7 @@ def _sentences(endpoints: Sequence[Loaded], *, brief: bool) -> tuple[str, ...]:
 
 
 def _rate_part(endpoints: Sequence[Loaded], scenario: str, brief: bool) -> str:
-    """Who carries the highest rate under a limit, how far ahead of the next and, unless brief, of the last; and who did not."""
+    """Which endpoint has the highest rate under a limit, how far ahead of the next and, unless brief, last; which held none."""
     cells = [x.cells[scenario] for x in endpoints if scenario in x.cells]
     held = sorted((r for r in cells if r.verdict.ranked and r.images_per_s), key=lambda r: (-(r.images_per_s or 0.0), r.id))
     none = [_of(record) for record in cells if record.verdict.ranked and record.images_per_s == 0]
@@ -72,7 +72,7 @@ def _rate_part(endpoints: Sequence[Loaded], scenario: str, brief: bool) -> str:
 
 
 def _lead(held: Sequence[Record], brief: bool) -> str:
-    """The first of those that held the limit, fastest first; who may be as fast is tied with it."""
+    """The leader of those that `held` the limit (fastest first); those that may be as fast are tied with it."""
     first = held[0]
     tied = [record for record in held if not _surely_faster(first, record)]
     behind = [record for record in held if _surely_faster(first, record)]
@@ -91,7 +91,7 @@ def _lead(held: Sequence[Record], brief: bool) -> str:
 
 
 def _clients_part(endpoints: Sequence[Loaded], clients: int) -> str:
-    """Who answers most with many clients, and how much more than with one."""
+    """Which endpoint answers most with `clients` clients, and how much more than with the fewest; empty if none is ranked."""
     cells = [(x.clients[clients], x) for x in endpoints if clients in x.clients and x.clients[clients].images_per_s]
     ranked = [(r, x) for r, x in cells if r.verdict.ranked]
     ranked.sort(key=lambda pair: (pair[0].rank is None, pair[0].rank or 0, -(pair[0].images_per_s or 0.0)))
@@ -121,7 +121,7 @@ def _more_than_alone(endpoint: Loaded) -> str:
 
 
 def _surely_faster(one: Record, other: Record) -> bool:
-    """Whether the whole bracket of one lies above that of the other; a search that found no end may lie anywhere above."""
+    """Whether the whole bracket of one is above that of the other; a search that found no upper end may be anywhere above."""
     low, high = one.images_per_s_low or one.images_per_s, other.images_per_s_high
     return one is not other and low is not None and high is not None and low > high
 

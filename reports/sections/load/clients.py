@@ -1,4 +1,4 @@
-"""Several clients: throughput and tail by their number."""
+"""Several clients: throughput and tail latency by their number."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -23,11 +23,11 @@ NOTE = (
 )
 
 Gain = tuple[float | None, float | None, float | None]
-"""A quotient and its interval."""
+"""A quotient, and the low and high end of its interval; None if not known."""
 
 
 def blocks(cells: CellsUnderLoad) -> list[Block]:
-    """None where no sweep was measured."""
+    """Chart and tables; empty if no sweep was measured."""
     tables = clients_tables(cells)
     if not tables:
         return []
@@ -43,7 +43,7 @@ def blocks(cells: CellsUnderLoad) -> list[Block]:
 
 
 def clients_tables(cells: CellsUnderLoad) -> list[Table]:
-    """Throughput and tail for each size of request."""
+    """Two tables, throughput and tail latency, for each size of request."""
     return [table for size in _batch_sizes(cells) for table in _tables(cells, size)]
 
 
@@ -69,7 +69,7 @@ def _tables(cells: CellsUnderLoad, batch_size: int) -> tuple[Table, Table]:
 
 
 def gain(swept: Mapping[int, Record]) -> Gain:
-    """Throughput with the most clients over that with the fewest, with the interval that both allow."""
+    """Throughput with the most clients over that with the fewest, with the widest interval that both allow."""
     cells = [r for r in swept.values() if r.images_per_s and r.verdict.comparable]
     numbers = list(swept)
     if len(cells) < 2 or (cells[0].concurrency, cells[-1].concurrency) != (numbers[0], numbers[-1]):

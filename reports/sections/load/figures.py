@@ -1,4 +1,4 @@
-"""The tables of cells under load: a row an endpoint, a figure a column, with the mark of its verdict."""
+"""The tables of cells under load: a row for each endpoint, a column for each figure, with the mark of its verdict."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,9 +19,9 @@ Figure = tuple[Column, Callable[[Loaded], str]]
 
 
 def endpoint_table(key: str, title: str, figures: Sequence[Figure], cells: CellsUnderLoad, note: str = "") -> Table:
-    """A row an endpoint: its name, its protocol, its figures; rows of one protocol stand together.
+    """A table with a row for each endpoint: name, protocol and figures; rows of one protocol are together.
 
-    The note explains the marks.
+    An explanation of the marks is added to the `note`.
     """
     columns = (_CELL, _PROTOCOL, *(column for column, _ in figures))
     rows, instruments = (
@@ -35,13 +35,13 @@ def endpoint_table(key: str, title: str, figures: Sequence[Figure], cells: Cells
 
 
 def _marks(rows: Sequence[Row]) -> str:
-    """The marks that stand in these rows, explained."""
+    """An explanation of the marks that are in these rows."""
     used = {text[-1] for row in rows for text in row.texts[2:] if text}
     return " ".join(f"{verdict.mark} {verdict}." for verdict in Verdict if verdict.mark in used)
 
 
 def figure(record: Record | None, text: Callable[[Record], str]) -> str:
-    """The text of one cell: its mark if it is not VALID, and no figure where that would be no server's."""
+    """The text of one cell: its figure, unless that would not be the server's, and its mark if it is not VALID."""
     if record is None:
         return MISSING
     if record.verdict.instead:
@@ -51,19 +51,19 @@ def figure(record: Record | None, text: Callable[[Record], str]) -> str:
 
 
 def of_clients(clients: int, text: Callable[[Record], str], what: str, batch_size: int | None = None) -> Figure:
-    """The column of so many clients; `batch_size` where the sweep was not made with the smallest requests alone."""
+    """The column for `clients` clients; `batch_size` chooses the sweep, None the one with the smallest requests."""
     column = Column(f"c{clients:02}", clients_title(clients), f"{what} with {clients_title(clients)}.")
     return column, lambda x: figure((x.clients if batch_size is None else x.swept(batch_size)).get(clients), text)
 
 
 def of_level(level: Level) -> Figure:
-    """The tail's column at an offered load."""
+    """The column of tail latency at an offered load."""
     hint = f"Latency from the scheduled send that 99 of 100 requests kept within, ms, at {level.title}."
     return Column(level.scenario, level.title, hint), lambda x: figure(x.cells.get(level.scenario), tail_text)
 
 
 def tail_text(record: Record) -> str:
-    """p99, or the highest percentile that n supports, named."""
+    """p99 in ms, or the highest percentile that the number of samples supports, with its name."""
     percentile = tail(record)
     if percentile is None:
         return MISSING
@@ -72,10 +72,10 @@ def tail_text(record: Record) -> str:
 
 
 def tail_note() -> str:
-    """What stands in place of a p99 that there is none of."""
+    """A note on what is shown if there is no p99."""
     return f"Where fewer than {min_samples(0.99)} requests support no p99, the highest percentile that they do stands there."
 
 
 def endpoint_label(endpoint: Loaded) -> str:
-    """Its name, as short as a sentence needs it."""
+    """The endpoint's name, short enough for a sentence."""
     return shortened(endpoint.name, _NAME_WIDTH)

@@ -1,4 +1,4 @@
-"""Under load in one table with a row an endpoint, for the terminal: the figures that matter."""
+"""Under load in one table for the terminal: a row for each endpoint, with the most important figures."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,13 +16,13 @@ from reports.tables.table import Table
 
 
 def section(stored: StoredRun) -> Section:
-    """Nothing where nothing was measured under load."""
+    """The table; empty if nothing was measured under load."""
     endpoints = endpoints_under_load(stored.records)
     return Section("glance", "Under load", (Tabular(glance_table(endpoints), on=TERMINAL),) if endpoints else ())
 
 
 def glance_table(endpoints: Sequence[Loaded]) -> Table:
-    """A row an endpoint with the figures that matter: for the terminal."""
+    """A row for each endpoint with the most important figures, for the terminal."""
     figures: list[Figure] = []
     clients, level = concurrencies(endpoints), equal_load(endpoints) or next(iter(levels_of(endpoints)), None)
     for n in dict.fromkeys([*clients[:1], *clients[-1:]]):

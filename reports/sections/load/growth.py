@@ -1,4 +1,4 @@
-"""How far throughput grows with what servers have more of, and what each of it adds: the section of any such sweep."""
+"""How throughput grows with a server's CPUs or replicas, and what each of them adds: the section on any such sweep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A section over a `sweep`: `note` is how it was measured, `shared` what it means that `{titles}` had the client's CPU."""
+    """The section on a `sweep`: `note` says how it was measured, `shared` what it means if `{titles}` had the client's CPU."""
 
     sweep: Sweep
     title: str
@@ -32,7 +32,7 @@ class Growth:
     shared: str
 
     def section(self, stored: StoredRun) -> Section:
-        """Nothing where it was not measured."""
+        """The section; empty if the sweep was not measured."""
         name, cells = self.sweep.kind, self.cells(stored.records)
         if not cells.endpoints:
             return Section(name, self.title)
@@ -54,7 +54,7 @@ class Growth:
         return CellsUnderLoad(endpoints_of(mine), endpoints_of(mine, Role.CEILING))
 
     def answers(self, records: Sequence[Record]) -> tuple[str, ...]:
-        """One sentence: with the most, whose are worth most, and whose least; none where it was not measured."""
+        """One sentence: with the highest number, which endpoint grew most and which least; none if it was not measured."""
         sweep = self.sweep
         cells = [record for record in of_kinds(records, (sweep.kind,)) if record.role == Role.SERVER]
         compared = [record for record in cells if record.verdict.comparable and record.cpu_efficiency is not None]
@@ -70,7 +70,7 @@ class Growth:
         return (f"{told}; {self._grown(last[-1], fewest)}." if len(last) > 1 else f"{told}.",)
 
     def _grown(self, record: Record, fewest: int) -> str:
-        """`flask-rest answers 1.80 times (1.75 to 1.85) what it does on 1`, marked where it is not VALID."""
+        """`flask-rest answers 1.80 times (1.75 to 1.85) what it does on 1`, with its verdict if that is not VALID."""
         grown = self.sweep.count(record) / fewest
         scaled = [None if each is None else grown * each for each in (record.cpu_efficiency_low, record.cpu_efficiency_high)]
         doubt = f" ({record.verdict})" if record.verdict.doubt else ""
@@ -78,7 +78,7 @@ class Growth:
         return f"{endpoint_name(record)}{doubt} answers {factor} what it does {self.sweep.preposition} {fewest}"
 
     def table(self, cells: CellsUnderLoad) -> Table:
-        """A row an endpoint: its speed with each number, then what each of it is worth with more than the fewest."""
+        """A row for each endpoint: its speed with each number, then what each CPU or replica is worth beyond the fewest."""
         records = {r.scenario: r for x in (*cells.endpoints, *cells.ceilings) for r in x.cells.values()}
         order = sorted(records.values(), key=lambda record: (record.batch_size, self.sweep.count(record)))
         fewest = {record.batch_size: record.scenario for record in reversed(order)}
@@ -103,7 +103,7 @@ class Growth:
         return column, lambda x: figure(x.cells.get(of.scenario), text)
 
     def _limits(self, endpoints: Sequence[Loaded]) -> tuple[str, ...]:
-        """Why an endpoint has no figure with more though it has one with fewer: a sentence each."""
+        """Why an endpoint was not measured with some numbers though it was with others: a sentence for each endpoint."""
         told = []
         for endpoint in endpoints:
             absent = [record for record in endpoint.cells.values() if record.verdict.absent and record.reason]
@@ -115,7 +115,7 @@ class Growth:
         return tuple(told)
 
     def _shared(self, stored: StoredRun, endpoints: Sequence[Loaded]) -> str:
-        """With how many of it client and servers had a CPU in common; empty where they had none."""
+        """`shared` for the numbers at which client and servers shared a CPU; empty if they never did."""
         environment, backends = stored.run.environment, stored.run.backends
         agents = environment.get("agents")
         senders = list(agents.values()) if isinstance(agents, Mapping) else []

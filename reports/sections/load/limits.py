@@ -1,4 +1,4 @@
-"""The highest rate under a limit of latency."""
+"""The highest rate under a latency limit."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,7 +24,7 @@ NOTE = (
 
 
 def blocks(cells: CellsUnderLoad, colours: Mapping[str, str]) -> list[Block]:
-    """For each limit that was looked under; `colours` by protocol."""
+    """Chart and table for each limit that was searched; `colours` by protocol."""
     shown: list[Block] = []
     for scenario in limits_of(cells.endpoints):
         table = limit_table(scenario, cells.endpoints)
@@ -71,7 +71,7 @@ def limit_table(scenario: str, endpoints: Sequence[Loaded]) -> Table:
 
 
 def rate_text(record: Record) -> str:
-    """The highest rate, or that there was none."""
+    """The highest rate, or that no rate held the limit."""
     return "none held it" if record.images_per_s == 0 else number(record.images_per_s)
 
 

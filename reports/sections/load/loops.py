@@ -1,4 +1,4 @@
-"""The same servers asked in two ways: the closed loop of one client beside the open loop at equal load."""
+"""The same servers loaded in two ways: the closed loop of one client beside the open loop at equal load."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from reports.tables.numbers import milliseconds
 from reports.tables.table import Table
 
 CLOSED_KINDS = ("throughput",)
-"""Whose cells stand for one client where there was no sweep."""
+"""The kinds of cells that are taken for one client if there was no sweep."""
 
 NOTE = (
     "In a closed loop the next request leaves after the last answer: while a server stalls, nobody asks it, so the stall "
@@ -23,13 +23,13 @@ NOTE = (
 
 
 def blocks(cells: CellsUnderLoad, records: Sequence[Record]) -> list[Block]:
-    """None where no server was asked in both ways."""
+    """The table; empty if no server was loaded in both ways."""
     table = loops_table(cells.endpoints, records)
     return [] if table is None else [Heading(table.title), Text(NOTE, "intro"), Tabular(table)]
 
 
 def loops_table(endpoints: Sequence[Loaded], records: Sequence[Record]) -> Table | None:
-    """The closed loop of one client beside the open loop at equal load, of those that have both."""
+    """The closed loop of one client beside the open loop at equal load, for endpoints that have both; None without any."""
     level = equal_load(endpoints)
     if level is None:
         return None

@@ -1,4 +1,4 @@
-"""Requests that do not wait for answers: tails by offered load."""
+"""Open loops, in which requests do not wait for answers: tail latency by offered load."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,7 +26,7 @@ NOTE = (
 
 
 def blocks(cells: CellsUnderLoad) -> list[Block]:
-    """None where no open loop was measured."""
+    """Charts and tables; empty if no open loop was measured."""
     tables = level_tables(cells)
     if not tables:
         return []
@@ -53,7 +53,7 @@ def blocks(cells: CellsUnderLoad) -> list[Block]:
 
 
 def level_tables(cells: CellsUnderLoad) -> list[Table]:
-    """A table for each way of arrival and each size of request, of parts of the peak and of rates."""
+    """A table for each arrival process and each size of request, separately for parts of the peak and for rates."""
     groups: dict[tuple[Arrival, bool, int], list[Level]] = {}
     for level in levels_of(cells.endpoints):
         groups.setdefault((level.arrival, level.of_peak, level.batch_size), []).append(level)
@@ -72,14 +72,14 @@ def level_tables(cells: CellsUnderLoad) -> list[Table]:
 
 
 def _peak_text(endpoint: Loaded, mine: Sequence[Level]) -> str:
-    """The mean of what these levels are parts of: each looked at the peak anew."""
+    """The mean of the peaks that these levels are parts of: the peak was measured anew for each."""
     cells = [endpoint.cells.get(level.scenario) for level in mine]
     peaks = [cell.peak_per_s for cell in cells if cell is not None and cell.verdict.answered and cell.peak_per_s]
     return number(fmean(peaks) if peaks else None)
 
 
 def tails(endpoints: Sequence[Loaded]) -> str:
-    """How far tails lie apart at equal load; without intervals, so that no order is claimed."""
+    """How far tail latencies are apart at equal load; they have no intervals, so no order is claimed."""
     level = equal_load(endpoints)
     if level is None:
         return ""

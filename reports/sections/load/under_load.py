@@ -1,4 +1,4 @@
-"""The section "Under load": what happens when others ask too, question by question."""
+"""The section "Under load": several clients, open loops and latency limits, question by question."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ INTRO = (
 
 
 def section(stored: StoredRun) -> Section:
-    """Nothing where nothing was measured under load."""
+    """The section; empty if nothing was measured under load."""
     records = stored.records
     cells = cells_under_load(records)
     if not cells.endpoints:
@@ -55,7 +55,7 @@ def cells_under_load(records: Sequence[Record]) -> CellsUnderLoad:
 
 
 def method_tables(records: Sequence[Record]) -> list[tuple[str, Table]]:
-    """How each cell was measured, a table for each question."""
+    """Title and table of how cells were measured, for each question."""
     cells = cells_under_load(records)
     if not cells.endpoints:
         return []
