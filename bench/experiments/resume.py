@@ -117,10 +117,7 @@ class Resume:
         return [cell for cell in cells if not self.has(cell) or any(self._is_yardstick(cell, other) for other in missing)]
 
     def ratio_to(self, otherwise: RatioTo) -> RatioTo:
-        """A function that picks the ratios' base: that of the cells taken over if it was measured, else what `otherwise` picks.
-
-        So the ratios of both campaigns have the same base.
-        """
+        """Picks the base of both campaigns' ratios: that of the cells taken over, or what `otherwise` picks if that is gone."""
 
         def base(measured: Sequence[Cell]) -> Cell | None:
             bases = (cell for cell in measured if cell.endpoint.id in self._bases(cell.scenario))
@@ -174,10 +171,7 @@ class Resume:
         return [head, *self._scenarios, *changed, *(f"{_EARLIER}{warning}" for warning in dict.fromkeys(earlier)), *now]
 
     def _changed(self, name: str, facts: BackendFacts) -> list[str]:
-        """A warning if the backend's installation is no longer the one its resumed cells were measured with, else nothing.
-
-        Only its start shows that, which is too late to refuse to resume.
-        """
+        """Warns if the installation is not the one the resumed cells had: only the start shows that, too late to refuse."""
         if not any(kept.record.backend == name for kept in self._kept.values()):
             return []
         then, now = self.facts.get(name, BackendFacts()).as_dict(), facts.as_dict()

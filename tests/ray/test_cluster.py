@@ -76,7 +76,7 @@ def test_what_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             check_reachable(f"127.0.0.1:{nobody.getsockname()[1]}")
     with (
         serving(lambda web: web.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as other,
-        pytest.raises(BadInput, match="no gRPC"),
+        pytest.raises(BadInput, match="not Ray"),
     ):
         check_reachable(f"{other.host}:{other.port}")
     monkeypatch.setattr(address, "find_spec", lambda name: None)

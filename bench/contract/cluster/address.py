@@ -40,7 +40,7 @@ def check_reachable(address: str) -> None:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S) as there:
             if os.environ.get("RAY_USE_TLS") != "1" and not _speaks_grpc(there):
-                raise OSError("who listens there is no Ray: it speaks no gRPC")
+                raise OSError("what listens there is not Ray: it does not speak gRPC")
     except OSError as error:
         raise BadInput(
             f"--ray {address}: expected a Ray cluster there, seen none ({error}); start one with `ray start --head`, or give "
