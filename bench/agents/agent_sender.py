@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -141,11 +142,13 @@ class AgentSender:
         """The orders, each with how its agent polls in that window: `busy_poll_s` and `takes_turns`."""
         sending = Counter(agent.seat for agent in orders)
         taken = {(socket.gethostname(), cpu) for cpu in self.server_cpus}
-        polls = {
-            agent: {"busy_poll_s": 0.0 if agent.seat in taken else self.busy_poll_s, "takes_turns": sending[agent.seat] > 1}
-            for agent in orders
-        }
-        return {agent: replace(order, fields={**order.fields, **polls[agent]}) for agent, order in orders.items()}
+
+        def polls(seat: tuple[str, int]) -> dict[str, Any]:
+            if seat in taken:  # nor may a server there have the turn in which a request is due
+                return {"busy_poll_s": 0.0, "takes_turns": False}
+            return {"busy_poll_s": self.busy_poll_s, "takes_turns": sending[seat] > 1}
+
+        return {agent: replace(order, fields={**order.fields, **polls(agent.seat)}) for agent, order in orders.items()}
 
     def _note(self, outcomes: Message) -> None:
         note_outcomes(outcomes, self.judgements)

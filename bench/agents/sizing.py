@@ -36,7 +36,7 @@ class Sizing:
         for agents in _doubled(self.most):
             rate_per_s = self._rate_per_s(agents)
             if rate_per_s is None:
-                needed = self.most if not self.requests_per_s else needed
+                needed = self.most
                 break
             self.requests_per_s[agents] = rate_per_s
             if agents > 1 and rate_per_s <= MORE * self.requests_per_s[needed]:

@@ -270,7 +270,12 @@ def gone(pids: Sequence[int], within_s: float = 20.0) -> bool:
 
 @pytest.mark.parametrize(
     ("clients", "server_cpus", "expected"),
-    [(1, (), [(0.001, False)]), (2, (), [(0.001, True)] * 2), (1, tuple(CPUS[-1:]), [(0.0, False)])],
+    [
+        (1, (), [(0.001, False)]),
+        (2, (), [(0.001, True)] * 2),
+        (1, tuple(CPUS[-1:]), [(0.0, False)]),
+        (2, tuple(CPUS[-1:]), [(0.0, False)] * 2),
+    ],
 )
 def test_who_polls_busily_in_a_window_and_who_takes_turns(
     clients: int, server_cpus: Sequence[int], expected: list[tuple[float, bool]]
