@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 PARTS = 40
 """Number of equal parts into which a campaign is divided."""
 
-_WIDEST, _NARROWEST = 8.0, 1.25
+_WIDEST, _NARROWEST = 8.0, 1.35  # above 1.25, so that no label of the y axis stands in the corner of the x axis
 
 
 def trace_chart(table: Table, samples: Mapping[str, Samples], colours: Mapping[str, str]) -> Chart | None:
